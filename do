@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# The project's chores, one word each. `./do help` lists them.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")"
+
+usage() {
+  cat <<'TXT'
+usage: ./do CHORE [ARGUMENT ...]
+
+  setup        install what is needed: Debian packages, a virtual environment, the programs in .venv/bin
+  demo         set up, then run a web server in a container and show it
+  test         set up, then run every test (arguments go to pytest)
+  check        ruff, mypy strict, import contracts
+  bench        time Sampan beside docker.io, podman and runc where they are installed
+  conformance  run other people's suites where they are installed
+  clean        stop engines that the chores started, remove .venv and .cache
+TXT
+}
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+die() { printf '%s\n' "$*" >&2; exit 1; }
+
+# The newest interpreter that will do; Debian's own first, because it starts fastest.
+find_python() {
+  local candidate
+  for candidate in /usr/bin/python3 /usr/bin/python3.1[1-9] "$(command -v python3 || true)"; do
+    [ -x "$candidate" ] || continue
+    "$candidate" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
+    "$candidate" -I -c 'import os, sys; print(os.path.realpath(sys.executable))'
+    return
+  done
+  die "sampan needs Python 3.11 or newer; the newest here is $(python3 --version 2>&1)"
+}
+
+packages=(nftables libnftables1 libseccomp2 mmdebstrap python3-venv ca-certificates iproute2)
+test_packages=(busybox-static docker-registry curl)
+
+need_packages() {
+  command -v apt-get >/dev/null || die "./do setup needs Debian or Ubuntu (apt-get not found)"
+  local missing=() name
+  for name in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+  done
+  [ ${#missing[@]} = 0 ] && return
+  [ "$(id -u)" = 0 ] || die "these packages are missing and only root can install them: ${missing[*]}"
+  say "installing ${missing[*]}"
+  local log=.cache/apt.log
+  mkdir -p .cache
+  { apt-get update && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+      apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 \
+    || { tail -n 20 "$log" >&2; die "apt-get could not install ${missing[*]}; the whole log is $log"; }
+}
+
+# Rebuilt when pyproject.toml or the interpreter changes.
+need_venv() {
+  local python stamp
+  python=$(find_python)
+  stamp="$python $(cksum pyproject.toml tools/launchers.py) $PWD"
+  [ -f .venv/stamp ] && [ "$(cat .venv/stamp)" = "$stamp" ] && return
+  say "making .venv with $("$python" --version)"
+  rm -rf .venv
+  "$python" -m venv .venv
+  .venv/bin/python -I - <<'PY' >.venv/requirements.txt
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+print(*project["dependencies"], *project["optional-dependencies"]["dev"], sep="\n")
+PY
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
+  .venv/bin/python -I tools/launchers.py "$python"
+  .venv/bin/python -m compileall -q src >/dev/null
+  printf '%s' "$stamp" >.venv/stamp
+}
+
+setup() { need_packages "${packages[@]}"; need_venv; }
+
+case "${1:-help}" in
+  setup) setup ;;
+  demo) shift; setup; need_packages "${test_packages[@]}"; exec examples/demo.sh "$@" ;;
+  test)
+    shift
+    setup
+    need_packages "${test_packages[@]}"
+    exec .venv/bin/python -m pytest "$@"
+    ;;
+  check)
+    need_venv
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check .
+    .venv/bin/mypy
+    PYTHONPATH=src .venv/bin/lint-imports --no-cache | grep -v -e '[╔╚║╗╝]' -e '└'
+    ;;
+  bench) shift; setup; exec .venv/bin/python -I bench/run.py "$@" ;;
+  conformance) shift; setup; exec .venv/bin/python -I tests/conformance/run.py "$@" ;;
+  clean) rm -rf .venv .cache ;;
+  help | -h | --help) usage ;;
+  *) usage >&2; exit 2 ;;
+esac

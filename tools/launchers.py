@@ -1,0 +1,40 @@
+"""Write .venv/bin/{sampan,sampand,sampan-oci}: scripts that start as lightly as Python can.
+
+A `-I -S` start of the real interpreter (no pyenv shim, no `site`) costs half of an ordinary one.
+The engine also needs the third-party packages of the virtual environment, so it is told where
+they are; the other two use the standard library alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PROGRAMS = {  # program → its module, and whether it sees third-party packages
+    "sampan": ("sampan.cli.main", False),
+    "sampand": ("sampan.cli.sampand", True),
+    "sampan-oci": ("sampan.cli.sampan_oci", False),
+}
+
+
+def launcher(python: str, module: str, site_packages: str | None) -> str:
+    paths = [os.path.join(ROOT, "src")] + ([site_packages] if site_packages else [])
+    return (
+        f"#!{python} -IS\nimport sys\nsys.path[:0] = {paths!r}\n"
+        f"from {module} import main\nsys.exit(main())\n"
+    )
+
+
+def write(python: str) -> None:
+    for name, (module, needs_packages) in PROGRAMS.items():
+        path = os.path.join(ROOT, ".venv", "bin", name)
+        packages = sysconfig.get_path("purelib") if needs_packages else None
+        with open(path, "w") as file:
+            file.write(launcher(python, module, packages))
+        os.chmod(path, 0o755)
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])
