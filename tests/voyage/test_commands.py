@@ -237,7 +237,7 @@ def test_events_tell_the_story(cli: Cli) -> None:
     cli("rm", name)
     now = int(time.time())
     lines = cli.text(
-        "events", "--since", str(now - 60), "--until", until_now,
+        "events", "--since", str(now - 60), "--until", str(now + 1),
         "--filter", f"container={name}", "--format", "{{.Action}}",
     )  # fmt: skip
     actions = lines.split()
