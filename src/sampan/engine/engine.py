@@ -1,0 +1,74 @@
+"""The engine: everything that crosses rooms, held by one object.
+
+    engine = Engine(paths)
+    await engine.start()        reconnects to what runs, reconciles the rest
+    …
+    await engine.stop()         containers run on
+
+It may be killed at any instant. What it knows is in the database; what runs is held by the
+monitors, to which the next engine connects again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine import containers, images, networks, volumes
+from sampan.engine.db import Database
+from sampan.engine.events import Events
+from sampan.kit import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from sampan.kit.paths import Paths
+
+log = logging.getLogger("sampan")
+
+
+class Engine:
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        for directory in (
+            paths.root,
+            paths.run,
+            f"{paths.root}/containers",
+            f"{paths.run}/containers",
+        ):
+            os.makedirs(directory, mode=0o711, exist_ok=True)
+        self.db = Database(paths.database)
+        self.events = Events()
+        self.started_at = clock.now()
+        self.images = images.Images(self)
+        self.volumes = volumes.Volumes(self)
+        self.networks = networks.Networks(self)
+        self.containers = containers.Containers(self)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Bring up what containers need, and take over those that run."""
+        await self.networks.start()
+        await self.containers.start()
+
+    async def stop(self) -> None:
+        """Let go of everything; containers and their monitors run on."""
+        await self.containers.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.db.close()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """A background task whose failure is logged, never lost."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("%s failed", task.get_name(), exc_info=error)
