@@ -15,9 +15,10 @@ from sampan.kit.record import Record
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sampan.engine.engine import Engine
+    from sampan.engine.filters import Filters
 
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
@@ -33,7 +34,7 @@ class Volume(Record):
 
 
 class InUse(errors.Conflict):
-    def __init__(self, name: str, users: list[str]) -> None:
+    def __init__(self, name: str, users: Sequence[str]) -> None:
         super().__init__(f"remove {name}: volume is in use - [{', '.join(users)}]")
 
 
@@ -89,7 +90,27 @@ class Volumes:
         self._engine.events.publish("volume", "create", name, {"driver": "local"})
         return self.get(name)
 
-    def users(self, name: str) -> list[str]:
+    def list(self, filters: Filters) -> Sequence[Volume]:
+        """By name; Docker's filters name, label, driver, dangling."""
+        filters.accept("name", "label", "label!", "driver", "dangling")
+        rows = self._engine.db.rows("select * from volumes order by name")
+        return [
+            volume
+            for volume in map(self._volume, rows)
+            if filters.match("name", volume.name)
+            and filters.exact("driver", volume.driver)
+            and filters.labels(volume.labels)
+            and ("dangling" not in filters or filters.flag("dangling") != bool(self.users(volume.name)))
+        ]
+
+    def unused(self) -> Sequence[Volume]:
+        """Those that no container names."""
+        rows = self._engine.db.rows(
+            "select * from volumes where name not in (select volume from mounts) order by name"
+        )
+        return [self._volume(row) for row in rows]
+
+    def users(self, name: str) -> Sequence[str]:
         rows = self._engine.db.rows("select container_id from mounts where volume = ?", (name,))
         return [row[0] for row in rows]
 
