@@ -97,12 +97,21 @@ def sock(where: int, kind: str, address: str = "", port: int = 0):
         yield s
 
 
-def talk(client: int, target: tuple[str, int], server: int, port: int, kind: str = "tcp") -> str:
+def talk(
+    client: int,
+    target: tuple[str, int],
+    server: int,
+    port: int,
+    kind: str = "tcp",
+    *,
+    patience: float = 2,
+) -> str:
     """Send to `target` from one namespace, answer from the socket at `port` in the other.
 
     Gives the address that the server saw; raises OSError (a timeout) if it does not work.
     """
     with sock(server, kind, "0.0.0.0", port) as s, sock(client, kind) as c:
+        s.settimeout(patience)
         if kind == "udp":
             c.connect(target)
             c.send(b"ping")

@@ -14,7 +14,7 @@ import ctypes
 import json
 import os
 import threading
-from ctypes import c_bool, c_char_p, c_int, c_uint, c_void_p
+from ctypes import c_char_p, c_int, c_uint, c_void_p
 
 from sampan.kit import errors
 
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_OUTPUT_JSON, _OUTPUT_NUMERIC_PROTO = 1 << 4, 1 << 6  # NFT_CTX_OUTPUT_* of nftables/libnftables.h
+_OUTPUT_JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON of nftables/libnftables.h
 _WORDS = {os.strerror(number): number for number in (1, 2, 12, 16, 17, 22, 95, 105)}
 _lock = threading.Lock()
 
@@ -48,11 +48,11 @@ def _library() -> ctypes.CDLL:
     lib.nft_ctx_output_set_flags.restype = None
     lib.nft_ctx_output_set_flags.argtypes = [c_void_p, c_uint]
     for name in ("nft_ctx_buffer_output", "nft_ctx_buffer_error"):
-        lib[name].restype, lib[name].argtypes = c_int, [c_void_p]
+        function = getattr(lib, name)  # lib[name] would be a new object each time
+        function.restype, function.argtypes = c_int, [c_void_p]
     for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
         function = getattr(lib, name)
         function.restype, function.argtypes = c_char_p, [c_void_p]
-    lib.nft_ctx_set_dry_run.restype, lib.nft_ctx_set_dry_run.argtypes = None, [c_void_p, c_bool]
     return lib
 
 
@@ -70,7 +70,7 @@ class Nft:
     def run(self, commands: str) -> str:
         """Run nft(8) commands as one transaction; what they print."""
         with _lock:
-            return self._run(commands, _OUTPUT_NUMERIC_PROTO)
+            return self._run(commands, 0)
 
     def list(self, command: str) -> list[dict[str, Any]]:
         """Run one `list …` command: its objects as libnftables-json(5) has them."""

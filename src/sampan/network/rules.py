@@ -173,6 +173,16 @@ def changes(name: str, have: Mapping[str, set[Element]], want: Mapping[str, set[
     return "".join(lines)
 
 
+def get(name: str, kind: str, element: Element) -> str:
+    """The command that asks for one element by its key."""
+    return f"get element ip {name} {kind} {{ {_text(kind, element[0])} }}"
+
+
+def shows(text: str, kind: str, element: Element) -> bool:
+    """Whether that command's answer has this very element (1.0.6 has no JSON for it)."""
+    return f"{{ {_item(kind, element)} }}" in " ".join(text.split())
+
+
 def parse_elements(listed: Iterable[dict[str, Any]]) -> Elements:
     """The elements in what `list table` answered as JSON."""
     found: Elements = {name: set() for name in SETS}
