@@ -156,8 +156,7 @@ def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> No
         )
     for text in (*(config.get("ExposedPorts") or {}), *(host.get("PortBindings") or {})):
         units.port(text)
-    _validate_policy(host)
-    _validate_resources(host)
+    validate_limits(host)
     _validate_modes(engine, host)
     driver = (host.get("LogConfig") or {}).get("Type") or "json-file"
     if driver not in LOG_DRIVERS:
@@ -165,6 +164,12 @@ def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> No
             f"logger: no log driver named '{driver}' is registered"
         )
     mounts.validate(host)
+
+
+def validate_limits(host: dict[str, Any]) -> None:
+    """Restart policy and resources, which `update` may change too."""
+    _validate_policy(host)
+    _validate_resources(host)
 
 
 def _validate_policy(host: dict[str, Any]) -> None:
