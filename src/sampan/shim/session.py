@@ -1,7 +1,7 @@
 """The streams of one process, the container's or an exec's: from its outputs to the log and every
 attached client, from clients to its stdin.
 
-    session.use_pipes(ends) or session.use_console(master)
+    session.use(streams)
     session.attach(wants)
     …the loop runs; the process exits…
     session.drain(then)           # everything it wrote is delivered, clients closed, then() called
@@ -49,20 +49,18 @@ class Session:
 
     # ---- the process's side
 
-    def use_pipes(self, ends: stdio.Ends) -> None:
-        """Owns our ends from now on."""
-        if ends.stdin >= 0:
-            self._stdin = stdio.Stdin(self._loop, ends.stdin, self._stdin_changed)
-        for stream, fd in ends.outputs.items():
+    def use(self, streams: stdio.Streams) -> None:
+        """Owns our side of the streams from now on."""
+        self._console = streams.console
+        stdin = streams.stdin
+        for stream, fd in streams.outputs.items():
             self._add_output(fd, stream)
-        self._watch_outputs()
-
-    def use_console(self, console: stdio.Console, *, stdin: bool) -> None:
-        """Owns the console from now on. Without `stdin` what clients type goes nowhere."""
-        self._console = console
-        if stdin:  # its own descriptor, because epoll knows each only once
-            self._stdin = stdio.Stdin(self._loop, os.dup(console.master), self._stdin_changed)
-        self._add_output(console.master, 1)
+        if self._console is not None:
+            self._add_output(self._console.master, 1)
+            if streams.wants_stdin:  # its own descriptor, because epoll knows each only once
+                stdin = os.dup(self._console.master)
+        if stdin >= 0:
+            self._stdin = stdio.Stdin(self._loop, stdin, self._stdin_changed)
         self._watch_outputs()
 
     def resize(self, rows: int, columns: int) -> bool:

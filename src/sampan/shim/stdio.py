@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import struct
 import termios
 
+from sampan.kit import errors
 from sampan.shim import loop as loops
 
 TYPE_CHECKING = False
@@ -17,39 +19,75 @@ CHUNK = 64 * 1024  # a pipe's capacity
 _TIOCGPTPEER = 0x5441  # ioctl_tty(2)
 
 
-class Ends:
-    """Descriptors: `theirs` become 0, 1, 2 of the process, the others stay here."""
+class Streams:
+    """The streams of a process that is about to be made, theirs and ours.
 
-    def __init__(self, theirs: tuple[int, int, int], stdin: int, outputs: dict[int, int]) -> None:
-        self.theirs, self.stdin, self.outputs = theirs, stdin, outputs
+    `theirs` become 0, 1, 2 (pipes); with a terminal the runtime sends the pty's master over
+    `console_socket` instead. Without `stdin` the process reads /dev/null, without `output` it
+    writes there.
+    """
 
-    def close_theirs(self) -> None:
-        for fd in self.theirs:
+    def __init__(self, *, tty: bool, stdin: bool, output: bool = True) -> None:
+        self.theirs: tuple[int, int, int] | None = None
+        self.console_socket: socket.socket | None = None
+        self.console: Console | None = None
+        self.stdin = -1
+        self.outputs: dict[int, int] = {}  # stream → descriptor
+        self._receiver: socket.socket | None = None
+        self.wants_stdin = stdin
+        if tty:
+            self._receiver, self.console_socket = socket.socketpair()
+        else:
+            self._make_pipes(stdin, output)
+
+    def _make_pipes(self, stdin: bool, output: bool) -> None:
+        if stdin:
+            reader, self.stdin = os.pipe()
+        else:
+            reader = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        writers = []
+        for stream in (1, 2):
+            if output:
+                self.outputs[stream], writer = os.pipe()
+            else:
+                writer = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+            writers.append(writer)
+        self.theirs = (reader, writers[0], writers[1])
+
+    def forked(self) -> None:
+        """The process has its ends; ours of them would keep the streams open for ever."""
+        for fd in self.theirs or ():
             os.close(fd)
-        self.theirs = (-1, -1, -1)
+        self.theirs = None
+        if self.console_socket is not None:
+            self.console_socket.close()
+            self.console_socket = None
 
-    def close_ours(self) -> None:
+    def ready(self, size: tuple[int, int] | None) -> None:
+        """The process has its streams: with a terminal, take the master, and give it its size."""
+        if self._receiver is None:
+            return
+        _, fds, _, _ = socket.recv_fds(self._receiver, 4096, 1)
+        self._receiver.close()
+        self._receiver = None
+        if not fds:
+            raise errors.Unavailable("the process ended before it sent its terminal")
+        os.set_inheritable(fds[0], False)
+        self.console = Console(fds[0])
+        if size is not None:
+            self.console.resize(*size)
+
+    def close(self) -> None:
+        """After a failed start."""
+        self.forked()
         for fd in (self.stdin, *self.outputs.values()):
             if fd >= 0:
                 os.close(fd)
         self.stdin, self.outputs = -1, {}
-
-
-def pipes(*, stdin: bool, output: bool = True) -> Ends:
-    """Three streams; without `stdin` the process reads /dev/null, without `output` it writes it."""
-    ours_in, outputs = -1, {}
-    if stdin:
-        their_in, ours_in = os.pipe()
-    else:
-        their_in = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-    theirs = [their_in]
-    for stream in (1, 2):
-        if output:
-            outputs[stream], write_end = os.pipe()
-        else:
-            write_end = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
-        theirs.append(write_end)
-    return Ends((theirs[0], theirs[1], theirs[2]), ours_in, outputs)
+        if self._receiver is not None:
+            self._receiver.close()
+        if self.console is not None:
+            self.console.close()
 
 
 class Console:
@@ -72,6 +110,10 @@ class Console:
         if self._slave >= 0:
             os.close(self._slave)
             self._slave = -1
+
+    def close(self) -> None:
+        self.let_go()
+        os.close(self.master)
 
 
 class Stdin:

@@ -1,8 +1,8 @@
-"""Events to whoever subscribed: the engine that started the container, and those that came after it.
+"""Events to whoever subscribed: the engine that started the container, and those after it.
 
-A subscriber that does not read is dropped when a megabyte waits for it; it may come back. Exit codes
-of execs are told again to each new one (the latest `_REMEMBERED` of them), because the engine that
-got them first may have died with them.
+A subscriber that does not read is dropped when a megabyte waits for it; it may come back. Exit
+codes of execs are told again to each new one (the latest `_REMEMBERED` of them), because the
+engine that got them first may have died with them.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 
-def set(name: str, detail: str = "") -> None:  # noqa: A001
+def set(name: str, detail: str = "") -> None:
     """`name` (15 bytes of it) becomes the thread's name, both together the command line.
 
     The command line lives in the process's own memory, between arg_start and arg_end of
