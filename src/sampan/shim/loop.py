@@ -26,7 +26,7 @@ class Loop:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, Callable[[], None]]] = []
-        self._running = False
+        self._running = True
 
     def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
         """Call back on `events`, and on HUP and ERR always; replaces an earlier watch."""
@@ -45,8 +45,7 @@ class Loop:
         self._timers.append((time.monotonic() + seconds, callback))
 
     def run(self) -> None:
-        """Until `stop`."""
-        self._running = True
+        """Until `stop`, which may have come before."""
         while self._running:
             for fd, events in self._epoll.poll(self._patience()):
                 callback = self._callbacks.get(fd)
@@ -57,6 +56,10 @@ class Loop:
 
     def stop(self) -> None:
         self._running = False
+
+    def close(self) -> None:
+        self._callbacks.clear()
+        self._epoll.close()
 
     def _patience(self) -> float | None:
         if not self._timers:

@@ -21,7 +21,7 @@ import sys
 from sampan.kit import clock, errors
 from sampan.linux import _libc, cgroup, unix
 from sampan.runtime import exec as runtime_exec
-from sampan.shim import exit_record, launch, protocol, title
+from sampan.shim import exit_record, launch, protocol, rehearsal, title
 from sampan.shim import loop as loops
 from sampan.shim.execs import Execs
 from sampan.shim.logfile import JsonFile
@@ -46,7 +46,8 @@ _malloc_trim = _libc.function("malloc_trim", ctypes.c_size_t)
 
 
 def prime() -> None:
-    """In the spawner: what each child would otherwise find out for itself."""
+    """In the spawner: what each child would otherwise do for itself."""
+    rehearsal.rehearse()
 
 
 def run(connection: socket.socket, message: Message, fds: list[int]) -> None:
@@ -280,3 +281,8 @@ class Monitor:
             self._loop.stop()
         else:
             self._loop.call_later(0.05, self._leave_when_told)
+
+
+def _cgroup_path(request: Start) -> str:
+    linux = request.config.get("linux") or {}
+    return request.cgroup or linux.get("cgroupsPath") or f"/{request.id}"

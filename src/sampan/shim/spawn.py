@@ -103,24 +103,23 @@ def _start(paths: Paths, wanted: str) -> None:
         f"{paths.run}/spawner.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
     )
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    interpreter, python = sealed.interpreter(), os.path.realpath("/proc/self/exe")
+    interpreter, null, log, theirs = map(_out_of_the_way, (sealed.interpreter(), null, log, theirs))
     args = (paths.spawner_socket, wanted, _READY_FD)
     code = _BOOT.format(source=os.path.dirname(_SOURCE), args=", ".join(map(repr, args)))
-    actions = [
-        (os.POSIX_SPAWN_DUP2, descriptor, number)
-        for number, descriptor in enumerate((null, log, log, theirs))
-    ]
     try:
         # argv[0] tells Python where its library is; -I: no environment, no current directory.
         pid = os.posix_spawn(
             f"/proc/self/fd/{interpreter}",
-            [python, "-I", "-S", "-c", code],
+            [os.path.realpath("/proc/self/exe"), "-I", "-S", "-c", code],
             {},
-            file_actions=_keeping_clear(actions),
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, descriptor, number)
+                for number, descriptor in enumerate((null, log, log, theirs))
+            ],
             setsid=True,
         )
     finally:
-        for fd in (theirs, log, null, interpreter):
+        for fd in (interpreter, null, log, theirs):
             os.close(fd)
     try:
         said = _read_all(ready)
@@ -129,6 +128,13 @@ def _start(paths: Paths, wanted: str) -> None:
         os.waitpid(pid, 0)
     if said != b"ok":
         raise SpawnerFailed(f"the spawner did not start: {_last_line(paths)}")
+
+
+def _out_of_the_way(fd: int) -> int:
+    """The same descriptor with a number that none of the child's 0 to 3 overwrites."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(fd)
+    return moved
 
 
 def _last_line(paths: Paths) -> str:

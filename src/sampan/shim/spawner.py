@@ -18,12 +18,11 @@ import sys
 
 from sampan.kit import errors
 from sampan.linux import unix
-from sampan.shim import archive, monitor, protocol, title
+from sampan.shim import archive, helper, monitor, protocol, title
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
 _PATIENCE = 30.0  # seconds that a connection may stay silent
 _BACKLOG = 512
@@ -86,20 +85,8 @@ def _serve(listener: socket.socket, version: str) -> None:
         else:
             if child == 0:
                 listener.close()
-                _leave_by(lambda c=connection: _child(c, version, pid))
+                helper.leave_by(lambda c=connection: _child(c, version, pid))
         connection.close()
-
-
-def _leave_by(work: Callable[[], int]) -> None:
-    """Run and exit; nothing of the parent's stack is ever returned to."""
-    code = 1
-    try:
-        code = work()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        sys.stderr.flush()
-    finally:
-        os._exit(code)
 
 
 def _reap(*_: object) -> None:
@@ -110,13 +97,13 @@ def _reap(*_: object) -> None:
         pass
 
 
-def _child(connection: socket.socket, version: str, spawner: int) -> int:
+def _child(connection: socket.socket, version: str, spawner: int) -> None:
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     connection.settimeout(_PATIENCE)
     message, fds = unix.receive(connection)
     if message is None:
-        return 0
+        return
     op = message.get("op")
     if op == "hello":
         unix.send(connection, protocol.hello_answer(version, spawner))
@@ -130,4 +117,3 @@ def _child(connection: socket.socket, version: str, spawner: int) -> int:
     else:
         refusal = errors.InvalidArgument(f"a spawner knows no request {op!r}")
         unix.send(connection, protocol.error(refusal))
-    return 0

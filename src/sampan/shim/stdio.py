@@ -14,6 +14,7 @@ from sampan.shim import loop as loops
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 CHUNK = 64 * 1024  # a pipe's capacity
 _TIOCGPTPEER = 0x5441  # ioctl_tty(2)
@@ -77,6 +78,20 @@ class Streams:
         if size is not None:
             self.console.resize(*size)
 
+    def pack(self, fds: list[int]) -> dict[str, object]:
+        """Our side as a message; its descriptors are appended to `fds`. See `unpack`."""
+
+        def index(fd: int) -> int:
+            fds.append(fd)
+            return len(fds) - 1
+
+        return {
+            "stdin": index(self.stdin) if self.stdin >= 0 else None,
+            "wants_stdin": self.wants_stdin,
+            "outputs": [[stream, index(fd)] for stream, fd in self.outputs.items()],
+            "console": index(self.console.master) if self.console else None,
+        }
+
     def close(self) -> None:
         """After a failed start."""
         self.forked()
@@ -88,6 +103,18 @@ class Streams:
             self._receiver.close()
         if self.console is not None:
             self.console.close()
+
+
+def unpack(message: dict[str, Any], fds: list[int]) -> Streams:
+    """What `pack` made, in the process that received it."""
+    streams = Streams.__new__(Streams)
+    streams.theirs = streams.console_socket = streams._receiver = None
+    streams.stdin = fds[message["stdin"]] if message["stdin"] is not None else -1
+    streams.wants_stdin = message["wants_stdin"]
+    streams.outputs = {stream: fds[index] for stream, index in message["outputs"]}
+    console = message["console"]
+    streams.console = Console(fds[console]) if console is not None else None
+    return streams
 
 
 class Console:
