@@ -137,6 +137,20 @@ class Container:
             client.handed_over()
         return answer
 
+    def clean_up(self) -> None:
+        """Kill it if it still runs, and wait until its monitor has gone."""
+        if self.connection is not None:
+            self.connection.close()
+        try:
+            sock = self.connect()
+        except OSError:
+            return
+        unix.send(sock, protocol.subscribe())
+        self.ask(protocol.kill(9))
+        while unix.receive(sock)[0]:
+            pass
+        sock.close()
+
     def monitor_pid(self) -> int:
         with open(f"/proc/{self.pid}/stat") as file:
             return int(file.read().rpartition(")")[2].split()[1])

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 
 from sampan.kit import errors
-from sampan.linux import _libc, mount
-from sampan.runtime import rootfs
+from sampan.linux import _libc, mount, namespaces
+from sampan.runtime import options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sampan.shim.protocol import Archive
 
-_CLONE_NEWNS = 0x00020000
 _OPEN_TREE_CLONE = 1
 _AT_FDCWD = -100
-_setns = _libc.function("setns", ctypes.c_int, ctypes.c_int)
 
 
 class ContainerGone(errors.Conflict): ...
@@ -38,7 +35,7 @@ def _join(pid: int) -> None:
         namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as gone:
         raise ContainerGone(f"process {pid} of the container is gone") from gone
-    _setns(namespace, _CLONE_NEWNS)
+    namespaces.setns(namespace, namespaces.CLONE.NEWNS)
     os.fchdir(root)
     _root_here()
     os.close(root)
@@ -55,9 +52,17 @@ def _leave_submounts() -> None:
 
 
 def _mount_own(request: Archive) -> None:
-    _libc.unshare(_CLONE_NEWNS)
+    namespaces.unshare(namespaces.CLONE.NEWNS)
     mount.mount(None, "/", flags=mount.MS.REC | mount.MS.PRIVATE)
-    rootfs.mount_layers(request.root_path, request.rootfs)
+    for layer in request.rootfs:
+        chosen = options.parse(tuple(layer.get("options") or ()))
+        mount.mount(
+            layer.get("source") or "none",
+            request.root_path,
+            layer.get("type") or None,
+            mount.MS(chosen.flags),
+            ",".join(chosen.data) or None,
+        )
     os.chdir(request.root_path)
     _root_here()
 

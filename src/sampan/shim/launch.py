@@ -72,11 +72,13 @@ def _help(connection: socket.socket, monitor: socket.socket) -> None:
     try:
         message, fds = unix.receive(connection)
         _prepare(connection, monitor, message, fds)
-    except (errors.SampanError, OSError, ValueError) as failure:
+    except Exception as failure:
         try:
             unix.send(connection, protocol.error(failure))
         except OSError:
             pass  # the engine is gone, and so is the container
+        if not isinstance(failure, (errors.SampanError, OSError)):
+            raise  # a mistake of ours: its traceback belongs in the spawner's log
 
 
 def _prepare(

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ERR", "HUP", "IN", "OUT", "Loop"]
+__all__ = ["ERR", "HUP", "IN", "OUT", "Loop", "is_readable"]
 
 
 class Loop:
@@ -72,3 +72,10 @@ class Loop:
         self._timers = [timer for timer in self._timers if timer[0] > now]
         for _, callback in due:
             callback()
+
+
+def is_readable(fd: int) -> bool:
+    """Now, without waiting."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -19,8 +19,7 @@ import signal
 import sys
 
 from sampan.kit import clock, errors
-from sampan.linux import _libc, cgroup, unix
-from sampan.runtime import exec as runtime_exec
+from sampan.linux import _libc, process, unix
 from sampan.shim import exit_record, launch, protocol, rehearsal, title
 from sampan.shim import loop as loops
 from sampan.shim.execs import Execs
@@ -34,14 +33,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
-    from sampan.shim import stdio
-    from sampan.shim.protocol import Message, Start
+    from sampan.shim.launch import Ready
+    from sampan.shim.protocol import Message
     from sampan.shim.server import Handler
 
 _LAST_WORDS = 10.0  # seconds that clients and subscribers get to take the rest
-
-_PR_SET_CHILD_SUBREAPER = 36
-_prctl = _libc.function("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
 _malloc_trim = _libc.function("malloc_trim", ctypes.c_size_t)
 
 
@@ -50,22 +46,25 @@ def prime() -> None:
     rehearsal.rehearse()
 
 
-def run(connection: socket.socket, message: Message, fds: list[int]) -> None:
-    """In a fresh child of the spawner: be the monitor that `message` asks for, to the end."""
+def run(connection: socket.socket) -> None:
+    """In a fresh child of the spawner: be the monitor that the start request on this connection
+    asks for, to the end."""
     os.setsid()
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    process.prctl(process.PR.SET_CHILD_SUBREAPER, 1)
     wakeup = _catch_signals()
+    ready = launch.container(connection)
+    if ready is None:
+        return
+    title.set("sampan-monitor", ready.request.id[:12])
     try:
-        request = protocol.parse_start(message, fds)
-        title.set("sampan-monitor", request.id[:12])
-        monitor = Monitor(request, connection, wakeup)
+        monitor = Monitor(ready, connection, wakeup)
     except (errors.SampanError, OSError, ValueError) as failure:
+        ready.process.abort()
         try:
             unix.send(connection, protocol.error(failure))
         except OSError:
             pass  # the engine is gone; so is the container
         return
-    del message, request
     monitor.run()
 
 
@@ -95,42 +94,39 @@ class NotRunning(errors.Conflict): ...
 
 
 class Monitor:
-    """Made with a running container, or not at all."""
+    """Made with a container that runs, or not at all."""
 
-    def __init__(self, request: Start, connection: socket.socket, wakeup: int) -> None:
+    def __init__(self, ready: Ready, connection: socket.socket, wakeup: int) -> None:
+        request = ready.request
         self._loop = loop = loops.Loop()
         self._id, self._bundle = request.id, request.bundle
-        self._cgroup = cgroup.manager(_cgroup_path(request))
-        self._log = JsonFile(request.log) if request.log.driver == "json-file" else None
-        self._subscribers = Subscribers(loop)
+        self._process, self._cgroup = ready.process, ready.cgroup
         self._status: int | None = None
         self._oom_kills = 0
-        exit_record.clear(request.bundle)
-        self._process, streams = launch.container(connection, request)
-        try:
-            self._serve(request, wakeup, streams)
-        except BaseException:
-            self._process.abort()
-            raise
-        self._subscribers.add(connection, protocol.started(self._process.pid, self._started_at))
-
-    def _serve(self, request: Start, wakeup: int, streams: stdio.Streams) -> None:
-        loop, announce = self._loop, self._subscribers.announce
-        self._started_at = clock.now()
+        self._oom_fd = self._cgroup.oom_fd()
+        self._log = JsonFile(request.log) if request.log.driver == "json-file" else None
+        self._subscribers = Subscribers(loop)
+        announce = self._subscribers.announce
+        self._execs = Execs(loop, ready, announce)
         self._session = Session(
             loop,
             log=self._log,
             stdin_once=request.stdin_once,
             on_detach=lambda: announce(protocol.detach()),
         )
-        self._session.use(streams)
-        for client in request.attach:
-            self._session.attach(client)
-        target = runtime_exec.Target.parse(self._process.pid, request.config)
-        self._execs = Execs(loop, target, announce)
         self._relay = Relay(loop, request.ports)
         self._server = Server(loop, os.path.join(request.run, "monitor.sock"), self._handlers())
-        self._oom_fd = self._cgroup.oom_fd()
+        try:
+            exit_record.clear(request.bundle)
+            self._process.start()
+        except BaseException:
+            self._server.close()
+            raise
+        self._started_at = clock.now()
+        self._session.use(ready.streams)
+        for client in request.attach:
+            self._session.attach(client)
+        self._subscribers.add(connection, protocol.started(self._process.pid, self._started_at))
         if self._oom_fd is not None:
             loop.watch(self._oom_fd, loops.IN, self._oom)
         loop.watch(wakeup, loops.IN, lambda _events: self._woken(wakeup))
@@ -162,16 +158,10 @@ class Monitor:
         self._session.attach(protocol.parse_attach(message, fds))
         return protocol.ok()
 
-    def _exec(self, _sock: socket.socket, message: Message, fds: list[int]) -> Message:
+    def _exec(self, sock: socket.socket, message: Message, fds: list[int]) -> None:
         if self._status is not None:
             raise NotRunning(f"container {self._id[:12]} is not running")
-        try:
-            pid = self._execs.start(protocol.parse_exec(message, fds))
-        except BaseException:
-            for fd in fds:
-                os.close(fd)
-            raise
-        return protocol.started(pid, clock.now())
+        self._execs.start(sock, protocol.parse_exec(message, fds))
 
     def _resize(self, _sock: socket.socket, message: Message, _fds: list[int]) -> Message:
         rows, columns, exec_id = message["rows"], message["columns"], message.get("exec_id")
@@ -282,7 +272,3 @@ class Monitor:
         else:
             self._loop.call_later(0.05, self._leave_when_told)
 
-
-def _cgroup_path(request: Start) -> str:
-    linux = request.config.get("linux") or {}
-    return request.cgroup or linux.get("cgroupsPath") or f"/{request.id}"

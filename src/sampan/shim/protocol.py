@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from sampan.kit import errors
 from sampan.kit.record import Record
+from sampan.runtime import errors as runtime_errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def exit(record: ExitRecord) -> Message:
 def error(cause: BaseException) -> Message:
     """Any exception as an `error` event: its kind, an exit code for the caller, its sentence."""
     kind = next((name for name, kind in _KINDS.items() if isinstance(cause, kind)), "SampanError")
-    code = getattr(cause, "exit_code", ENGINE_ERROR)
+    code = runtime_errors.exit_code(cause)
     return {"event": "error", "kind": kind, "code": code, "message": _sentence(cause)}
 
 
@@ -294,6 +295,7 @@ def parse_archive(message: Message) -> Archive:
 
 
 def _attach(message: Message, fds: Sequence[int]) -> Attach:
+    detach_keys(message.get("detach_keys") or "")  # refused here, not when they are first needed
     return Attach(**{**_known(Attach, message), "fd": _descriptor(message, fds)})
 
 

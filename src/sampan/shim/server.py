@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sampan.shim.protocol import Message
 
-    # The connection, the message, its descriptors (the handler owns them) → the answer, or None
+    # The connection, the message, its descriptors (the handler owns them if it does not raise) → the answer, or None
     # when the handler keeps the connection.
     Handler = Callable[[socket.socket, Message, list[int]], Message | None]
 
@@ -68,7 +68,9 @@ class Server:
             if handler is None:
                 raise errors.InvalidArgument(f"a monitor knows no request {message.get('op')!r}")
             answer = handler(sock, message, fds)
-        except (errors.SampanError, OSError) as failure:
+        except (errors.SampanError, OSError, ValueError, LookupError, TypeError) as failure:
+            for fd in fds:
+                os.close(fd)
             answer = protocol.error(failure)
         if answer is None:
             return True

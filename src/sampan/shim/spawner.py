@@ -14,18 +14,16 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import sys
 
 from sampan.kit import errors
 from sampan.linux import unix
 from sampan.shim import archive, helper, monitor, protocol, title
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import socket
-
 _PATIENCE = 30.0  # seconds that a connection may stay silent
 _BACKLOG = 512
+_START = b'size{"op":"start",'  # how such a message begins, `protocol.Start.message`
 
 
 def main(path: str, version: str, ready: int) -> None:
@@ -101,6 +99,9 @@ def _child(connection: socket.socket, version: str, spawner: int) -> None:
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     connection.settimeout(_PATIENCE)
+    if connection.recv(len(_START), socket.MSG_PEEK)[4:] == _START[4:]:
+        monitor.run(connection)  # whose helper reads the rest
+        return
     message, fds = unix.receive(connection)
     if message is None:
         return
@@ -110,8 +111,6 @@ def _child(connection: socket.socket, version: str, spawner: int) -> None:
     elif op == "retire":
         os.kill(spawner, signal.SIGTERM)
         unix.send(connection, protocol.ok())
-    elif op == "start":
-        monitor.run(connection, message, fds)
     elif op == "archive":
         archive.run(connection, message, fds)
     else:

@@ -55,6 +55,8 @@ def read(fd: int, directory: str, *, keep_kinds: bool, owner: tuple[int, int] | 
     with open(fd, "rb", buffering=1 << 16) as stream:
         try:
             with tarfile.open(fileobj=stream, mode="r|*") as tar:
+                # The root we are in is the container's: nothing to be protected from (PEP 706).
+                tar.extraction_filter = getattr(tarfile, "fully_trusted_filter", None)
                 late = []
                 for info in tar:
                     if owner is not None:
@@ -88,7 +90,7 @@ def _put(tar: tarfile.TarFile, info: tarfile.TarInfo, directory: str, keep_kinds
         _clear(path, is_directory, info, keep_kinds)
     if info.islnk():
         info.linkname = info.linkname.lstrip("/")
-    tar.extract(info, directory, numeric_owner=True, filter="fully_trusted")
+    tar.extract(info, directory, numeric_owner=True)
 
 
 def _clear(path: str, is_directory: bool, info: tarfile.TarInfo, keep_kinds: bool) -> None:
