@@ -1,53 +1,89 @@
-"""inotify(7): one directory watched for writes, creations and renames.
+"""inotify(7): be told when files change.
 
-    with Watch("/some/dir") as watch:
-        select([watch], [], [])       # fileno(); readable when something happened
-        watch.drain()                 # forget what happened so far
+    fd = inotify.create()
+    inotify.add_watch(fd, "/var/log/x", inotify.IN.MODIFY)
+    for event in inotify.read(fd): ...     # blocks until there is one; [] on a non-blocking fd
+
+The descriptor works with select, epoll and asyncio's `add_reader`.
 """
 
 from __future__ import annotations
 
+import enum
 import os
-from ctypes import c_char_p, c_int, c_uint
+import struct
+from ctypes import c_char_p, c_int, c_uint32
 
+from sampan.kit.record import Record
 from sampan.linux import _libc
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Self
+_EVENT = struct.Struct("iIII")  # wd, mask, cookie, length of the name
 
-_MODIFY, _MOVED_TO, _CREATE = 0x2, 0x80, 0x100
-_NONBLOCK, _CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
-
-_inotify_init1 = _libc.function("inotify_init1", c_int)
-_inotify_add_watch = _libc.function("inotify_add_watch", c_int, c_char_p, c_uint)
+_init = _libc.function("inotify_init1", c_int)
+_add = _libc.function("inotify_add_watch", c_int, c_char_p, c_uint32)
+_remove = _libc.function("inotify_rm_watch", c_int, c_int)
 
 
-class Watch:
-    def __init__(self, directory: str) -> None:
-        self._fd = _inotify_init1(_NONBLOCK | _CLOEXEC)
-        try:
-            mask = _MODIFY | _MOVED_TO | _CREATE
-            _inotify_add_watch(self._fd, os.fsencode(directory), mask, path=directory)
-        except BaseException:
-            os.close(self._fd)
-            raise
+class IN(enum.IntFlag):
+    """Events and flags of inotify(7)."""
 
-    def fileno(self) -> int:
-        return self._fd
+    ACCESS = 0x1
+    MODIFY = 0x2
+    ATTRIB = 0x4
+    CLOSE_WRITE = 0x8
+    CLOSE_NOWRITE = 0x10
+    OPEN = 0x20
+    MOVED_FROM = 0x40
+    MOVED_TO = 0x80
+    CREATE = 0x100
+    DELETE = 0x200
+    DELETE_SELF = 0x400
+    MOVE_SELF = 0x800
+    UNMOUNT = 0x2000
+    Q_OVERFLOW = 0x4000
+    IGNORED = 0x8000
+    ONLYDIR = 0x0100_0000
+    DONT_FOLLOW = 0x0200_0000
+    MASK_ADD = 0x2000_0000
+    ISDIR = 0x4000_0000
+    ONESHOT = 0x8000_0000
 
-    def drain(self) -> None:
-        try:
-            while os.read(self._fd, 4096):
-                pass
-        except BlockingIOError:
-            pass
 
-    def close(self) -> None:
-        os.close(self._fd)
+class Event(Record):
+    wd: int  # -1 with Q_OVERFLOW: events were lost
+    mask: IN
+    cookie: int  # joins MOVED_FROM and MOVED_TO
+    name: str  # inside a watched directory; "" for the watched thing itself
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+def create(*, blocking: bool = False) -> int:
+    """A new close-on-exec descriptor; non-blocking unless asked."""
+    return _init(os.O_CLOEXEC | (0 if blocking else os.O_NONBLOCK))
+
+
+def add_watch(fd: int, path: str, mask: IN) -> int:
+    """Watch `path`; returns the `wd` its events carry. Raises OSError with the path."""
+    return _add(fd, os.fsencode(path), mask, path=path)
+
+
+def remove_watch(fd: int, wd: int) -> None:
+    _remove(fd, wd)
+
+
+def read(fd: int) -> list[Event]:
+    """All that happened; on a non-blocking descriptor [] when nothing did."""
+    try:
+        return decode(os.read(fd, 65536))
+    except BlockingIOError:
+        return []
+
+
+def decode(data: bytes) -> list[Event]:
+    events, at = [], 0
+    while at < len(data):
+        wd, mask, cookie, size = _EVENT.unpack_from(data, at)
+        at += _EVENT.size
+        name = os.fsdecode(data[at : at + size].rstrip(b"\0"))
+        events.append(Event(wd=wd, mask=IN(mask), cookie=cookie, name=name))
+        at += size
+    return events
