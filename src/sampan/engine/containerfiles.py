@@ -18,7 +18,10 @@ def write(container: Container, plan: Plan) -> list[tuple[str, str]]:
     host, mode = container.host_config, container.network_mode()
     if mode.startswith("container:"):
         peer = container.engine.containers.get(mode.partition(":")[2])
-        return [(f"{peer.bundle}/{name}", f"/etc/{name}") for name in ("hosts", "resolv.conf", "hostname")]
+        return [
+            (f"{peer.bundle}/{name}", f"/etc/{name}")
+            for name in ("hosts", "resolv.conf", "hostname")
+        ]
     hostname = container.config.get("Hostname") or container.id[:12]
     if mode == "host":
         import socket

@@ -21,6 +21,7 @@ from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
 from sampan.engine.spawner import Spawner
+from sampan.image import snapshots
 from sampan.kit import clock
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Engine:
         self.db = Database(paths.database)
         self.events = Events()
         self.started_at = clock.now()
+        self.snapshots = snapshots.Standin(paths.root)
         self.images = images.Images(self)
         self.volumes = volumes.Volumes(self)
         self.networks = networks.Networks(self)

@@ -45,9 +45,7 @@ class Ready:
         self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
         self.cgroup_path: str = message["cgroup"]
         self.cgroup = cgroup.manager(self.cgroup_path)
-        self.process = create.Created(
-            message["pid"], fds[0], channel.Channel(fds[1]), self.cgroup
-        )
+        self.process = create.Created(message["pid"], fds[0], channel.Channel(fds[1]), self.cgroup)
         self.config = fds[2]  # a memfd: the process part and seccomp profile that execs need
         self.streams = stdio.unpack(message["streams"], fds)
 

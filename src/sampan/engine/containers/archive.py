@@ -1,8 +1,8 @@
 """`cp` and `export`: a child of the spawner looks at the files from inside the container.
 
-    stat = await archive.stat(container, "/etc/hosts")      Docker's {name, size, mode, …}
-    async with archive.get(container, path) as download:    download.stat, download.chunks()
-    await archive.put(container, path, chunks)
+stat = await archive.stat(container, "/etc/hosts")      Docker's {name, size, mode, …}
+async with archive.get(container, path) as download:    download.stat, download.chunks()
+await archive.put(container, path, chunks)
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import monitors, rootfs
+from sampan.engine import rootfs
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.shim import protocol

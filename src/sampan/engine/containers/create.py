@@ -160,9 +160,7 @@ def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> No
     _validate_modes(engine, host)
     driver = (host.get("LogConfig") or {}).get("Type") or "json-file"
     if driver not in LOG_DRIVERS:
-        raise errors.InvalidArgument(
-            f"logger: no log driver named '{driver}' is registered"
-        )
+        raise errors.InvalidArgument(f"logger: no log driver named '{driver}' is registered")
     mounts.validate(host)
 
 
@@ -182,7 +180,9 @@ def _validate_policy(host: dict[str, Any]) -> None:
             "invalid restart policy: maximum retry count can only be used with 'on-failure'"
         )
     if count < 0:
-        raise errors.InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
+        raise errors.InvalidArgument(
+            "invalid restart policy: maximum retry count cannot be negative"
+        )
     if host.get("AutoRemove") and name not in ("", "no"):
         raise errors.InvalidArgument("can't create 'AutoRemove' container with restart policy")
 
@@ -262,5 +262,3 @@ def _networking(
     if config.get("MacAddress") and not first.get("MacAddress"):
         first["MacAddress"] = config["MacAddress"]
     return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
-
-

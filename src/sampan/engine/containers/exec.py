@@ -62,9 +62,7 @@ def check_start(process: Exec) -> None:
     process.container.require_unpaused()
 
 
-async def run(
-    process: Exec, client: Client | None, size: tuple[int, int] | None = None
-) -> None:
+async def run(process: Exec, client: Client | None, size: tuple[int, int] | None = None) -> None:
     """Start it; `client` gets its output, None throws it away. Raises what kept it from starting."""
     check_start(process)
     process.started = True

@@ -154,7 +154,7 @@ def ports(container: Container) -> dict[str, Any]:
     """`80/tcp` → where it is published now, or null."""
     if not container.running:
         return {}
-    found: dict[str, Any] = {spec: None for spec in container.config.get("ExposedPorts") or ()}
+    found: dict[str, Any] = dict.fromkeys(container.config.get("ExposedPorts") or ())
     for binding in container.engine.endpoints.bindings(container):
         spec = f"{binding.container_port}/{binding.protocol}"
         entries = found.get(spec) or []

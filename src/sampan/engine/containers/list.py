@@ -144,9 +144,7 @@ def summary(container: Container, *, size: bool = False) -> dict[str, Any]:
         "State": container.status,
         "Status": status(container),
         "HostConfig": {"NetworkMode": container.network_mode()},
-        "NetworkSettings": {
-            "Networks": inspect.network_settings(container)["Networks"]
-        },
+        "NetworkSettings": {"Networks": inspect.network_settings(container)["Networks"]},
         "Mounts": container.mounts,
     }
     if size:

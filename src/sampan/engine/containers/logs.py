@@ -55,7 +55,7 @@ async def read(container: Container, options: Options) -> AsyncIterator[bytes]:
 
     path = container.log_path
     current = await in_thread(_open, path)
-    watch = inotify.Watch(os.path.dirname(path)) if options.follow else None
+    watch = _watch(os.path.dirname(path)) if options.follow else None
     try:
         files = await in_thread(_rotated, path, current)
         lines = _tail(files, options) if options.tail is not None else _all(files)
@@ -66,9 +66,15 @@ async def read(container: Container, options: Options) -> AsyncIterator[bytes]:
                 yield chunk
     finally:
         if watch is not None:
-            watch.close()
+            os.close(watch)
         for file in files:
             file.close()
+
+
+def _watch(directory: str) -> int:
+    fd = inotify.create()
+    inotify.add_watch(fd, directory, inotify.IN.MODIFY | inotify.IN.MOVED_TO | inotify.IN.CREATE)
+    return fd
 
 
 def _open(path: str) -> BinaryIO | None:
@@ -191,19 +197,19 @@ def format_record(record: dict[str, Any], options: Options) -> bytes:
 
 
 async def _follow(
-    container: Container, file: BinaryIO, watch: inotify.Watch, options: Options
+    container: Container, file: BinaryIO, watch: int, options: Options
 ) -> AsyncIterator[bytes]:
     """New records as they come, over rotations, until the container has ended and all is read."""
     loop = asyncio.get_running_loop()
     grown = asyncio.Event()
-    loop.add_reader(watch.fileno(), grown.set)
+    loop.add_reader(watch, grown.set)
     ended = loop.create_task(_ended(container, grown))
     path = container.log_path
     try:
         while True:
             over = not container.running
             grown.clear()
-            watch.drain()
+            inotify.read(watch)
             while chunk := _chunk(_whole_lines(file), options):
                 yield chunk
             if _renamed(file, path):
@@ -220,7 +226,7 @@ async def _follow(
             await grown.wait()
     finally:
         ended.cancel()
-        loop.remove_reader(watch.fileno())
+        loop.remove_reader(watch)
         file.close()
 
 

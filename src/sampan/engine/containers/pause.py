@@ -36,5 +36,3 @@ async def thaw(container: Container) -> None:
     if container.status == "paused":
         container.status = "running"
         container.save()
-
-

@@ -38,9 +38,7 @@ async def reconcile(engine: Engine) -> None:
 
 
 async def _one(container: Container) -> None:
-    if container.running or os.path.exists(
-        container.engine.paths.monitor_socket(container.id)
-    ):
+    if container.running or os.path.exists(container.engine.paths.monitor_socket(container.id)):
         await _reconnect(container)
     elif container.status == "restarting" or _should_run(container):
         container.status, container.backoff = "restarting", 0.0

@@ -17,9 +17,7 @@ async def rename(container: Container, name: str) -> None:
     if not name:
         raise errors.InvalidArgument("Neither old nor new names may be empty")
     if name == container.name:
-        raise errors.InvalidArgument(
-            "Renaming a container with the same name as its current name"
-        )
+        raise errors.InvalidArgument("Renaming a container with the same name as its current name")
     if not names.VALID.fullmatch(name):
         raise errors.InvalidArgument(
             f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"

@@ -226,4 +226,3 @@ async def _failed(container: Container, error: BaseException) -> None:
     await container.notify()
     if container.auto_remove:
         container.engine.spawn(lifecycle.remove_finished(container), f"remove {container.id[:12]}")
-

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sampan.engine.containers.container import Container
+    from sampan.linux.cgroup.stats import Stats
 
 INTERVAL = 1.0  # seconds between samples
 _NO_CPU = {
@@ -72,29 +73,29 @@ def sample(container: Container) -> dict[str, Any]:
     }
 
 
-def _pids(counted: cgroup.Stats) -> dict[str, int]:
+def _pids(counted: Stats) -> dict[str, int]:
     found = {"current": counted.pids.current}
     if counted.pids.limit:
         found["limit"] = counted.pids.limit
     return found
 
 
-def _memory(counted: cgroup.Stats) -> dict[str, Any]:
+def _memory(counted: Stats) -> dict[str, Any]:
     memory = counted.memory
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = memory.limit if memory.limit and memory.limit < total else total
-    return {"usage": memory.usage, "limit": limit, "stats": dict(memory.details)}
+    return {"usage": memory.usage, "limit": limit, "stats": dict(memory.stat)}
 
 
-def _cpu(counted: cgroup.Stats) -> dict[str, Any]:
+def _cpu(counted: Stats) -> dict[str, Any]:
     cpu = counted.cpu
     usage: dict[str, Any] = {
         "total_usage": cpu.total,
-        "usage_in_kernelmode": cpu.system,
+        "usage_in_kernelmode": cpu.kernel,
         "usage_in_usermode": cpu.user,
     }
-    if cpu.per_cpu:
-        usage["percpu_usage"] = list(cpu.per_cpu)
+    if cpu.percpu:
+        usage["percpu_usage"] = list(cpu.percpu)
     return {
         "cpu_usage": usage,
         "system_cpu_usage": system_cpu(),
@@ -124,11 +125,11 @@ def _no_blkio() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _blkio(counted: cgroup.Stats) -> dict[str, Any]:
+def _blkio(counted: Stats) -> dict[str, Any]:
     found = _no_blkio()
     found["io_service_bytes_recursive"] = [
         {"major": entry.major, "minor": entry.minor, "op": entry.op, "value": entry.value}
-        for entry in counted.io_bytes
+        for entry in counted.io.service_bytes
     ]
     return found
 

@@ -13,9 +13,7 @@ def writable_layer(container: Container) -> int:
 
 
 def image_size(container: Container) -> int:
-    found = container.engine.db.value(
-        "select size from images where id = ?", (container.image_id,)
-    )
+    found = container.engine.db.value("select size from images where id = ?", (container.image_id,))
     return int(found or 0)
 
 
@@ -23,5 +21,3 @@ def sizes(container: Container) -> tuple[int, int]:
     """(`SizeRw`, `SizeRootFs`)."""
     writable = writable_layer(container)
     return writable, writable + image_size(container)
-
-
