@@ -135,11 +135,7 @@ async def wait_(call: Call) -> web.StreamResponse:
     """The head goes out at once: clients start the container only after they have it."""
     ended = wait.prepare(container_of(call), call.query("condition"))
     response = await call.stream()
-    code, problem = await ended
-    answer: dict[str, Any] = {"StatusCode": code}
-    if problem:
-        answer["Error"] = {"Message": problem}
-    await response.write(to_json(answer))
+    await response.write(to_json({"StatusCode": await ended}))
     await response.write_eof()
     return response
 

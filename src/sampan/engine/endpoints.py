@@ -134,7 +134,7 @@ class Endpoints:
         reservations: list[tuple[ports.Reservation, int]] = []
         try:
             with self._engine.db.transaction():
-                places = []
+                places: list[Place] = []
                 for name, settings in container.networking.items():
                     info = self._engine.networks.get(name)
                     if info.driver == "bridge":

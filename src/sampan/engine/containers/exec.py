@@ -63,7 +63,7 @@ def check_start(process: Exec) -> None:
 
 
 async def run(process: Exec, client: Client | None, size: tuple[int, int] | None = None) -> None:
-    """Start it; `client` gets its output, None throws it away. Raises what kept it from starting."""
+    """Start it; `client` gets its output, None throws it away. Raises if it cannot start."""
     check_start(process)
     process.started = True
     container = process.container

@@ -2,10 +2,10 @@
 
     async for chunk in logs.read(container, Options(tail=10, follow=True)): …
 
-A chunk is ready to send: frames of Docker's multiplexed stream, or plain text of a terminal. Rotated
-files (`….1` is the youngest) are read oldest first. `follow` waits by inotify(7) for growth of the file
-and for its rotation; since the open descriptor stays with the old file until that is read to its end,
-no record is lost or doubled.
+A chunk is ready to send: frames of Docker's multiplexed stream, or a terminal's plain text. Rotated
+files (`….1` is the youngest) are read oldest first. `follow` waits by inotify(7) for growth of the
+file and for its rotation; since the open descriptor stays with the old file until that is read to
+its end, no record is lost or doubled.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
 
 def _tail(files: list[BinaryIO], options: Options) -> Iterator[bytes]:
     """The last lines that the options select; each file is read backwards only as far as needed."""
-    left, found = options.tail or 0, []
+    left = options.tail or 0
+    found: list[list[bytes]] = []
     for file in reversed(files):
         position = file.seek(0, os.SEEK_END)
         if left <= 0:
@@ -127,7 +128,8 @@ def _last_lines(
     file: BinaryIO, position: int, count: int, options: Options
 ) -> tuple[list[bytes], int]:
     """Up to `count` selected lines before `position`, and where the last whole line ends."""
-    data, found, end = b"", [], None
+    found: list[bytes] = []
+    data, end = b"", None
     while position > 0 and len(found) < count:
         step = min(CHUNK, position)
         position -= step

@@ -1,8 +1,8 @@
 """What the next engine does with what the former one left.
 
-For every row that says "running": ask its monitor. One that answers is followed again, and if it has
-ended meanwhile its exit record says how. A monitor that is gone took its container along; without a
-record the exit code is 137, or 255 after a reboot. Then the restart policies, the `--rm` ones that
+For every row that says "running": ask its monitor. One that answers is followed again, and if it
+has ended meanwhile its exit record says how. A monitor that is gone took its container along;
+without a record the exit code is 137, or 255 after a reboot. Then the restart policies, the `--rm` ones that
 have ended, and directories that no row names.
 """
 
@@ -38,7 +38,7 @@ async def reconcile(engine: Engine) -> None:
 
 
 async def _one(container: Container) -> None:
-    if container.running or os.path.exists(container.engine.paths.monitor_socket(container.id)):
+    if container.running or _has_monitor(container):
         await _reconnect(container)
     elif container.status == "restarting" or _should_run(container):
         container.status, container.backoff = "restarting", 0.0
@@ -48,6 +48,11 @@ async def _one(container: Container) -> None:
         )
     elif container.auto_remove and container.status == "exited":
         await lifecycle.remove_finished(container)
+
+
+def _has_monitor(container: Container) -> bool:
+    """An engine that was killed between "go" and its commit left one without a word in the row."""
+    return os.path.exists(container.engine.paths.monitor_socket(container.id))
 
 
 def _should_run(container: Container) -> bool:

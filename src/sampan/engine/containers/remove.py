@@ -1,7 +1,7 @@
 """`remove` and `prune`.
 
-The row goes first, in one transaction with its mounts and endpoints; the writable layer and the bundle
-after it. What a crash leaves then has no row, and `reconcile` takes it away.
+The row goes first, in one transaction with its mounts and endpoints; the writable layer and the
+bundle after it. What a crash leaves then has no row, and `reconcile` takes it away.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ async def remove(container: Container, *, force: bool = False, volumes: bool = F
         raise errors.Conflict(f"removal of container {container.id} is already in progress")
     if container.running or container.status == "restarting":
         await _make_stop(container, force=force)
-    if container.removed or container.status == "removing":
-        return
+    if container.engine.containers.find(container.id) is None:
+        return  # `--rm` was quicker
     before, container.status = container.status, "removing"
     try:
         container.save()

@@ -6,9 +6,9 @@
 4. the network is set up in the namespace while PID 1 prepares its rootfs; "go"
 5. "started": the state is written, the connection becomes the subscription
 
-A failure at any step undoes the ones before. If the engine dies before "go", the monitor aborts; after
-it, the next engine finds the monitor by its socket (`reconcile`). The row says "running" only after
-"started", so a crash never leaves a running row without a monitor to ask.
+A failure at any step undoes the ones before. If the engine dies before "go", the monitor aborts;
+after it, the next engine finds the monitor by its socket (`reconcile`). The row says "running" only
+after "started", so a crash never leaves a running row without a monitor to ask.
 """
 
 from __future__ import annotations

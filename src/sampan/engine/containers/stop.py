@@ -18,9 +18,9 @@ AFTER_KILL = 10
 
 
 async def stop(
-    container: Container, timeout: int | None = None, signal_name: str | None = None
+    container: Container, patience: int | None = None, signal_name: str | None = None
 ) -> None:
-    """Docker's `POST /containers/{id}/stop`; -1 waits for ever."""
+    """Docker's `POST /containers/{id}/stop`; `patience` in seconds, -1: for ever."""
     if container.status == "restarting" and container.restarting is not None:
         container.stopped_by_user = True
         container.restarting.cancel()
@@ -33,18 +33,15 @@ async def stop(
         raise NotModified(f"container {container.id} is not running")
     container.stopped_by_user = True
     container.save()
-    await _stop(container, timeout, signal_name)
+    await _stop(container, patience, signal_name)
     container.event("stop")
 
 
-async def _stop(container: Container, timeout: int | None, signal_name: str | None) -> None:
-    if signal_name:
-        number = units.signal_number(signal_name)
-    else:
-        number = oci.stop_signal(container.config)
-    if timeout is None:
+async def _stop(container: Container, patience: int | None, signal_name: str | None) -> None:
+    number = units.signal_number(signal_name, oci.stop_signal(container.config))
+    if patience is None:
         configured = container.config.get("StopTimeout")
-        timeout = TIMEOUT if configured is None else configured
+        patience = TIMEOUT if configured is None else configured
     if container.status == "paused":
         from sampan.engine.containers import pause
 
@@ -52,7 +49,7 @@ async def _stop(container: Container, timeout: int | None, signal_name: str | No
     try:
         await kill.send(container, number)
         container.event("kill", signal=str(int(number)))
-        if await wait.ended(container, None if timeout < 0 else timeout):
+        if await wait.ended(container, None if patience < 0 else patience):
             return
         await kill.send(container, signal.SIGKILL)
         container.event("kill", signal=str(int(signal.SIGKILL)))
@@ -66,14 +63,14 @@ async def _stop(container: Container, timeout: int | None, signal_name: str | No
 
 
 async def restart(
-    container: Container, timeout: int | None = None, signal_name: str | None = None
+    container: Container, patience: int | None = None, signal_name: str | None = None
 ) -> None:
     """Stop it if it runs, then start it; `--rm` does not remove it in between."""
     auto_remove = container.host_config.get("AutoRemove")
     container.host_config["AutoRemove"] = False
     try:
         if container.running:
-            await stop(container, timeout, signal_name)
+            await stop(container, patience, signal_name)
         await start.start(container)
     finally:
         container.host_config["AutoRemove"] = auto_remove

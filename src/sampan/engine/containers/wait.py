@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 CONDITIONS = ("not-running", "next-exit", "removed")
 
 
-def prepare(container: Container, condition: str = "not-running") -> Awaitable[tuple[int, str]]:
-    """What to await: (exit code, error). The moment counts from now, not from the await."""
+def prepare(container: Container, condition: str = "not-running") -> Awaitable[int]:
+    """What to await: the exit code. The moment counts from now, not from the await."""
     condition = condition or "not-running"
     if condition not in CONDITIONS:
         raise errors.InvalidArgument(f'invalid condition: "{condition}"')
     return _wait(container, condition, container.exits)
 
 
-async def _wait(container: Container, condition: str, exits: int) -> tuple[int, str]:
+async def _wait(container: Container, condition: str, exits: int) -> int:
     def reached() -> bool:
         if container.removed:
             return True
@@ -35,7 +35,7 @@ async def _wait(container: Container, condition: str, exits: int) -> tuple[int, 
 
     async with container.changed:
         await container.changed.wait_for(reached)
-    return container.exit_code, container.error
+    return container.exit_code
 
 
 async def ended(container: Container, seconds: float | None = None) -> bool:
