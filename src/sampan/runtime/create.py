@@ -15,7 +15,7 @@ import errno
 import os
 
 from sampan.kit.record import Record
-from sampan.linux import namespaces, process, signals
+from sampan.linux import cgroup, namespaces, process, signals
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from sampan.linux.cgroup import Manager  # type: ignore[import-not-found]
+    from sampan.linux.cgroup import Manager
     from sampan.runtime.channel import Channel
 
 
@@ -233,16 +233,35 @@ def state_document(config: oci_runtime.Config, options: Options) -> dict[str, An
     return state
 
 
-def _cgroup(config: oci_runtime.Config, options: Options) -> Manager | None:
-    manager = cgroups.manager(cgroups.path_of(config, options.container_id, options.cgroup))
-    if manager:
-        manager.create()
-        try:
-            manager.apply(config.linux.resources)
-        except BaseException:
-            manager.delete()
-            raise
+def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
+    manager = cgroup.manager(cgroups.path_of(config, options.container_id, options.cgroup))
+    manager.create()
+    try:
+        manager.apply(_resources(config))
+    except BaseException:
+        manager.delete()
+        raise
     return manager
+
+
+# What every container may use, whatever its rules say: making any node, and the default devices
+_ALLOWED = tuple(
+    {"allow": True, "type": kind, "major": major, "minor": minor, "access": access}
+    for kind, major, minor, access in (
+        *(("c", -1, -1, "m"), ("b", -1, -1, "m")),
+        *(("c", 1, minor, "rwm") for minor in (3, 5, 7, 8, 9)),
+        *(("c", 5, 0, "rwm"), ("c", 5, 2, "rwm"), ("c", 136, -1, "rwm")),
+    )
+)
+
+
+def _resources(config: oci_runtime.Config) -> dict[str, Any]:
+    """The limits, and where devices are ruled, the exceptions that the specification promises."""
+    resources = config.linux.resources
+    rules = resources.get("devices")
+    if not rules:
+        return resources
+    return {**resources, "devices": [*rules, *_ALLOWED]}
 
 
 def _spawn(
