@@ -156,6 +156,38 @@ def test_a_left_over_of_a_start_that_died_is_replaced(own_host):
     own_host(body)
 
 
+def test_a_container_on_two_networks(own_host):
+    async def body(host):
+        driver, inside, neighbour = host.driver(), new_netns(), new_netns()
+        one, two = network(1), network(2)
+        await driver.ensure(one)
+        await driver.ensure(two)
+        await driver.connect(one, endpoint(2, 1), inside)
+        await driver.connect(two, endpoint(3, 2), neighbour)
+        second = endpoint(2, 2, interface="eth1", default_route=False)
+        await driver.connect(two, second, inside)
+        assert talk(inside, ("10.77.2.3", 80), neighbour, 80) == "10.77.2.2"
+        assert talk(inside, (OUTSIDE, 80), host.outside, 80) == HOST
+        await driver.disconnect(two, second)
+        assert blocked(inside, ("10.77.2.3", 80))
+        assert talk(inside, (OUTSIDE, 80), host.outside, 80) == HOST
+
+    own_host(body)
+
+
+def test_the_default_route_may_be_on_the_second_network(own_host):
+    async def body(host):
+        driver, inside = host.driver(), new_netns()
+        for n in (1, 2):
+            await driver.ensure(network(n))
+            end = endpoint(2, n, interface=f"eth{n - 1}", default_route=n == 2)
+            await driver.connect(network(n), end, inside)
+        with netlink.Socket(netns=inside) as s:
+            assert [r.gateway for r in s.routes() if not r.prefix] == ["10.77.2.1"]
+
+    own_host(body)
+
+
 def test_ensure_leaves_what_is_right_alone(own_host):
     async def body(host):
         net = network()
