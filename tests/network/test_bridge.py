@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from sampan.linux import netlink
+from sampan.linux import netlink, netns
 from sampan.network.publish import Binding, publish, unpublish
 
 from .conftest import HOST, OUTSIDE, blocked, endpoint, network, new_netns, sock, talk
@@ -33,6 +33,7 @@ def test_connect_gives_the_container_its_interface_address_and_routes(own_host):
             eth0 = sock.link("eth0")
             assert (eth0.mac, eth0.mtu, eth0.up) == ("02:42:0a:4d:01:05", 1400, True)
             assert sock.link("lo").up
+            assert "eth0" not in _ipv6_interfaces(inside)
             held = [(a.address, a.prefix) for a in sock.addresses() if a.index == eth0.index]
             assert held == [("10.77.1.5", 24)]
             routes = [r for r in sock.routes() if r.table == 254]
@@ -207,6 +208,11 @@ def _arrives(inside, host):
             return server.recv(9) == b"x"
         except TimeoutError:
             return False
+
+
+def _ipv6_interfaces(inside):
+    with netns.entered(inside), open("/proc/thread-self/net/if_inet6") as file:
+        return file.read().split()
 
 
 def _handles(host):

@@ -9,6 +9,8 @@ empty, takes the pair along in the background.
 from __future__ import annotations
 
 import errno
+import functools
+import os
 from typing import TYPE_CHECKING
 
 from sampan.kit.threads import in_thread
@@ -129,7 +131,9 @@ def _configure(network: Network, endpoint: Endpoint, netns: int) -> None:
         link = inside.link(endpoint.interface)
         if link is None:
             raise OSError(errno.ENODEV, f"{endpoint.interface} is gone")
-        requests = [
+        # An IPv4 network has no use for fe80:: either, and a hairpin port would reflect the probes.
+        requests = [netlink.no_link_local(endpoint.interface, index=link.index)] * _ipv6()
+        requests += [
             netlink.set_link("lo", up=True),
             netlink.set_link(endpoint.interface, index=link.index, up=True),
             netlink.add_address(link.index, endpoint.ipv4, endpoint.prefix),
@@ -137,6 +141,11 @@ def _configure(network: Network, endpoint: Endpoint, netns: int) -> None:
         if endpoint.default_route and not network.internal:
             requests.append(netlink.add_route("0.0.0.0", 0, gateway=network.gateway))
         inside.send(*requests)
+
+
+@functools.cache
+def _ipv6() -> bool:
+    return os.path.exists("/proc/net/if_inet6")
 
 
 def _ensure_sysctls(bridge: str) -> None:
