@@ -52,6 +52,7 @@ class BridgeDriver(NetworkDriver):
             self._plug(network, endpoint, netns, name)
             try:
                 _configure(network, endpoint, netns)
+                self._settle(network, name)
             except BaseException:
                 self._host.send(netlink.del_link(name))
                 raise
@@ -103,6 +104,16 @@ class BridgeDriver(NetworkDriver):
             if e.errno != errno.EEXIST:
                 raise
             self._host.send(*requests)
+
+    def _settle(self, network: Network, name: str) -> None:
+        """Wait until both links really carry frames.
+
+        A carrier that comes on is acted on by a worker (net/core/link_watch.c); until then the
+        port does not forward and the bridge drops what the host sends: ARP answers, so the first
+        connection would take a second. Asking for a link makes its turn come now (kernel 6.9).
+        """
+        self._host.link(name)
+        self._host.link(network.bridge)
 
     def _index(self, network: Network) -> int:
         link = self._host.link(network.bridge)
