@@ -67,6 +67,7 @@ class Container:
         self.log = f"{self.bundle}/log"
         self.connection: socket.socket | None = None
         self.started: dict = {}
+        self.clients: list[Client] = []
 
     @property
     def pid(self) -> int:
@@ -88,7 +89,11 @@ class Container:
             self.connection, start.message(), [*fds, *(client.hand_over() for client in clients)]
         )
         for client in clients:
-            client.handed_over()
+            self._handed_over(client)
+
+    def _handed_over(self, client: Client) -> None:
+        client.handed_over()
+        self.clients.append(client)
 
     def event(self, name: str) -> dict:
         """The next event, which must be this one."""
@@ -126,7 +131,7 @@ class Container:
 
     def attach(self, client: Client) -> None:
         answer = self.ask(protocol.attach(client.wants), [client.hand_over()])
-        client.handed_over()
+        self._handed_over(client)
         assert answer == {"ok": True}, answer
 
     def exec(self, args: list[str], client: Client | None = None, **more: object) -> dict:
@@ -134,11 +139,13 @@ class Container:
         request = protocol.Exec(process=process, attach=client and client.wants, **more)
         answer = self.ask(request.message(), [client.hand_over()] if client else [])
         if client:
-            client.handed_over()
+            self._handed_over(client)
         return answer
 
     def clean_up(self) -> None:
         """Kill it if it still runs, and wait until its monitor has gone."""
+        for client in self.clients:
+            client.sock.close()
         if self.connection is not None:
             self.connection.close()
         try:

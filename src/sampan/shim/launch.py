@@ -16,7 +16,7 @@ import select
 
 from sampan.kit import errors
 from sampan.linux import cgroup, unix
-from sampan.runtime import channel, create
+from sampan.runtime import cgroups, channel, create
 from sampan.shim import helper, protocol, stdio
 from sampan.spec import oci_runtime
 
@@ -94,7 +94,7 @@ def _prepare(
             _tell_created(connection, process.pid)
         _wait(connection, process, needs_go=request.network)
         streams.ready(request.size)
-        path = request.cgroup or config.linux.cgroups_path or f"/{request.id}"
+        path = cgroups.path_of(config, request.id, request.cgroup)
         _hand_over(monitor, process, streams, message, fds, path)
     except BaseException:
         process.abort()
