@@ -5,6 +5,8 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import os
 
+from sampan.linux import _libc
+
 SIGINT, SIGQUIT, SIGKILL, SIGTERM, SIGCHLD, SIGTTIN, SIGTTOU, SIGWINCH = 2, 3, 9, 15, 17, 21, 22, 28
 _ALL = frozenset(range(1, 65)) - {32, 33}  # those two are the C library's own
 _ORDER = (  # signal(7), the numbers of x86 and arm
@@ -60,3 +62,21 @@ def die_of(number: int) -> None:
         _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (number,))
     os.kill(os.getpid(), number)
+
+
+def descriptor() -> int:
+    """A signalfd(2) of all that is blocked; `pending` reads it."""
+    global _descriptor
+    if _descriptor < 0:
+        mask = sum(1 << (number - 1) for number in _ALL)
+        _descriptor = _libc.signalfd(-1, mask.to_bytes(8, "little").ljust(128, b"\0"), 0o2004000)
+    return _descriptor
+
+
+def pending() -> list[int]:
+    """The signals that have come to the descriptor."""
+    data = os.read(descriptor(), 128 * 64)
+    return [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 128)]
+
+
+_descriptor = -1

@@ -19,8 +19,8 @@ from sampan.linux import namespaces, process, signals
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
+from sampan.runtime import cgroups, credentials, errors, hooks, init
 from sampan.runtime import channel as channels
-from sampan.runtime import credentials, errors, hooks, init
 from sampan.runtime import plan as plans
 from sampan.spec import oci_runtime
 
@@ -67,6 +67,10 @@ class Created:
     def fileno(self) -> int:
         """Readable when PID 1 has something to say."""
         return self._channel.fd
+
+    def send_go(self) -> None:
+        """It is in its cgroup and its ids are mapped: let it prepare itself."""
+        self._channel.send("go")
 
     def wait_ready(self) -> None:
         """Block until root file system and hooks are done; raises a runtime error."""
@@ -230,20 +234,14 @@ def state_document(config: oci_runtime.Config, options: Options) -> dict[str, An
 
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager | None:
-    try:
-        from sampan.linux import cgroup
-    except ImportError:  # until the room's other half has landed
-        return None
-    path = options.cgroup or config.linux.cgroups_path or f"/{options.container_id}"
-    if ":" in path:
-        raise errors.InvalidConfig(f"linux.cgroupsPath: {path!r} is for systemd, which is not used")
-    manager = cgroup.manager(path if path.startswith("/") else f"/{path}")
-    manager.create()
-    try:
-        manager.apply(config.linux.resources)
-    except BaseException:
-        manager.delete()
-        raise
+    manager = cgroups.manager(cgroups.path_of(config, options.container_id, options.cgroup))
+    if manager:
+        manager.create()
+        try:
+            manager.apply(config.linux.resources)
+        except BaseException:
+            manager.delete()
+            raise
     return manager
 
 
@@ -258,7 +256,12 @@ def _spawn(
         console=options.console.fileno() if options.console is not None else -1,
     )
     try:
-        pid, pidfd = _clone(plan, lambda: init.run(plan, wires))
+        pid, pidfd = clone(
+            plan.new & ~CLONE.NEWCGROUP,
+            lambda: init.run(plan, wires),
+            user=plan.joins("user"),
+            pids=plan.joins("pid"),
+        )
     except BaseException:
         ours.close()
         raise
@@ -275,7 +278,7 @@ def _spawn(
         if plan.new & CLONE.NEWUSER:
             _map_ids(config.linux, pid)
         settle(plan.process, pid, manager)
-        ours.send("go")
+        created.send_go()
     except BaseException:
         created.abort()
         raise
@@ -304,16 +307,17 @@ def _map_ids(linux: oci_runtime.Linux, pid: int) -> None:
             ) from error
 
 
-def _clone(plan: plans.Plan, child: Callable[[], None]) -> tuple[int, int]:
-    flags = plan.new & ~CLONE.NEWCGROUP
-    user, pids = plan.joins("user"), plan.joins("pid")
+def clone(
+    flags: int, child: Callable[[], None], *, user: int = -1, pids: int = -1
+) -> tuple[int, int]:
+    """A child of ours in new namespaces, in the joined user and pid namespaces: (pid, pidfd)."""
     # Not dumpable across the clone: from inside, only CAP_SYS_PTRACE over the host's user
     # namespace could look at a process that still is the host's (CVE-2016-9962).
     dumpable = process.prctl(PR.GET_DUMPABLE)
     process.prctl(PR.SET_DUMPABLE, 0)
     try:
         if user >= 0:
-            return clone_sibling([(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)], flags, child)
+            return _clone_sibling([(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)], flags, child)
         return _clone_child(flags, pids, child)
     except OSError as error:
         hint = " (too many namespaces)" if error.errno == errno.ENOSPC else ""
@@ -340,7 +344,7 @@ def _clone_child(flags: int, pids: int, child: Callable[[], None]) -> tuple[int,
             os.close(own)
 
 
-def clone_sibling(
+def _clone_sibling(
     joined: list[tuple[int, int]], flags: int, child: Callable[[], None]
 ) -> tuple[int, int]:
     """Clone by way of a process that joins namespaces first; the result is the caller's child."""

@@ -223,7 +223,7 @@ def change_root(root: int) -> None:
 
 
 def cover(plan: Plan, root: int, null: int) -> None:
-    """Read-only, masked paths. Before the pivot, as only a mount of this namespace can be copied."""
+    """Read-only and masked paths; before the pivot, because only our own mounts can be copied."""
     for path in plan.readonly_paths:
         _make_readonly(root, path)
     _mask(root, plan.masked_paths, null)
