@@ -6,11 +6,14 @@ import os
 import select
 import socket
 import time
+from typing import TYPE_CHECKING
 
-from sampan.kit.paths import Paths
 from sampan.linux import unix
 from sampan.shim import protocol
 from sampan.spec import docker_stream
+
+if TYPE_CHECKING:
+    from sampan.kit.paths import Paths
 
 PATIENCE = 10.0
 
@@ -135,7 +138,7 @@ class Container:
         assert answer == {"ok": True}, answer
 
     def exec(self, args: list[str], client: Client | None = None, **more: object) -> dict:
-        process = {"args": args, "cwd": "/", "env": ["PATH=/bin"], "terminal": bool(more.get("tty"))}
+        process = {"args": args, "cwd": "/", "env": ["PATH=/bin"], "terminal": "tty" in more}
         request = protocol.Exec(process=process, attach=client and client.wants, **more)
         answer = self.ask(request.message(), [client.hand_over()] if client else [])
         if client:

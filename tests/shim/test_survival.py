@@ -59,8 +59,11 @@ def test_a_killed_engine_costs_no_line_and_no_exit_code(paths, rootfs) -> None:
     config = oci_config(["sh", "-c", script])
     config["root"]["path"] = rootfs
     request = {
-        **{"root": paths.root, "run": paths.run, "id": container.id, "config": config},
-        **{"cgroup": f"{paths.cgroup_parent}/{container.id}"},
+        "root": paths.root,
+        "run": paths.run,
+        "id": container.id,
+        "config": config,
+        "cgroup": f"{paths.cgroup_parent}/{container.id}",
         "log": {"driver": "json-file", "path": container.log, "max_size": 900, "max_file": 100},
     }
     engine = subprocess.Popen(

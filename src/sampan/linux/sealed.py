@@ -53,13 +53,19 @@ def ensure(arguments: Sequence[str] | None = None) -> None:
 def exec_sealed(arguments: Sequence[str]) -> NoReturn:
     """Execute this interpreter, sealed, with `arguments` (the first one is its path)."""
     program = os.path.realpath("/proc/self/exe")
-    try:
-        fd = _read_only_view(program)
-    except OSError:
-        fd = _copy(program)
+    fd = interpreter()
     # The first argument is what the interpreter finds its library by
     environment = {**os.environ, _MARK: str(os.getpid())}
     os.execve(fd, [program, *arguments[1:]], environment)
+
+
+def interpreter() -> int:
+    """A descriptor of this interpreter, sealed, for whoever executes it (close-on-exec)."""
+    program = os.path.realpath("/proc/self/exe")
+    try:
+        return _read_only_view(program)
+    except OSError:
+        return _copy(program)
 
 
 def install(directory: str = DIRECTORY) -> None:

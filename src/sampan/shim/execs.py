@@ -98,9 +98,7 @@ class Execs:
 def _help(
     connection: socket.socket, monitor: socket.socket, request: Exec, container: Ready
 ) -> None:
-    streams = stdio.Streams(
-        tty=request.tty, stdin=request.stdin, output=request.attach is not None
-    )
+    streams = stdio.Streams(tty=request.tty, stdin=request.stdin, output=request.attach is not None)
     try:
         process = runtime_exec.exec_process(
             _target(container),

@@ -5,8 +5,9 @@
 A helper of the monitor creates the container (`helper` says why) and hands it over once it is ready
 to execute; the monitor then starts it, so that PID 1's parent, whose death it is not to survive
 (PR_SET_PDEATHSIG), is the monitor. Either a process comes out that runs, or nothing is left: no
-process, no cgroup, no descriptor. While PID 1 prepares its rootfs the engine sets up the network; the
-first of both to fail ends the attempt, and so does the engine's connection when it closes before "go".
+process, no cgroup, no descriptor. While PID 1 prepares its rootfs the engine sets up the network;
+the first of both to fail ends the attempt, and so does the engine's connection when it closes
+before "go".
 """
 
 from __future__ import annotations
@@ -45,9 +46,7 @@ class Ready:
         self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
         self.cgroup_path: str = message["cgroup"]
         self.cgroup = cgroup.manager(self.cgroup_path)
-        self.process = create.Created(
-            message["pid"], fds[0], channel.Channel(fds[1]), self.cgroup
-        )
+        self.process = create.Created(message["pid"], fds[0], channel.Channel(fds[1]), self.cgroup)
         self.config = fds[2]  # a memfd: the process part and seccomp profile that execs need
         self.streams = stdio.unpack(message["streams"], fds)
 
@@ -61,7 +60,7 @@ def container(connection: socket.socket) -> Ready | None:
     try:
         message, fds = unix.receive(ours)
     except ConnectionError:
-        message = None
+        message, fds = None, []
     finally:
         ours.close()
         os.waitpid(pid, 0)  # now PID 1 is our child

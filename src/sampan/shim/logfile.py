@@ -32,9 +32,7 @@ def _escapes() -> dict[int, bytes]:
 
 
 _ESCAPES = _escapes()
-_ORDINARY = bytes(
-    byte for byte in range(256) if byte == 10 or byte not in (*_ESCAPES, ord("\\"))
-)
+_ORDINARY = bytes(byte for byte in range(256) if byte == 10 or byte not in (*_ESCAPES, ord("\\")))
 
 
 def _replace_one_byte(failure: UnicodeError) -> tuple[str, int]:
@@ -73,7 +71,7 @@ class JsonFile:
             stream: b'","stream":"' + name + b'",' + attrs + b'"time":"'
             for stream, name in NAMES.items()
         }
-        self._held = {stream: b"" for stream in NAMES}
+        self._held = dict.fromkeys(NAMES, b"")
         self._dropped = 0
         self._why = ""
         self._fd = -1
@@ -107,7 +105,7 @@ class JsonFile:
             if held:
                 tail = self._tails[stream] + clock.now().encode() + b'"}\n'
                 self._append(b'{"log":"' + escape(held) + tail)
-        self._held = {stream: b"" for stream in NAMES}
+        self._held = dict.fromkeys(NAMES, b"")
         if self._dropped:
             self._append(b"")
         if self._fd >= 0:

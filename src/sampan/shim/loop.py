@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import select
 import time
-
 from select import EPOLLERR as ERR
 from select import EPOLLHUP as HUP
 from select import EPOLLIN as IN

@@ -271,4 +271,3 @@ class Monitor:
             self._loop.stop()
         else:
             self._loop.call_later(0.05, self._leave_when_told)
-

@@ -1,14 +1,13 @@
 """The engine's side of the spawner: have one running, of this code and not of an older one.
 
-    spawn.ensure(paths)      # blocking; 1 ms where it runs already, a Python start where not
-    spawn.retire(paths)      # let it go; monitors stay
+spawn.ensure(paths)      # blocking; 1 ms where it runs already, a Python start where not
+spawn.retire(paths)      # let it go; monitors stay
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import sys
 
 from sampan.kit import errors
 from sampan.linux import sealed, unix
