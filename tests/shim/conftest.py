@@ -44,9 +44,7 @@ def oci_config(args: list[str], *, tty: bool = False, **process: object) -> dict
             },
         ],
         "linux": {
-            "namespaces": [
-                {"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network")
-            ]
+            "namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network")]
         },
     }
 
@@ -61,7 +59,8 @@ def rootfs() -> str:
     if source is None:
         pytest.skip("busybox-static is not installed")
     shutil.copy(source, f"{top}/bin/busybox")
-    for name in "sh cat echo true false sleep stty head yes kill ls mkdir printf tee dd seq".split():
+    applets = "sh cat echo true false sleep stty head yes kill ls mkdir printf seq wc nc"
+    for name in applets.split(" "):
         os.symlink("busybox", f"{top}/bin/{name}")
     yield top
     shutil.rmtree(top)

@@ -6,11 +6,14 @@ import os
 import select
 import socket
 import time
+from typing import TYPE_CHECKING
 
-from sampan.kit.paths import Paths
 from sampan.linux import unix
 from sampan.shim import protocol
 from sampan.spec import docker_stream
+
+if TYPE_CHECKING:
+    from sampan.kit.paths import Paths
 
 PATIENCE = 10.0
 
@@ -67,6 +70,7 @@ class Container:
         self.log = f"{self.bundle}/log"
         self.connection: socket.socket | None = None
         self.started: dict = {}
+        self.clients: list[Client] = []
 
     @property
     def pid(self) -> int:
@@ -88,7 +92,11 @@ class Container:
             self.connection, start.message(), [*fds, *(client.hand_over() for client in clients)]
         )
         for client in clients:
-            client.handed_over()
+            self._handed_over(client)
+
+    def _handed_over(self, client: Client) -> None:
+        client.handed_over()
+        self.clients.append(client)
 
     def event(self, name: str) -> dict:
         """The next event, which must be this one."""
@@ -126,19 +134,21 @@ class Container:
 
     def attach(self, client: Client) -> None:
         answer = self.ask(protocol.attach(client.wants), [client.hand_over()])
-        client.handed_over()
+        self._handed_over(client)
         assert answer == {"ok": True}, answer
 
     def exec(self, args: list[str], client: Client | None = None, **more: object) -> dict:
-        process = {"args": args, "cwd": "/", "env": ["PATH=/bin"], "terminal": bool(more.get("tty"))}
+        process = {"args": args, "cwd": "/", "env": ["PATH=/bin"], "terminal": "tty" in more}
         request = protocol.Exec(process=process, attach=client and client.wants, **more)
         answer = self.ask(request.message(), [client.hand_over()] if client else [])
         if client:
-            client.handed_over()
+            self._handed_over(client)
         return answer
 
     def clean_up(self) -> None:
         """Kill it if it still runs, and wait until its monitor has gone."""
+        for client in self.clients:
+            client.sock.close()
         if self.connection is not None:
             self.connection.close()
         try:

@@ -60,7 +60,7 @@ def _mount_own(request: Archive) -> None:
             layer.get("source") or "none",
             request.root_path,
             layer.get("type") or None,
-            mount.MS(chosen.flags),
+            chosen.flags,
             ",".join(chosen.data) or None,
         )
     os.chdir(request.root_path)

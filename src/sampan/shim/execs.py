@@ -129,6 +129,6 @@ def _target(container: Ready) -> runtime_exec.Target:
     linux = json.loads(os.pread(container.config, size, 0))["linux"]
     return runtime_exec.Target(
         pid=container.process.pid,
-        cgroup=container.cgroup_path,
+        manager=container.cgroup,
         seccomp=linux.get("seccomp") or {},
     )

@@ -1,9 +1,10 @@
 """Work in a forked child of the monitor: what it touches, and what it waits for, is its own.
 
-Making a process runs much code once. Done in the monitor itself, every page of the spawner's memory
-with one of its objects would be copied there and stay for the container's life; and a container that
-is frozen while an exec joins it would stop the monitor. A helper hands over what it made, as one
-message with descriptors, and ends; its children become the monitor's, who is their subreaper.
+Making a process runs much code once. Done in the monitor itself, every page of the spawner's
+memory with one of its objects would be copied there and stay for the container's life; and a
+container that is frozen while an exec joins it would stop the monitor. A helper hands over what it
+made, as one message with descriptors, and ends; its children become those of the monitor, which
+is their subreaper.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@
 A helper of the monitor creates the container (`helper` says why) and hands it over once it is ready
 to execute; the monitor then starts it, so that PID 1's parent, whose death it is not to survive
 (PR_SET_PDEATHSIG), is the monitor. Either a process comes out that runs, or nothing is left: no
-process, no cgroup, no descriptor. While PID 1 prepares its rootfs the engine sets up the network; the
-first of both to fail ends the attempt, and so does the engine's connection when it closes before "go".
+process, no cgroup, no descriptor. While PID 1 prepares its rootfs the engine sets up the network;
+the first of both to fail ends the attempt, and so does the engine's connection when it closes
+before "go".
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import select
 
 from sampan.kit import errors
 from sampan.linux import cgroup, unix
-from sampan.runtime import channel, create
+from sampan.runtime import cgroups, channel, create
 from sampan.shim import helper, protocol, stdio
 from sampan.spec import oci_runtime
 
@@ -59,7 +60,7 @@ def container(connection: socket.socket) -> Ready | None:
     try:
         message, fds = unix.receive(ours)
     except ConnectionError:
-        message = None
+        message, fds = None, []
     finally:
         ours.close()
         os.waitpid(pid, 0)  # now PID 1 is our child
@@ -92,7 +93,7 @@ def _prepare(
             _tell_created(connection, process.pid)
         _wait(connection, process, needs_go=request.network)
         streams.ready(request.size)
-        path = request.cgroup or config.linux.cgroups_path or f"/{request.id}"
+        path = cgroups.path_of(config, request.id, request.cgroup)
         _hand_over(monitor, process, streams, message, fds, path)
     except BaseException:
         process.abort()

@@ -6,10 +6,11 @@ I/O: a constructor returns the dictionary to send, a `parse_…` turns a receive
 
     spawner  hello() → hello_answer() · retire() · start() · archive()
     start    → created (+ netns) · ← go() → started | error → events until exit
-    monitor  subscribe() → state, events · attach() exec() resize() kill() close_stdin() → ok | error
+    monitor  subscribe() → state, events
+             attach() exec() resize() kill() close_stdin() → ok | started | error
 
 Events: `created started error state exec_exit oom detach exit`. Times are RFC 3339, exit codes
-0–255 (128 + signal where a signal ended it), sizes (rows, columns). A descriptor is named by its
+0 to 255 (128 + signal where a signal ended it), sizes (rows, columns). A descriptor is named by its
 index among those that travel with the message.
 """
 
@@ -271,7 +272,8 @@ def parse_start(message: Message, fds: Sequence[int]) -> Start:
         for item in fields.get("ports") or ()
     )
     _tuples(fields)
-    return _build(Start, fields, message)
+    start: Start = _build(Start, fields, message)
+    return start
 
 
 def parse_exec(message: Message, fds: Sequence[int]) -> Exec:
@@ -279,7 +281,8 @@ def parse_exec(message: Message, fds: Sequence[int]) -> Exec:
     if fields.get("attach"):
         fields["attach"] = _attach({**fields["attach"], "fd": 0}, fds)
     _tuples(fields)
-    return _build(Exec, fields, message)
+    request: Exec = _build(Exec, fields, message)
+    return request
 
 
 def parse_attach(message: Message, fds: Sequence[int]) -> Attach:
@@ -291,7 +294,8 @@ def parse_archive(message: Message) -> Archive:
     _tuples(fields)
     if fields.get("action") not in ("stat", "get", "put", "export"):
         raise errors.InvalidArgument(f"archive knows no action {fields.get('action')!r}")
-    return _build(Archive, fields, message)
+    request: Archive = _build(Archive, fields, message)
+    return request
 
 
 def _attach(message: Message, fds: Sequence[int]) -> Attach:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 
-from sampan.linux import unix
+from sampan.linux import cgroup, unix
 from sampan.shim import loop as loops
 from sampan.shim import protocol, stdio
 from sampan.shim.logfile import JsonFile
@@ -35,11 +35,13 @@ def _play() -> None:
     engine, connection = socket.socketpair()
     client, clients_end = socket.socketpair()
     request = _request(engine, connection, clients_end)
+    cgroup.manager("/rehearsal")  # remembers what the host has
     loop = loops.Loop()
     subscribers = Subscribers(loop)
     subscribers.add(connection, protocol.started(1, ""))
     streams = stdio.Streams(tty=False, stdin=True)
-    session = Session(loop, log=JsonFile(request.log), stdin_once=True)
+    log = JsonFile(request.log)
+    session = Session(loop, log=log, stdin_once=True)
     assert streams.theirs is not None
     process = [os.dup(fd) for fd in streams.theirs]
     streams.forked()
@@ -55,6 +57,7 @@ def _play() -> None:
         os.close(fd)
     loop.run()
     loop.close()
+    log.close()
     subscribers.close()
     engine.close()
     client.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 
 from sampan.shim import loop as loops
 
@@ -40,7 +41,7 @@ class Relay:
             self._loop.watch(
                 sock.fileno(),
                 loops.IN,
-                lambda _events, sock=sock, target=target: self._accept(sock, target),
+                partial(self._accept, sock, target),
             )
 
     def close(self) -> None:
@@ -50,7 +51,7 @@ class Relay:
             sock.close()
         self._held, self._targets = [], {}
 
-    def _accept(self, listener: socket.socket, target: tuple[str, int]) -> None:
+    def _accept(self, listener: socket.socket, target: tuple[str, int], _events: int) -> None:
         try:
             client, _ = listener.accept()
         except OSError:
@@ -105,7 +106,7 @@ class _Pair:
             elif self._reading[sock] and not self._waiting[other]:
                 events |= loops.IN
             if events:
-                self._loop.watch(sock.fileno(), events, lambda got, s=sock: self._ready(s, got))
+                self._loop.watch(sock.fileno(), events, partial(self._ready, sock))
             else:  # HUP would be reported again and again
                 self._loop.forget(sock.fileno())
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from sampan.shim.protocol import Message
 
-    # The connection, the message, its descriptors (the handler owns them if it does not raise) → the answer, or None
-    # when the handler keeps the connection.
+    # The connection, the message, its descriptors (the handler's, if it does not raise) → the
+    # answer, or None when the handler keeps the connection.
     Handler = Callable[[socket.socket, Message, list[int]], Message | None]
 
 _PATIENCE = 5.0  # seconds for a request to come and for its answer to be taken

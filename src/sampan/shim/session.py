@@ -10,6 +10,7 @@ attached client, from clients to its stdin.
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from sampan.shim import loop as loops
 from sampan.shim import protocol, stdio
@@ -110,14 +111,14 @@ class Session:
 
     def _watch_outputs(self) -> None:
         for fd in self._outputs:
-            self._loop.watch(fd, loops.IN, lambda _events, fd=fd: self._readable(fd))
+            self._loop.watch(fd, loops.IN, partial(self._readable, fd))
 
     def _drop_output(self, fd: int) -> None:
         self._loop.forget(fd)
         del self._outputs[fd]
         os.close(fd)
 
-    def _readable(self, fd: int) -> None:
+    def _readable(self, fd: int, _events: int) -> None:
         if fd in self._outputs:
             self._read(fd)
             if self._after is not None and not self._outputs:

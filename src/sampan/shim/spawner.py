@@ -16,9 +16,10 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 
 from sampan.kit import errors
-from sampan.linux import unix
+from sampan.linux import _libc, unix
 from sampan.shim import archive, helper, monitor, protocol, title
 
 _PATIENCE = 30.0  # seconds that a connection may stay silent
@@ -50,11 +51,22 @@ def _isolate(ready: int) -> None:
                 os.close(fd)
             except OSError:
                 pass  # listdir's own
+    _forget_ignored()
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("0")  # the engine may have asked for protection; containers inherit ours
     except OSError:
         pass
+
+
+def _forget_ignored() -> None:
+    """posix_spawn(3) of glibc ignores its own two signals, and libc would not let us undo that.
+
+    A container would inherit it. All zeros is `struct sigaction` with SIG_DFL.
+    """
+    number = {"x86_64": 13}.get(os.uname().machine, 134)  # asm-generic
+    for internal in (32, 33):
+        _libc.raw_system_call("rt_sigaction", number, internal, bytes(64), 0, 8)
 
 
 def _warm_up() -> None:
@@ -83,7 +95,7 @@ def _serve(listener: socket.socket, version: str) -> None:
         else:
             if child == 0:
                 listener.close()
-                helper.leave_by(lambda c=connection: _child(c, version, pid))
+                helper.leave_by(partial(_child, connection, version, pid))
         connection.close()
 
 

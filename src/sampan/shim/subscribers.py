@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from functools import partial
 
 from sampan.linux import unix
 from sampan.shim import loop as loops
@@ -71,7 +72,7 @@ class Subscribers:
 
     def _watch(self, sock: socket.socket) -> None:
         events = loops.IN | (loops.OUT if self._all[sock] else 0)
-        self._loop.watch(sock.fileno(), events, lambda got, sock=sock: self._ready(sock, got))
+        self._loop.watch(sock.fileno(), events, partial(self._ready, sock))
 
     def _ready(self, sock: socket.socket, events: int) -> None:
         if events & loops.OUT:

@@ -28,9 +28,9 @@ def write(fd: int, path: str, name: str) -> None:
         tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
         for source, entry in _walk(path, name):
-            info = tar.gettarinfo(source, entry)
-            if info is None:
+            if modes.S_ISSOCK(os.lstat(source).st_mode):
                 continue
+            info = tar.gettarinfo(source, entry)
             info.mtime = int(info.mtime)
             if info.isreg():
                 with open(source, "rb") as file:
