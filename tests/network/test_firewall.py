@@ -109,6 +109,8 @@ def test_beside_a_dockerd_whose_forward_policy_is_drop(own_host, legacy, chain):
             iptables("-A", chain, "-j", "RETURN", legacy=legacy)
             iptables("-A", "FORWARD", "-j", chain, legacy=legacy)
         iptables("-A", "FORWARD", "-p", "tcp", "--dport", "9", "-j", "DROP", legacy=legacy)
+        words = "-A FORWARD -o docker0 -m conntrack --ctstate RELATED -m comment --comment x"
+        iptables(*words.split(), "-j", "ACCEPT", legacy=legacy)
         before = iptables("-S", legacy=legacy)
         driver, net, inside = host.driver(), network(), new_netns()
         await driver.ensure(net)

@@ -11,6 +11,7 @@ in one look-up, and a request's connection can be taken over (`hijack`).
 
 from __future__ import annotations
 
+import asyncio
 import grp
 import logging
 import os
@@ -75,8 +76,12 @@ class Server:
             response = await self._answer(request)
         except errors.SampanError as error:
             response = self._error(request, error, status_of(error))
-        except (ConnectionError, TimeoutError):
-            raise
+        except ConnectionError:
+            response = hijack.Gone()  # the client went away while it was being answered
+        except asyncio.CancelledError:
+            if request.transport is not None:
+                raise
+            response = hijack.Gone()
         except Exception as error:
             log.exception("%s %s", request.method, request.path_qs)
             response = self._error(request, error, 500)

@@ -28,12 +28,22 @@ MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 class Protocol(RequestHandler):
     """aiohttp's protocol, which keeps back what follows a request for an upgrade."""
 
-    __slots__ = ("_body_left", "_kept")
+    __slots__ = ("_body_left", "_kept", "_streaming")
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self._kept: bytearray | None = None  # None: plain HTTP
         self._body_left = 0
+        self._streaming: asyncio.Task[object] | None = None
+
+    def streaming(self) -> None:
+        """The present task writes a stream: it is cancelled when its client goes away."""
+        self._streaming = asyncio.current_task()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self._streaming is not None:
+            self._streaming.cancel()
 
     def data_received(self, data: bytes) -> None:
         if self._kept is not None:
@@ -63,7 +73,8 @@ class Protocol(RequestHandler):
         return kept
 
     def give_up(self) -> None:
-        """The request was answered without an upgrade: it is HTTP again."""
+        """The request has been answered: what follows is HTTP again."""
+        self._streaming = None
         if self._kept is not None:
             kept = self.take_kept()
             if self.transport is not None:
@@ -79,16 +90,11 @@ class Server(web.Server):
         return Protocol(self, loop=self._loop, **self._kwargs)
 
 
-class Hijacked(web.StreamResponse):
-    """What a handler returns when the connection is no longer HTTP: nothing more is written.
+class Gone(web.StreamResponse):
+    """What a handler returns when the connection is no longer HTTP: nothing more is written."""
 
-    `socket` is a duplicate of the client's socket (non-blocking, at a message boundary), `pending`
-    what the client had sent already.
-    """
-
-    def __init__(self, sock: socket.socket, pending: bytes) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.socket, self.pending = sock, pending
         self.force_close()
 
     @property
@@ -100,6 +106,18 @@ class Hijacked(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         return None
+
+
+class Hijacked(Gone):
+    """The connection is ours now.
+
+    `socket` is a duplicate of the client's socket (non-blocking, at a message boundary), `pending`
+    what the client had sent already.
+    """
+
+    def __init__(self, sock: socket.socket, pending: bytes) -> None:
+        super().__init__()
+        self.socket, self.pending = sock, pending
 
 
 async def upgrade(call: Call, content_type: str) -> Hijacked:

@@ -114,6 +114,9 @@ class Call:
         if self.request.version >= (1, 1):
             response.enable_chunked_encoding()
         await response.prepare(self.request)
+        streaming = getattr(self.request.protocol, "streaming", None)
+        if streaming is not None:
+            streaming()
         return response
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sampan.dockerapi import containers, system
+from sampan.dockerapi import containers, streams, system
 from sampan.dockerapi.router import Routes
 
-GROUPS = (system, containers)
+GROUPS = (system, containers, streams)
 
 
 def all_routes() -> Routes:

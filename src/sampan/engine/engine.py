@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.engine import containers, images, networks, volumes
 from sampan.engine.db import Database
+from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
+from sampan.engine.spawner import Spawner
+from sampan.image import snapshots
 from sampan.kit import clock
 
 if TYPE_CHECKING:
@@ -42,23 +45,31 @@ class Engine:
         self.db = Database(paths.database)
         self.events = Events()
         self.started_at = clock.now()
+        self.snapshots = snapshots.Standin(paths.root)
         self.images = images.Images(self)
         self.volumes = volumes.Volumes(self)
         self.networks = networks.Networks(self)
         self.containers = containers.Containers(self)
+        self.endpoints = Endpoints(self)
+        self.spawner = Spawner(paths)
+        self.stopping = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Bring up what containers need, and take over those that run."""
         await self.networks.start()
+        await self.spawner.start()
         await self.containers.start()
+        await self.endpoints.start()
 
     async def stop(self) -> None:
         """Let go of everything; containers and their monitors run on."""
+        self.stopping = True
         await self.containers.stop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.endpoints.close()
         self.db.close()
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:

@@ -86,8 +86,8 @@ class Connection:
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
-        ready = loop.create_future()
-        loop.add_reader(self._socket, lambda: ready.done() or ready.set_result(None))
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._socket, _resolve, ready)
         try:
             await ready
         finally:
@@ -109,6 +109,11 @@ class Connection:
         """Close the descriptor itself; nobody may be receiving."""
         self.close()
         self._socket.close()
+
+
+def _resolve(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 async def open(path: str) -> Connection:

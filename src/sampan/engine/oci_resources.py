@@ -133,13 +133,13 @@ def _asked(item: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
         for node, _ in _host_devices(real):
             yield {**node, "path": where + node["path"].removeprefix(real)}, access
         return
-    node = _device(real, where)
-    if node is None:
+    single = _device(real, where)
+    if single is None:
         problem = "not a device node" if os.path.exists(real) else "no such file or directory"
         raise errors.InvalidArgument(
             f'error gathering device information while adding custom device "{source}": {problem}'
         )
-    yield node, access
+    yield single, access
 
 
 def _host_devices(top: str) -> Iterator[tuple[dict[str, Any], str]]:

@@ -30,7 +30,9 @@ def resolve(user: str, passwd: bytes, group: bytes, extra: Iterable[str] = ()) -
     accounts, groups = _accounts(passwd), _groups(group)
     account = _find_account(name, accounts)
     if account is None and name and not name.isdigit():
-        raise errors.InvalidArgument(f"unable to find user {name}: no matching entries in passwd file")
+        raise errors.InvalidArgument(
+            f"unable to find user {name}: no matching entries in passwd file"
+        )
     if account is None:
         uid = _number(name or "0", "uids")
         account = ("", uid, 0, "/")

@@ -43,7 +43,8 @@ RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWNEIGH = 28
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
-IFLA_LINKINFO, IFLA_NET_NS_FD = 18, 28
+IFLA_LINKINFO, IFLA_AF_SPEC, IFLA_NET_NS_FD = 18, 26, 28
+IFLA_INET6_ADDR_GEN_MODE = 8
 IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 4, 5
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED = 4, 33
@@ -265,6 +266,16 @@ def set_link(
     """Change a link. With `index` it is found by that and `rename` may give it a new name."""
     body = _link(rename or name, index=index, mac=mac, mtu=mtu, master=master, up=up)
     return Request(type=RTM_NEWLINK, body=body, what=f"change link {name}")
+
+
+def no_link_local(name: str, *, index: int = 0) -> Request:
+    """No fe80:: address for a link that is about to come up (and so no duplicate detection).
+
+    EAFNOSUPPORT where the kernel has no IPv6.
+    """
+    mode = attribute(IFLA_INET6_ADDR_GEN_MODE, bytes([1]))  # IN6_ADDR_GEN_MODE_NONE
+    body = _link(name, index=index) + nested(IFLA_AF_SPEC, nested(socket.AF_INET6, mode))
+    return Request(type=RTM_NEWLINK, body=body, what=f"switch off link-local addresses of {name}")
 
 
 def set_port(name: str, *, hairpin: bool = False, isolated: bool = False) -> Request:

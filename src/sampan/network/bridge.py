@@ -9,6 +9,8 @@ empty, takes the pair along in the background.
 from __future__ import annotations
 
 import errno
+import functools
+import os
 from typing import TYPE_CHECKING
 
 from sampan.kit.threads import in_thread
@@ -50,6 +52,7 @@ class BridgeDriver(NetworkDriver):
             self._plug(network, endpoint, netns, name)
             try:
                 _configure(network, endpoint, netns)
+                self._settle(network, name)
             except BaseException:
                 self._host.send(netlink.del_link(name))
                 raise
@@ -102,6 +105,16 @@ class BridgeDriver(NetworkDriver):
                 raise
             self._host.send(*requests)
 
+    def _settle(self, network: Network, name: str) -> None:
+        """Wait until both links really carry frames.
+
+        A carrier that comes on is acted on by a worker (net/core/link_watch.c); until then the
+        port does not forward and the bridge drops what the host sends: ARP answers, so the first
+        connection would take a second. Asking for a link makes its turn come now (kernel 6.9).
+        """
+        self._host.link(name)
+        self._host.link(network.bridge)
+
     def _index(self, network: Network) -> int:
         link = self._host.link(network.bridge)
         if link is None:
@@ -129,7 +142,9 @@ def _configure(network: Network, endpoint: Endpoint, netns: int) -> None:
         link = inside.link(endpoint.interface)
         if link is None:
             raise OSError(errno.ENODEV, f"{endpoint.interface} is gone")
-        requests = [
+        # An IPv4 network has no use for fe80:: either, and a hairpin port would reflect the probes.
+        requests = [netlink.no_link_local(endpoint.interface, index=link.index)] * _ipv6()
+        requests += [
             netlink.set_link("lo", up=True),
             netlink.set_link(endpoint.interface, index=link.index, up=True),
             netlink.add_address(link.index, endpoint.ipv4, endpoint.prefix),
@@ -137,6 +152,11 @@ def _configure(network: Network, endpoint: Endpoint, netns: int) -> None:
         if endpoint.default_route and not network.internal:
             requests.append(netlink.add_route("0.0.0.0", 0, gateway=network.gateway))
         inside.send(*requests)
+
+
+@functools.cache
+def _ipv6() -> bool:
+    return os.path.exists("/proc/net/if_inet6")
 
 
 def _ensure_sysctls(bridge: str) -> None:

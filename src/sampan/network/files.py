@@ -37,8 +37,11 @@ def hostname(name: str) -> str:
     return name + "\n"
 
 
-def nameservers(host: str) -> tuple[str, ...]:
-    """The servers in the host's resolv.conf, without those that only the host itself can reach."""
+def nameservers(host: str, *, loopback: bool = False) -> tuple[str, ...]:
+    """The servers in the host's resolv.conf, without those that only the host itself can reach.
+
+    With `loopback` those as well: the embedded server asks from the host.
+    """
     found = []
     for words in map(str.split, host.splitlines()):
         if len(words) < 2 or words[0] != "nameserver":
@@ -47,7 +50,8 @@ def nameservers(host: str) -> tuple[str, ...]:
             address = ip_address(words[1].partition("%")[0])
         except ValueError:
             continue
-        if not address.is_loopback and not (address.version == 6 and address.is_link_local):
+        local = address.is_loopback or (address.version == 6 and address.is_link_local)
+        if loopback or not local:
             found.append(words[1])
     return tuple(found)
 

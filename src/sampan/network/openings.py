@@ -73,8 +73,12 @@ def _reconcile_nft(nft: Nft, tag: str, bridges: list[str]) -> None:
         lines.append(
             f'insert rule ip filter {chain} {match} "{bridge}" counter accept comment "{tag}"\n'
         )
-    if lines:
+    if not lines:
+        return
+    try:
         nft.run("".join(lines))
+    except nftables.Refused as e:
+        raise errors.NetworkUnavailable(f"cannot change the table ip filter: {e.strerror}") from e
 
 
 def _wanted(chain: str, bridges: Iterable[str]) -> set[Opening]:

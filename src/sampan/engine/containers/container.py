@@ -1,6 +1,6 @@
 """One container as the engine knows it: what was asked for, and its state.
 
-What was asked for (`config`, `host_config`, `networking`: Docker's own JSON objects) changes only by
+What was asked for (`config`, `host_config`, `networking`: Docker's JSON objects) changes only by
 `update`, `rename` and network connections; the state by what the monitor reports. Both are written
 through to the database by `save`, so this object can be made again from its row at any time.
 """

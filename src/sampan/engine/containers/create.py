@@ -156,15 +156,18 @@ def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> No
         )
     for text in (*(config.get("ExposedPorts") or {}), *(host.get("PortBindings") or {})):
         units.port(text)
-    _validate_policy(host)
-    _validate_resources(host)
+    validate_limits(host)
     _validate_modes(engine, host)
     driver = (host.get("LogConfig") or {}).get("Type") or "json-file"
     if driver not in LOG_DRIVERS:
-        raise errors.InvalidArgument(
-            f"logger: no log driver named '{driver}' is registered"
-        )
+        raise errors.InvalidArgument(f"logger: no log driver named '{driver}' is registered")
     mounts.validate(host)
+
+
+def validate_limits(host: dict[str, Any]) -> None:
+    """Restart policy and resources, which `update` may change too."""
+    _validate_policy(host)
+    _validate_resources(host)
 
 
 def _validate_policy(host: dict[str, Any]) -> None:
@@ -177,7 +180,9 @@ def _validate_policy(host: dict[str, Any]) -> None:
             "invalid restart policy: maximum retry count can only be used with 'on-failure'"
         )
     if count < 0:
-        raise errors.InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
+        raise errors.InvalidArgument(
+            "invalid restart policy: maximum retry count cannot be negative"
+        )
     if host.get("AutoRemove") and name not in ("", "no"):
         raise errors.InvalidArgument("can't create 'AutoRemove' container with restart policy")
 
@@ -257,5 +262,3 @@ def _networking(
     if config.get("MacAddress") and not first.get("MacAddress"):
         first["MacAddress"] = config["MacAddress"]
     return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
-
-

@@ -25,7 +25,9 @@ _PROPAGATIONS = {"private", "rprivate", "shared", "rshared", "slave", "rslave"}
 _FLAGS = {"ro", "rw", "z", "Z", "nocopy", "volume-nocopy", "consistent", "cached", "delegated"}
 
 
-def resolve(engine: Engine, host_config: dict[str, Any], declared: Iterable[str]) -> list[MountPoint]:
+def resolve(
+    engine: Engine, host_config: dict[str, Any], declared: Iterable[str]
+) -> list[MountPoint]:
     """All mount points; makes the volumes they name. `declared`: volumes of Config and image."""
     points: dict[str, MountPoint] = {}
 
@@ -79,9 +81,11 @@ def _validate_bind(source: str, options: dict[str, Any]) -> None:
 
 
 def _invalid_mount(reason: str) -> errors.InvalidArgument:
-    return errors.InvalidArgument(f'invalid mount config for type "bind": {reason}') if (
-        "bind source" in reason or "Source must not be empty" in reason
-    ) else errors.InvalidArgument(f"invalid mount config: {reason}")
+    return (
+        errors.InvalidArgument(f'invalid mount config for type "bind": {reason}')
+        if ("bind source" in reason or "Source must not be empty" in reason)
+        else errors.InvalidArgument(f"invalid mount config: {reason}")
+    )
 
 
 def tmpfs(host_config: dict[str, Any]) -> dict[str, list[str]]:

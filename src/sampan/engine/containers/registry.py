@@ -58,6 +58,9 @@ class Containers:
             raise NoSuchContainer(name)
         return found
 
+    def find(self, container_id: str) -> Container | None:
+        return self._by_id.get(container_id)
+
     def by_name(self, name: str) -> Container | None:
         return self._by_name.get(name)
 
