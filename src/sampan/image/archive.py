@@ -4,8 +4,9 @@
     save(store, [(manifest digest, names)], write)
 
 What is written is both at once, as modern docker writes it: `oci-layout`, `index.json` and
-`blobs/…` of image-layout.md, and `manifest.json` for older readers. Archives are read front to back, so they
-may come through a pipe; blobs go into the content store under the digest of what came.
+`blobs/…` of image-layout.md, and `manifest.json` for older readers. Archives are read front to
+back, so they may come through a pipe; blobs go into the content store under the digest of what
+came.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Snapshots: unpacked layers, stacked, and one writable layer for each container.
 
 A *layer* is what one layer tar unpacks to, named by the chain id of the stack that it tops; it
-never changes. A *writable layer* is a container's own, named by a key (its id). Where they are mounted is
-nobody's business here: `mounts` says what the runtime mounts inside the container's namespace.
+never changes. A *writable layer* is a container's own, named by a key (its id). Where they are
+mounted is nobody's business here: `mounts` says what the runtime mounts inside the container's
+namespace.
 
 Life of a layer: `unpack` (or `adopt`, a container's writable layer turned into one), any number of
 uses, `remove_layer` when nothing names it. It becomes visible by rename, whole. Life of a writable

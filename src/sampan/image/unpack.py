@@ -2,11 +2,12 @@
 
     unpack(chunks, directory_fd, expected=diff_id) → Unpacked(diff_id, size, entries)
 
-The tar is hostile. Every parent directory is opened from its own parent without following links, and
-kept open while entries of the same directory follow; a path that climbs, a name that is a link on the
-way, or a hard link to the outside refuses the whole layer, by the entry's name. Whiteouts become
-what overlayfs understands: a 0:0 character device, and `trusted.overlay.opaque` on a directory
-(image-spec layer.md; kernel overlayfs.rst). Nothing is synced here: the snapshot is (`snapshots`).
+The tar is hostile. Every parent directory is opened from its own parent without following links,
+and kept open while entries of the same directory follow; a path that climbs, a name that is a link
+on the way, or a hard link to the outside refuses the whole layer, by the entry's name. Whiteouts
+become what overlayfs understands: a 0:0 character device, and `trusted.overlay.opaque` on a
+directory (image-spec layer.md; kernel overlayfs.rst). Nothing is synced here: the snapshot is
+(`snapshots`).
 """
 
 from __future__ import annotations
