@@ -8,6 +8,7 @@ from sampan.dockerapi import images as image_routes
 from sampan.dockerapi import volumes as volume_routes
 from sampan.dockerapi.router import Call, Routes
 from sampan.engine import disk_usage
+from sampan.engine.containers import list as listing
 from sampan.engine.filters import Filters
 from sampan.kit.threads import in_thread
 
@@ -29,7 +30,7 @@ async def usage(call: Call) -> web.StreamResponse:
         answer["LayersSize"] = sum(engine.images.layer_sizes().values())
         answer["Images"] = [image_routes.summary_json(image) for image in found]
     if "container" in wanted:
-        answer["Containers"] = await engine.containers.list(Filters(), all_=True, size=True)
+        answer["Containers"] = listing.containers(engine, Filters(), all_=True, size=True)
     if "volume" in wanted:
         answer["Volumes"] = [await _volume(engine, v) for v in engine.volumes.list(Filters())]
     return call.json(answer)

@@ -1,4 +1,4 @@
-"""`/images`, `/commit`, `/distribution`: list, inspect, pull, push, tag, remove, load, save, import."""
+"""`/images`, `/commit`, `/distribution`: from list and inspect to pull, push, load and save."""
 
 from __future__ import annotations
 

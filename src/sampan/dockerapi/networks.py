@@ -132,4 +132,3 @@ async def disconnect(call: Call) -> web.StreamResponse:
         call["name"], str(body.get("Container") or ""), force=bool(body.get("Force"))
     )
     return call.empty(200)
-

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sampan.dockerapi import containers, streams, system
+from sampan.dockerapi import containers, disk, images, networks, streams, system, volumes
 from sampan.dockerapi.router import Routes
 
-GROUPS = (system, containers, streams)
+GROUPS = (system, containers, streams, disk, images, networks, volumes)
 
 
 def all_routes() -> Routes:

@@ -2,9 +2,9 @@
 
     document = oci.build(container, surroundings)
 
-Pure: what has to be looked up first (the user's numbers, other containers' processes, the files that
-are mounted over /etc) comes in as `Surroundings`. The parts that make up most of it stand beside
-this file: `oci_mounts`, `oci_resources`.
+Pure: what has to be looked up first (the user's numbers, other containers' processes, the files
+that are mounted over /etc) comes in as `Surroundings`. The parts that make up most of it stand
+beside this file: `oci_mounts`, `oci_resources`.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 
-from sampan.kit import errors
+from sampan.kit import clock, errors
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
@@ -52,3 +53,19 @@ def port(text: str) -> tuple[int, str]:
     if protocol not in ("tcp", "udp", "sctp"):
         raise errors.InvalidArgument(f"invalid port specification: unknown protocol '{protocol}'")
     return int(number), protocol
+
+
+def moment(text: str) -> int:
+    """`until=` and the like: RFC 3339, seconds since 1970, or a duration ago (`10m`, `1h30m`)."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return int(float(text) * 1e9)
+    units = {"h": 3600, "m": 60, "s": 1}
+    if re.fullmatch(r"([0-9]+[hms])+", text):
+        seconds = sum(int(n) * units[unit] for n, unit in re.findall(r"([0-9]+)([hms])", text))
+        return time.time_ns() - seconds * 10**9
+    try:
+        return clock.parse(text)
+    except ValueError:
+        raise errors.InvalidArgument(
+            f'invalid time "{text}": give RFC 3339, seconds since 1970 or a duration such as 10m'
+        ) from None

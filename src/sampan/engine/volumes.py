@@ -100,7 +100,10 @@ class Volumes:
             if filters.match("name", volume.name)
             and filters.exact("driver", volume.driver)
             and filters.labels(volume.labels)
-            and ("dangling" not in filters or filters.flag("dangling") != bool(self.users(volume.name)))
+            and (
+                "dangling" not in filters
+                or filters.flag("dangling") != bool(self.users(volume.name))
+            )
         ]
 
     def unused(self) -> Sequence[Volume]:

@@ -6,7 +6,8 @@ import fnmatch
 import json
 from typing import TYPE_CHECKING
 
-from sampan.kit import clock, errors
+from sampan.engine.units import moment
+from sampan.kit import clock
 from sampan.kit.record import Record
 from sampan.spec import reference
 
@@ -98,25 +99,6 @@ def _matches(name: str, pattern: str) -> bool:
 def _created(engine: Engine, name: str) -> int:
     image = engine.images.get(name)
     return clock.parse(image.config.get("created") or clock.ZERO)
-
-
-def moment(text: str) -> int:
-    """`until=` and the like: RFC 3339, seconds since 1970, or a duration ago (`10m`, `1h30m`)."""
-    import re
-    import time
-
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        return int(float(text) * 1e9)
-    units = {"h": 3600, "m": 60, "s": 1}
-    if re.fullmatch(r"([0-9]+[hms])+", text):
-        seconds = sum(int(n) * units[unit] for n, unit in re.findall(r"([0-9]+)([hms])", text))
-        return time.time_ns() - seconds * 10**9
-    try:
-        return clock.parse(text)
-    except ValueError:
-        raise errors.InvalidArgument(
-            f'invalid time "{text}": give RFC 3339, seconds since 1970 or a duration such as 10m'
-        ) from None
 
 
 def history(engine: Engine, name: str) -> list[dict[str, object]]:

@@ -1,77 +1,66 @@
-"""Images by name: what `run` needs of them. Pull, push, build and prune stand beside this file.
-
-image = images.get("busybox")        NoSuchImage, with Docker's sentence
-image.config["config"]["Cmd"]        the OCI image config
-"""
+"""Names of images in the database: tags and repo digests, and the ids that stand for themselves."""
 
 from __future__ import annotations
 
-import json
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sampan.engine.errors import AmbiguousId, NoSuchImage
-from sampan.kit.record import Record
+from sampan.engine.errors import AmbiguousId
+from sampan.kit import clock
+from sampan.spec import reference
 
 if TYPE_CHECKING:
-    from sampan.engine.engine import Engine
+    import sqlite3
+
+    from sampan.engine.db import Database
 
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{4,64}")
 
 
-class Image(Record):
-    id: str  # digest of the config
-    manifest: str
-    chain_id: str | None  # None: it has no layers
-    config: dict[str, Any]  # OCI image config
+def row_of(db: Database, name: str) -> sqlite3.Row | None:
+    """An image's row by name first, by id or its start second."""
+    return _by_name(db, name) or _by_id(db, name)
 
 
-class Images:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def get(self, name: str) -> Image:
-        """The image that a tag, a digest reference, an id or the start of one names."""
-        db = self._engine.db
-        full = familiar_to_full(name)
-        row = db.row(
-            "select i.* from images i join names n on n.image_id = i.id where n.name = ?", (full,)
-        )
-        if row is None and _ID.fullmatch(name):
-            prefix = name if name.startswith("sha256:") else f"sha256:{name}"
-            rows = db.rows("select * from images where id glob ? limit 2", (prefix + "*",))
-            if len(rows) > 1:
-                raise AmbiguousId(name)
-            row = rows[0] if rows else None
-        if row is None:
-            raise NoSuchImage(with_tag(name))
-        return Image(
-            id=row["id"],
-            manifest=row["manifest"],
-            chain_id=row["chain_id"],
-            config=_config(row["id"], row["config"]),
-        )
+def is_id(db: Database, name: str) -> bool:
+    return _by_name(db, name) is None and _by_id(db, name) is not None
 
 
-@lru_cache(64)
-def _config(image_id: str, text: str) -> dict[str, Any]:
-    """Configs are immutable; a run should not parse the same one again."""
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+def _by_name(db: Database, name: str) -> sqlite3.Row | None:
+    try:
+        full = reference.full(name)
+    except reference.InvalidReference:
+        if _ID.fullmatch(name):
+            return None
+        raise
+    return db.row(
+        "select i.* from images i join names n on n.image_id = i.id where n.name = ?", (full,)
+    )
 
 
-def with_tag(name: str) -> str:
+def _by_id(db: Database, name: str) -> sqlite3.Row | None:
+    if not _ID.fullmatch(name):
+        return None
+    prefix = name if name.startswith("sha256:") else f"sha256:{name}"
+    rows = db.rows("select * from images where id glob ? limit 2", (prefix + "*",))
+    if len(rows) > 1:
+        raise AmbiguousId(name)
+    return rows[0] if rows else None
+
+
+def shown(name: str) -> str:
     """`busybox` → `busybox:latest`, as Docker names it in errors."""
     last = name.rpartition("/")[2]
     return name if ":" in last or "@" in last else f"{name}:latest"
 
 
-def familiar_to_full(name: str) -> str:
-    """`busybox` → `docker.io/library/busybox:latest`."""
-    first, slash, _ = name.partition("/")
-    if not slash:
-        name = f"docker.io/library/{name}"
-    elif "." not in first and ":" not in first and first != "localhost":
-        name = f"docker.io/{name}"
-    return with_tag(name)
+def put(db: Database, full: str, image_id: str, target: str) -> str | None:
+    """Give a name to an image; the id of the image that had it, if another one."""
+    previous: str | None = db.value("select image_id from names where name = ?", (full,))
+    db.execute(
+        "insert into names (name, image_id, target, updated) values (?, ?, ?, ?)"
+        " on conflict (name) do update set image_id = excluded.image_id,"
+        " target = excluded.target, updated = excluded.updated",
+        (full, image_id, target, clock.now()),
+    )
+    return previous if previous != image_id else None

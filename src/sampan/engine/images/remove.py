@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampan.engine.images.listing import moment
+from sampan.engine.units import moment
 from sampan.kit import clock, errors
 from sampan.spec import reference
 
