@@ -5,8 +5,8 @@
     …
     await endpoints.release(container)          the container has ended: rows and translations go
 
-The links of a container that died go with its network namespace; only translations and rows are left
-to take away. `attach` and `detach` do the same for one network of a running container.
+The links of a container that died go with its network namespace; only translations and rows are
+left to take away. `attach` and `detach` do the same for one network of a running container.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     document = oci.build(container, surroundings)
 
-Pure: what has to be looked up first (the user's numbers, other containers' processes, the files that
-are mounted over /etc) comes in as `Surroundings`. The parts that make up most of it stand beside
+Pure: what has to be looked up first (the user's numbers, other containers' processes, the files
+mounted over /etc) comes in as `Surroundings`. The parts that make up most of it stand beside
 this file: `oci_mounts`, `oci_resources`.
 """
 
@@ -119,7 +119,7 @@ def user(identity: Identity) -> dict[str, Any]:
     return {
         "uid": identity.uid,
         "gid": identity.gid,
-        "additionalGids": [g for g in dict.fromkeys((identity.gid, *identity.groups))],
+        "additionalGids": list(dict.fromkeys((identity.gid, *identity.groups))),
     }
 
 
@@ -221,7 +221,7 @@ def _namespaces(host: dict[str, Any], peers: dict[str, int]) -> list[dict[str, s
 
 
 def _default_sysctls(host: dict[str, Any]) -> dict[str, str]:
-    """Low ports and ping for everybody inside, as Docker since 20.10; only in a netns of its own."""
+    """Low ports and ping for everybody, as Docker since 20.10; only in a netns of its own."""
     mode = host.get("NetworkMode") or "bridge"
     if mode == "host" or _joins(mode):
         return {}

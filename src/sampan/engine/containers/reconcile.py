@@ -2,8 +2,8 @@
 
 For every row that says "running": ask its monitor. One that answers is followed again, and if it
 has ended meanwhile its exit record says how. A monitor that is gone took its container along;
-without a record the exit code is 137, or 255 after a reboot. Then the restart policies, the `--rm` ones that
-have ended, and directories that no row names.
+without a record the exit code is 137, or 255 after a reboot. Then the restart policies, the `--rm`
+ones that have ended, and directories that no row names.
 """
 
 from __future__ import annotations
