@@ -133,7 +133,7 @@ def test_limit_that_cannot_be_raised_says_so(bench):
     if capabilities.bounding() & capabilities.BITS["CAP_SYS_RESOURCE"]:
         assert bench.run("true")[0] == 0
         return
-    with pytest.raises(errors.NotPermitted, match="RLIMIT_NOFILE.*CAP_SYS_RESOURCE"):
+    with pytest.raises(errors.NotPermitted, match=r"RLIMIT_NOFILE.*CAP_SYS_RESOURCE"):
         bench.run("true")
 
 
