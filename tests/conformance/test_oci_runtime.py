@@ -1,4 +1,4 @@
-"""An OCI runtime, driven from outside. runc passes the same tests, so they are known to be right."""
+"""An OCI runtime from outside; runc passes the same tests, so they are known to be right."""
 
 import copy
 import json
