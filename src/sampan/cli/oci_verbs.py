@@ -195,8 +195,7 @@ _COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
 
 def ps_(root: str, flags: Flags, operands: list[str]) -> int:
     container = state.load(root, operands[0])
-    manager = container.manager
-    pids = manager.pids() if manager else [container.pid]
+    pids = container.manager.pids()
     if flags.get("format") == "json":
         print(json.dumps(pids))
     else:

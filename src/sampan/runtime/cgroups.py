@@ -6,7 +6,6 @@ from sampan.runtime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampan.linux.cgroup import Manager  # type: ignore[import-not-found]
     from sampan.spec import oci_runtime
 
 
@@ -19,11 +18,3 @@ def path_of(config: oci_runtime.Config, container_id: str, override: str = "") -
     if ".." in path.split("/"):
         raise errors.InvalidConfig(f"linux.cgroupsPath: {path!r} leads out of its parent")
     return path if path.startswith("/") else f"/{path}"
-
-
-def manager(path: str) -> Manager | None:
-    try:
-        from sampan.linux import cgroup
-    except ImportError:  # until the room's other half has landed
-        return None
-    return cgroup.manager(path)

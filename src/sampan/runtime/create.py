@@ -15,7 +15,7 @@ import errno
 import os
 
 from sampan.kit.record import Record
-from sampan.linux import namespaces, process, signals
+from sampan.linux import cgroup, namespaces, process, signals
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from sampan.linux.cgroup import Manager  # type: ignore[import-not-found]
+    from sampan.linux.cgroup import Manager
     from sampan.runtime.channel import Channel
 
 
@@ -71,6 +71,12 @@ class Created:
     def send_go(self) -> None:
         """It is in its cgroup and its ids are mapped: let it prepare itself."""
         self._channel.send("go")
+
+    def wait_joined(self) -> None:
+        """It is in its cgroup."""
+        message = self._channel.receive()
+        if message[:1] != ("joined",):
+            raise self._failure(message)
 
     def wait_ready(self) -> None:
         """Block until root file system and hooks are done; raises a runtime error."""
@@ -233,20 +239,39 @@ def state_document(config: oci_runtime.Config, options: Options) -> dict[str, An
     return state
 
 
-def _cgroup(config: oci_runtime.Config, options: Options) -> Manager | None:
-    manager = cgroups.manager(cgroups.path_of(config, options.container_id, options.cgroup))
-    if manager:
-        manager.create()
-        try:
-            manager.apply(config.linux.resources)
-        except BaseException:
-            manager.delete()
-            raise
+def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
+    manager = cgroup.manager(cgroups.path_of(config, options.container_id, options.cgroup))
+    manager.create()
+    try:
+        manager.apply(_resources(config))
+    except BaseException:
+        manager.delete()
+        raise
     return manager
 
 
+# What every container may use, whatever its rules say: making any node, and the default devices
+_ALLOWED = tuple(
+    {"allow": True, "type": kind, "major": major, "minor": minor, "access": access}
+    for kind, major, minor, access in (
+        *(("c", -1, -1, "m"), ("b", -1, -1, "m")),
+        *(("c", 1, minor, "rwm") for minor in (3, 5, 7, 8, 9)),
+        *(("c", 5, 0, "rwm"), ("c", 5, 2, "rwm"), ("c", 136, -1, "rwm")),
+    )
+)
+
+
+def _resources(config: oci_runtime.Config) -> dict[str, Any]:
+    """The limits, and where devices are ruled, the exceptions that the specification promises."""
+    resources = config.linux.resources
+    rules = resources.get("devices")
+    if not rules:
+        return resources
+    return {**resources, "devices": [*rules, *_ALLOWED]}
+
+
 def _spawn(
-    config: oci_runtime.Config, plan: plans.Plan, options: Options, manager: Manager | None
+    config: oci_runtime.Config, plan: plans.Plan, options: Options, manager: Manager
 ) -> Created:
     ours, theirs = channels.pair()
     wires = init.Wires(
@@ -255,18 +280,23 @@ def _spawn(
         stdio=options.stdio,
         console=options.console.fileno() if options.console is not None else -1,
     )
+    wires.cgroups, unified = _open_cgroups(manager)
     try:
         pid, pidfd = clone(
             plan.new & ~CLONE.NEWCGROUP,
             lambda: init.run(plan, wires),
             user=plan.joins("user"),
             pids=plan.joins("pid"),
+            cgroup=unified,
         )
     except BaseException:
         ours.close()
         raise
     finally:
         theirs.close()
+        for fd in (*wires.cgroups, unified):
+            if fd >= 0:
+                os.close(fd)
 
     def run_hooks() -> None:
         state = {**plan.state, "pid": pid}
@@ -277,12 +307,28 @@ def _spawn(
     try:
         if plan.new & CLONE.NEWUSER:
             _map_ids(config.linux, pid)
-        settle(plan.process, pid, manager)
+        settle(plan.process, pid, manager if plan.joins("user") >= 0 else None)
         created.send_go()
+        created.wait_joined()
     except BaseException:
         created.abort()
         raise
     return created
+
+
+def _open_cgroups(manager: Manager) -> tuple[list[int], int]:
+    """(`tasks` of each v1 hierarchy for the child to write itself into, v2 directory for clone3).
+
+    Moving another process takes a lock that waits for all CPUs (percpu_down_write, 10 to 20 ms when
+    it is cold); a thread that moves itself, and a clone into a cgroup, need none.
+    """
+    tasks, unified = [], -1
+    for controller, directory in manager.paths().items():
+        if controller:
+            tasks.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
+        elif directory:
+            unified = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return tasks, unified
 
 
 def settle(plan: plans.ProcessPlan, pid: int, manager: Manager | None) -> None:
@@ -308,7 +354,7 @@ def _map_ids(linux: oci_runtime.Linux, pid: int) -> None:
 
 
 def clone(
-    flags: int, child: Callable[[], None], *, user: int = -1, pids: int = -1
+    flags: int, child: Callable[[], None], *, user: int = -1, pids: int = -1, cgroup: int = -1
 ) -> tuple[int, int]:
     """A child of ours in new namespaces, in the joined user and pid namespaces: (pid, pidfd)."""
     # Not dumpable across the clone: from inside, only CAP_SYS_PTRACE over the host's user
@@ -318,7 +364,7 @@ def clone(
     try:
         if user >= 0:
             return _clone_sibling([(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)], flags, child)
-        return _clone_child(flags, pids, child)
+        return _clone_child(flags, pids, child, cgroup)
     except OSError as error:
         hint = " (too many namespaces)" if error.errno == errno.ENOSPC else ""
         raise errors.NotPermitted(
@@ -328,13 +374,14 @@ def clone(
         process.prctl(PR.SET_DUMPABLE, 1 if dumpable == 1 else 0)
 
 
-def _clone_child(flags: int, pids: int, child: Callable[[], None]) -> tuple[int, int]:
+def _clone_child(flags: int, pids: int, child: Callable[[], None], cgroup: int) -> tuple[int, int]:
     own = -1
     if pids >= 0:  # a joined pid namespace is for children only, and the way back is open
         own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         namespaces.setns(pids, CLONE.NEWPID)
     try:
-        pid, pidfd = namespaces.clone3(flags)
+        into = CLONE.INTO_CGROUP if cgroup >= 0 else 0
+        pid, pidfd = namespaces.clone3(flags | into, cgroup=max(cgroup, 0))
         if pid == 0:
             child()
         return pid, pidfd

@@ -26,9 +26,8 @@ def delete(
     if status != "stopped":
         _end(container)
     manager = container.manager
-    if manager:
-        manager.kill()
-        manager.delete()
+    manager.kill()
+    manager.delete()
     found = container.config.hooks.poststop
     document = {**container.document(), "status": "stopped"} if found else {}
     state.remove(container.directory)
@@ -45,9 +44,7 @@ def _end(container: Container) -> None:
     except ProcessLookupError:
         return
     container.signal(9)
-    manager = container.manager
-    if manager:
-        manager.thaw()  # a frozen process dies when it thaws
+    container.manager.thaw()  # a frozen process dies when it thaws
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     poll.poll(10_000)

@@ -11,10 +11,8 @@ if TYPE_CHECKING:
 
 def kill(container: Container, number: int, *, every: bool = False) -> None:
     if every:
-        manager = container.manager
-        if manager:
-            manager.kill(number)
-            return
+        container.manager.kill(number)
+        return
     if container.status == "stopped":
         raise errors.WrongState("container not running")
     container.signal(number)

@@ -12,14 +12,10 @@ if TYPE_CHECKING:
 def pause(container: Container) -> None:
     if container.status not in ("running", "created"):
         raise errors.WrongState("container not running")
-    manager = container.manager
-    if manager:
-        manager.freeze()
+    container.manager.freeze()
 
 
 def resume(container: Container) -> None:
     if container.status != "paused":
         raise errors.WrongState("container not paused")
-    manager = container.manager
-    if manager:
-        manager.thaw()
+    container.manager.thaw()

@@ -253,7 +253,7 @@ def make_mount(item: oci_runtime.Mount, bundle: str) -> MountPlan:
         raise errors.NotPermitted(f"mount {item.destination}: idmapped mounts are not built yet")
     if chosen.copy_up:
         raise errors.NotPermitted(f"mount {item.destination}: tmpcopyup is not built yet")
-    path = os.path.normpath("/" + item.destination)
+    path = os.path.normpath("/" + item.destination.lstrip("/"))
     return MountPlan(destination=path, type=kind, source=source, options=chosen)
 
 

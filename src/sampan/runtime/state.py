@@ -11,15 +11,15 @@ import os
 
 from sampan.kit import json
 from sampan.kit.record import Record
-from sampan.linux import signals
-from sampan.runtime import cgroups, errors
+from sampan.linux import cgroup, signals
+from sampan.runtime import errors
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from sampan.linux.cgroup import Manager  # type: ignore[import-not-found]
+    from sampan.linux.cgroup import Manager
 
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-")
 
@@ -45,8 +45,7 @@ class Container(Record):
         return "paused" if self._frozen() else "running"
 
     def _frozen(self) -> bool:
-        manager = self.manager
-        for directory in set(manager.paths().values()) if manager else ():
+        for directory in set(self.manager.paths().values()):
             for name, frozen in (("freezer.state", "FROZEN"), ("cgroup.freeze", "1")):
                 try:
                     with open(f"{directory}/{name}", encoding="ascii") as file:
@@ -57,8 +56,8 @@ class Container(Record):
         return False
 
     @property
-    def manager(self) -> Manager | None:
-        return cgroups.manager(self.cgroup)
+    def manager(self) -> Manager:
+        return cgroup.manager(self.cgroup)
 
     @property
     def config(self) -> oci_runtime.Config:
