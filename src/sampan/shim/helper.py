@@ -9,7 +9,7 @@ is their subreaper.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import os
 import socket
 import sys

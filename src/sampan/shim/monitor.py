@@ -12,7 +12,7 @@ writes to.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import ctypes
 import gc
 import os

@@ -11,7 +11,7 @@ and its children say on stderr is in `run/spawner.log`.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import gc
 import os
 import socket
