@@ -59,7 +59,7 @@ def rootfs() -> str:
     if source is None:
         pytest.skip("busybox-static is not installed")
     shutil.copy(source, f"{top}/bin/busybox")
-    applets = "sh cat echo true false sleep stty head yes kill ls mkdir printf seq wc nc"
+    applets = "sh cat echo true false sleep stty head yes kill ls mkdir printf seq wc nc dd"
     for name in applets.split(" "):
         os.symlink("busybox", f"{top}/bin/{name}")
     yield top

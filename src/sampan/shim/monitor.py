@@ -12,10 +12,10 @@ writes to.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import ctypes
 import gc
 import os
-import signal
 import sys
 
 from sampan.kit import clock, errors
@@ -77,16 +77,16 @@ def _catch_signals() -> int:
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in (
-        signal.SIGCHLD,
-        signal.SIGTERM,
-        signal.SIGINT,
-        signal.SIGHUP,
-        signal.SIGPIPE,
-        signal.SIGXFSZ,
+        _signal.SIGCHLD,
+        _signal.SIGTERM,
+        _signal.SIGINT,
+        _signal.SIGHUP,
+        _signal.SIGPIPE,
+        _signal.SIGXFSZ,
     ):
-        signal.signal(number, lambda *_: None)
+        _signal.signal(number, lambda *_: None)
     return reader
 
 
@@ -175,7 +175,7 @@ class Monitor:
 
     def _kill(self, _sock: socket.socket, message: Message, _fds: list[int]) -> Message:
         try:
-            signal.pidfd_send_signal(self._process.pidfd, message["signal"])
+            _signal.pidfd_send_signal(self._process.pidfd, message["signal"])
         except ProcessLookupError:
             raise NotRunning(f"container {self._id[:12]} is not running") from None
         return protocol.ok()
