@@ -1,0 +1,131 @@
+"""The pull row: one large layer from a real registry server on loopback, to a started container."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+from peers import note
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from peers import Peer
+
+FILES, BYTES = 41_500, 486_000_000
+
+
+def row(peers: list[Peer], work: Path, runs: int = 3) -> dict[str, float]:
+    program = shutil.which("docker-registry")
+    if program is None:
+        note("  the pull row is left out: docker-registry not installed")
+        return {}
+    port = _free_port()
+    config = work / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {work}/registry}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    server = subprocess.Popen([program, "serve", str(config)], stderr=subprocess.DEVNULL)
+    try:
+        reference = f"127.0.0.1:{port}/bench/large:latest"
+        _push(port)
+        taken: dict[str, list[float]] = {peer.name: [] for peer in peers}
+        for _ in range(runs):
+            for peer in peers:
+                tls = ["--tls-verify=false"] if peer.name == "podman" else []
+                start = time.perf_counter()
+                peer.run("pull", *tls, reference)
+                peer.run("run", "--rm", "--network", "none", reference, "/bin/true")
+                taken[peer.name].append((time.perf_counter() - start) * 1e3)
+                peer.run("rmi", reference)
+        return {name: statistics.median(values) for name, values in taken.items()}
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _layer() -> bytes:
+    """41,500 files of mixed size whose text packs to somewhat less than half."""
+    source = random.Random(1)
+    words = ["".join(source.choices("abcdefghijklmnopqrstuvwxyz_ ", k=8)) for _ in range(4096)]
+    text = " ".join(source.choices(words, k=400_000)).encode()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        busybox = shutil.which("busybox")
+        if busybox:
+            tar.add(busybox, "bin/true")
+        mean = BYTES // FILES
+        for number in range(FILES):
+            size = min(int(source.expovariate(1 / mean)), 1_000_000)
+            start = source.randrange(len(text) - size) if size < len(text) else 0
+            info = tarfile.TarInfo(f"usr/share/d{number // 200:03}/file{number:05}.txt")
+            info.size, info.mtime = size, 1_700_000_000
+            tar.addfile(info, io.BytesIO(text[start : start + size]))
+    return out.getvalue()
+
+
+def _push(port: int) -> None:
+    plain = _layer()
+    diff_id = "sha256:" + hashlib.sha256(plain).hexdigest()
+    layer = gzip.compress(plain, 1, mtime=0)
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Cmd": ["/bin/true"]},
+            "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        }
+    ).encode()
+    kind = "application/vnd.docker.container.image.v1+json"
+    layer_kind = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": _blob(port, config) | {"mediaType": kind},
+        "layers": [_blob(port, layer) | {"mediaType": layer_kind}],
+    }
+    url = f"http://127.0.0.1:{port}/v2/bench/large/manifests/latest"
+    _request("PUT", url, json.dumps(manifest).encode(), manifest["mediaType"])
+
+
+def _blob(port: int, data: bytes) -> dict[str, object]:
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    place = _request("POST", f"http://127.0.0.1:{port}/v2/bench/large/blobs/uploads/", b"")
+    joiner = "&" if "?" in place else "?"
+    _request("PUT", f"{place}{joiner}digest={digest}", data, "application/octet-stream")
+    return {"digest": digest, "size": len(data)}
+
+
+def _request(method: str, url: str, body: bytes, kind: object = None) -> str:
+    headers = {"Content-Type": str(kind)} if kind else {}
+    request = urllib.request.Request(url, body, headers, method=method)
+    for attempt in range(50):
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return str(answer.headers.get("Location") or "")
+        except urllib.error.URLError as error:
+            if attempt == 49 or not isinstance(error.reason, ConnectionRefusedError):
+                raise
+            time.sleep(0.1)
+    return ""

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# The first voyage: an image from Debian's archive, a web server in a container, a registry and back.
+# Repeatable; needs root. SAMPAN_ROOT, SAMPAN_RUN and PORT move it.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/site"
+PATH="$(readlink -f ../..)/.venv/bin:$PATH"
+PORT=${PORT:-8080}
+REGISTRY_PORT=${REGISTRY_PORT:-5055}
+
+show() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
+fetch() { curl --silent --show-error --fail --max-time 10 --retry 20 --retry-connrefused --retry-delay 1 "$@"; }
+
+[ "$(id -u)" = 0 ] || { echo "the demo needs root (namespaces, mounts, a bridge)" >&2; exit 1; }
+
+show sampan version
+sampan rm --force web web-again >/dev/null 2>&1 || true
+
+show sampan image bootstrap debian:12 --include nginx-light --tag nginx:1.25 \
+  --run 'sed -i "s|/var/www/html|/usr/share/nginx/html|" /etc/nginx/sites-available/default' \
+  --run 'ln -sf /dev/stdout /var/log/nginx/access.log; ln -sf /dev/stderr /var/log/nginx/error.log' \
+  --cmd 'nginx -g "daemon off;"' --expose 80 --stop-signal QUIT
+
+show sampan run -d --name web -p "$PORT:80" -v .:/usr/share/nginx/html nginx:1.25
+show fetch "http://127.0.0.1:$PORT/"
+show sampan ps
+show sampan logs web
+show sampan exec web cat /etc/os-release
+show sampan stats --no-stream web
+
+printf '\n\033[1m# the same image through a registry: push, remove, pull, run\033[0m\n'
+storage=$(mktemp -d)
+cat >"$storage/config.yml" <<YML
+version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: $storage/data}}
+http: {addr: "127.0.0.1:$REGISTRY_PORT"}
+YML
+docker-registry serve "$storage/config.yml" >"$storage/log" 2>&1 &
+registry=$!
+trap 'kill $registry 2>/dev/null; wait $registry 2>/dev/null; rm -rf "$storage"' EXIT
+fetch --output /dev/null "http://127.0.0.1:$REGISTRY_PORT/v2/"
+
+name=127.0.0.1:$REGISTRY_PORT/nginx:1.25
+show sampan tag nginx:1.25 "$name"
+show sampan push "$name"
+show sampan rmi "$name"
+show sampan pull "$name"
+show sampan run --rm --name web-again "$name" nginx -v
+sampan rmi "$name" >/dev/null
+
+cat <<TXT
+
+The web server goes on at http://127.0.0.1:$PORT/ (edit examples/site/index.html and reload).
+  sampan logs -f web     follow it
+  sampan exec -it web sh look inside
+  sampan rm -f web       stop and remove it
+TXT

@@ -1,0 +1,123 @@
+"""Image references: `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`, as docker and distribution read them.
+
+    parse("busybox")            Reference(domain="docker.io", path="library/busybox", tag="latest")
+    full("busybox")             "docker.io/library/busybox:latest"
+    familiar("docker.io/library/busybox:latest")    "busybox:latest"
+
+The first part is a host when it has a dot or a colon, is `localhost`, or has an upper-case letter.
+Grammar: distribution-spec 1.1, "Pulling manifests"; docker's defaults for what is left out.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sampan.kit import errors
+from sampan.kit.record import Record
+
+DEFAULT_DOMAIN, DEFAULT_NAMESPACE, DEFAULT_TAG = "docker.io", "library", "latest"
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_DOMAIN = re.compile(
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+)
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
+_SIZES = {"sha256": 64, "sha512": 128}
+
+
+class InvalidReference(errors.InvalidArgument):
+    def __init__(self, text: str, why: str = "") -> None:
+        super().__init__("invalid reference format" + (f": {why}" if why else ""))
+        self.text = text
+        if not why:
+            self.add_note(f"the name was {text!r}")
+
+
+class Reference(Record):
+    domain: str
+    path: str
+    tag: str = ""
+    digest: str = ""
+
+    @property
+    def repository(self) -> str:
+        """`docker.io/library/busybox`"""
+        return f"{self.domain}/{self.path}"
+
+    @property
+    def identifier(self) -> str:
+        """What the manifest is asked for by: the digest, else the tag."""
+        return self.digest or self.tag or DEFAULT_TAG
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+def parse(text: str) -> Reference:
+    """Read a name that a person wrote; without tag and digest it means `:latest`.
+
+    Raises InvalidReference with Docker's sentences.
+    """
+    rest, _, digest = text.partition("@")
+    if "@" in text and not valid_digest(digest):
+        raise InvalidReference(text)
+    head, slash, last = rest.rpartition("/")
+    name, colon, tag = last.partition(":")
+    path = f"{head}{slash}{name}"
+    if colon and not _TAG.fullmatch(tag):
+        raise InvalidReference(text)
+    domain, path = _split_domain(path)
+    if path.lower() != path:
+        raise InvalidReference(text, f"repository name ({path}) must be lowercase")
+    if not _PATH.fullmatch(path) or not _DOMAIN.fullmatch(domain):
+        raise InvalidReference(text)
+    if len(domain) + 1 + len(path) > 255:
+        raise InvalidReference(text, "repository name must not be more than 255 characters")
+    if re.fullmatch("[0-9a-f]{64}", text):
+        raise InvalidReference(text, "cannot specify 64-byte hexadecimal strings")
+    if domain == DEFAULT_DOMAIN and "/" not in path:
+        path = f"{DEFAULT_NAMESPACE}/{path}"
+    return Reference(
+        domain=domain, path=path, tag=tag or ("" if digest else DEFAULT_TAG), digest=digest
+    )
+
+
+def _split_domain(path: str) -> tuple[str, str]:
+    first, slash, rest = path.partition("/")
+    host = slash and (set(first) & {".", ":"} or first == "localhost" or first.lower() != first)
+    if not host:
+        return DEFAULT_DOMAIN, path
+    if first == "index.docker.io":
+        first = DEFAULT_DOMAIN
+    return first, rest
+
+
+def valid_digest(text: str) -> bool:
+    """The grammar of descriptor.md, and the known algorithms' lengths in lower-case hex."""
+    if not _DIGEST.fullmatch(text):
+        return False
+    algorithm, _, encoded = text.partition(":")
+    size = _SIZES.get(algorithm)
+    return size is None or (len(encoded) == size and encoded == encoded.lower())
+
+
+def full(text: str) -> str:
+    """`busybox` → `docker.io/library/busybox:latest`."""
+    return str(parse(text))
+
+
+def repository(text: str) -> str:
+    """`busybox:1` → `docker.io/library/busybox`."""
+    return parse(text).repository
+
+
+def familiar(text: str) -> str:
+    """What Docker shows: without `docker.io/` and `library/`."""
+    return (
+        text.removeprefix("docker.io/").removeprefix("library/")
+        if text.startswith("docker.io/")
+        else text
+    )
