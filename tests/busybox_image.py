@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
+import tarfile
+import tempfile
 from typing import TYPE_CHECKING
+
+from sampan.image import snapshots
 
 if TYPE_CHECKING:
     from sampan.kit.paths import Paths
 
 BUSYBOX = "/usr/bin/busybox"
-CHAIN = "c" * 64
-CONFIG = {
-    "architecture": "amd64",
-    "os": "linux",
-    "config": {"Cmd": ["sh"], "Env": ["PATH=/bin:/usr/bin"]},
-    "rootfs": {"type": "layers", "diff_ids": [f"sha256:{CHAIN}"]},
-}
 
 
 def tree(top: str) -> None:
@@ -44,13 +43,26 @@ def tree(top: str) -> None:
 
 def add(paths: Paths) -> None:
     """Give an engine the image `busybox`."""
-    tree(f"{paths.root}/snapshots/{CHAIN}")
+    packed = io.BytesIO()
+    with tempfile.TemporaryDirectory() as top, tarfile.open(fileobj=packed, mode="w") as layer:
+        tree(top)
+        os.chmod(top, 0o755)
+        layer.add(top, ".")
+    diff_id = f"sha256:{hashlib.sha256(packed.getvalue()).hexdigest()}"
+    packed.seek(0)
+    snapshots.choose(paths.root).unpack(diff_id, None, packed, diff_id)
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": ["sh"], "Env": ["PATH=/bin:/usr/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+    }
     image_id, never = f"sha256:{'b' * 64}", "2026-01-01T00:00:00Z"
     db = sqlite3.connect(paths.database)
     try:
         db.execute(
             "insert into images values (?, ?, ?, ?, ?, ?)",
-            (image_id, f"sha256:{'a' * 64}", f"sha256:{CHAIN}", json.dumps(CONFIG), never, 1 << 20),
+            (image_id, f"sha256:{'a' * 64}", diff_id, json.dumps(config), never, 1 << 20),
         )
         db.execute(
             "insert into names values ('docker.io/library/busybox:latest', ?, ?, ?)",

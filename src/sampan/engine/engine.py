@@ -22,6 +22,7 @@ from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
 from sampan.engine.spawner import Spawner
 from sampan.image import snapshots
+from sampan.image.content import FileStore
 from sampan.kit import clock
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Engine:
         self.db = Database(paths.database)
         self.events = Events()
         self.started_at = clock.now()
-        self.snapshots = snapshots.Standin(paths.root)
+        self.store = FileStore(paths.root)
+        self.snapshots = snapshots.choose(paths.root)
         self.images = images.Images(self)
         self.volumes = volumes.Volumes(self)
         self.networks = networks.Networks(self)

@@ -10,13 +10,14 @@ this file: `oci_mounts`, `oci_resources`.
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci_mounts, oci_resources, units
+from sampan.engine import oci_mounts, oci_resources, seccomp_file, units
 from sampan.engine.users import Identity
 from sampan.kit import errors
 from sampan.kit.record import Record
-from sampan.spec import docker_defaults
+from sampan.spec import docker_defaults, docker_seccomp
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
@@ -179,18 +180,16 @@ def security_options(options: Any) -> dict[str, str]:
 
 def _seccomp(options: dict[str, str], capabilities: list[str]) -> dict[str, Any]:
     """The profile for these capabilities; clients send a file's content, not its name."""
-    from sampan.spec import docker_seccomp
-
     chosen = options.get("seccomp", "builtin")
     if chosen == "unconfined":
         return {}
     if chosen in ("builtin", "default"):
-        return docker_seccomp.profile(capabilities)
+        return docker_seccomp.profile(capabilities, os.uname().machine)
     try:
         profile = json.loads(chosen)
     except ValueError as error:
         raise errors.InvalidArgument(f"Decoding seccomp profile failed: {error}") from error
-    return docker_seccomp.resolve(profile, capabilities)
+    return seccomp_file.resolve(profile, capabilities)
 
 
 # ---- namespaces

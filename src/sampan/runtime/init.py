@@ -248,7 +248,7 @@ def _close_others(plan: ProcessPlan, wires: Wires) -> None:
 
 def _load_filter(program: bytes) -> None:
     # imported by the plan already, or there were no program
-    from sampan.linux import seccomp  # type: ignore[attr-defined]
+    from sampan.linux import seccomp
 
     seccomp.load(program)
 

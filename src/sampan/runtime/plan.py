@@ -194,7 +194,7 @@ def _rlimits(limits: tuple[oci_runtime.Rlimit, ...]) -> tuple[tuple[str, int, in
 def _filter(profile: dict[str, Any]) -> bytes | None:
     if not profile:
         return None
-    from sampan.linux import seccomp  # type: ignore[attr-defined]
+    from sampan.linux import seccomp
 
     program: bytes = seccomp.compile(profile)
     return program

@@ -9,10 +9,8 @@ from sampan.kit.threads import in_thread
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
 
-KINDS = {"modified": 0, "added": 1, "deleted": 2}
-
 
 async def changes(container: Container) -> list[dict[str, Any]]:
     """Docker's `GET /containers/{id}/changes`."""
     found = await in_thread(container.engine.snapshots.changes, container.id)
-    return [{"Path": change.path, "Kind": KINDS[change.kind]} for change in found]
+    return [{"Path": change.path, "Kind": change.kind} for change in found]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def writable_layer(container: Container) -> int:
-    return int(container.engine.snapshots.usage(container.id).bytes)
+    return int(container.engine.snapshots.usage(container.id).size)
 
 
 def image_size(container: Container) -> int:
