@@ -8,10 +8,16 @@ import pytest
 
 from sampan.linux import cgroup
 from sampan.linux.cgroup import host
-from sampan.linux.cgroup.errors import ControllerMissing, InvalidLimit, LimitBelowUsage, NoCgroups
+from sampan.linux.cgroup.errors import (
+    CgroupBusy,
+    ControllerMissing,
+    InvalidLimit,
+    LimitBelowUsage,
+    NoCgroups,
+)
 from sampan.linux.mount import MNT, mount, umount
 
-from .cgroup_contract import CgroupContract, Child, group
+from .cgroup_contract import PARENT, CgroupContract, Child, group
 
 
 class V1Tests(CgroupContract):
@@ -154,6 +160,15 @@ class TestV2(CgroupContract):
         def body():
             with group() as made, pytest.raises(ControllerMissing, match="net_cls"):
                 made.apply({"network": {"classID": 1}})
+
+        place(body)
+
+    def test_a_cgroup_that_hands_controllers_down_takes_no_process(self, place):
+        def body():
+            with group("one/inner"):
+                outer = cgroup.manager(f"{PARENT}/one")
+                with pytest.raises(CgroupBusy, match="hands controllers"):
+                    outer.add(Child().pid)
 
         place(body)
 

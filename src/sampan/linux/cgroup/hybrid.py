@@ -17,7 +17,7 @@ class Hybrid(V1):
 
     def add(self, pid: int) -> None:
         super().add(pid)
-        files.write(f"{self.tree.unified}/cgroup.procs", str(pid))
+        base.enter(self.tree.unified, pid)
 
     def kill(self, signal: int = 9) -> None:
         if signal == 9 and files.exists(f"{self.tree.unified}/cgroup.kill"):

@@ -14,7 +14,7 @@ class V1(base.Base):
 
     def add(self, pid: int) -> None:
         for directory in self._directories():
-            files.write(f"{directory}/cgroup.procs", str(pid))
+            base.enter(directory, pid)
 
     def freeze(self) -> None:
         freezer.freeze_v1(self._freezer())

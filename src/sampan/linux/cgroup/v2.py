@@ -11,7 +11,7 @@ class V2(base.Base):
         tree.enable(self.tree.mount_point, directory)
 
     def add(self, pid: int) -> None:
-        files.write(f"{self.tree.unified}/cgroup.procs", str(pid))
+        base.enter(self.tree.unified, pid)
 
     def freeze(self) -> None:
         freezer.set_v2(self.tree.unified, True)
