@@ -8,10 +8,16 @@ import pytest
 
 from sampan.linux import cgroup
 from sampan.linux.cgroup import host
-from sampan.linux.cgroup.errors import ControllerMissing, InvalidLimit, LimitBelowUsage, NoCgroups
+from sampan.linux.cgroup.errors import (
+    CgroupBusy,
+    ControllerMissing,
+    InvalidLimit,
+    LimitBelowUsage,
+    NoCgroups,
+)
 from sampan.linux.mount import MNT, mount, umount
 
-from .cgroup_contract import CgroupContract, Child, group
+from .cgroup_contract import PARENT, CgroupContract, Child, group
 
 
 class V1Tests(CgroupContract):
@@ -90,6 +96,22 @@ class TestV1(V1Tests):
 
         return run
 
+    def test_killing_works_without_a_freezer(self, place):
+        def body():
+            with group() as made:
+                paths = made.paths()
+                del paths["freezer"]
+                other = cgroup.from_paths(paths)
+                child = Child()
+                other.add(child.pid)
+                with pytest.raises(ControllerMissing, match="freezer"):
+                    other.freeze()
+                other.thaw()
+                other.kill()
+                assert child.wait() == -signal.SIGKILL
+
+        place(body)
+
     def test_unified_needs_v2(self, place):
         def body():
             with group() as made, pytest.raises(ControllerMissing, match="cgroup v2"):
@@ -113,6 +135,23 @@ class TestHybrid(V1Tests):
                     assert file.read() == "3\n"
                 with pytest.raises(ControllerMissing, match="memory"):
                     made.apply({"unified": {"memory.high": "1"}})
+
+        place(body)
+
+    def test_without_a_v1_freezer_the_unified_tree_freezes(self, place):
+        def body():
+            with group() as made:
+                paths = made.paths()
+                del paths["freezer"]
+                other = cgroup.from_paths(paths)
+                child = Child()
+                other.add(child.pid)
+                other.freeze()
+                with open(f"{paths['']}/cgroup.events") as file:
+                    assert "frozen 1" in file.read()
+                assert other.is_frozen()
+                other.thaw()
+                assert child.run() == 0
 
         place(body)
 
@@ -154,6 +193,15 @@ class TestV2(CgroupContract):
         def body():
             with group() as made, pytest.raises(ControllerMissing, match="net_cls"):
                 made.apply({"network": {"classID": 1}})
+
+        place(body)
+
+    def test_a_cgroup_that_hands_controllers_down_takes_no_process(self, place):
+        def body():
+            with group("one/inner"):
+                outer = cgroup.manager(f"{PARENT}/one")
+                with pytest.raises(CgroupBusy, match="hands controllers"):
+                    outer.add(Child().pid)
 
         place(body)
 

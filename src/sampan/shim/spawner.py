@@ -20,6 +20,7 @@ from functools import partial
 
 from sampan.kit import errors
 from sampan.linux import _libc, unix
+from sampan.runtime import init
 from sampan.shim import archive, helper, monitor, protocol, title
 
 _PATIENCE = 30.0  # seconds that a connection may stay silent
@@ -73,6 +74,7 @@ def _warm_up() -> None:
     """Everything that a child would otherwise do for itself, once."""
     monitor.prime()
     archive.prime()
+    init.lock_imports()  # the files may be of a newer version by then
     gc.collect()
     gc.freeze()
     gc.disable()

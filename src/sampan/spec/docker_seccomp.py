@@ -1,104 +1,112 @@
-"""Docker's default seccomp profile: what a container may ask of the kernel.
+"""Docker's default seccomp profile, as facts, and resolved for one container.
 
-The facts are moby's (profiles/seccomp, API 1.51's time): what is listed is allowed, everything
-else answers EPERM, and `clone3` ENOSYS, so that libcs fall back to `clone`, whose flags a filter can
-see. io_uring has been outside since Docker 25. The arrangement is by what the calls are about.
+    docker_seccomp.profile(capabilities, "amd64", kernel=(6, 1))    # → OCI linux.seccomp
 
-    profile(capabilities) → `linux.seccomp` of an OCI config.json
+The profile is an allow-list: everything in `ALLOWED`, what a capability brings
+(`BY_CAPABILITY`), what an architecture has (`BY_ARCHITECTURE`), and a few calls for some of their
+arguments. All else is EPERM. `resolve` does the same for a profile in Docker's JSON form, as
+`--security-opt seccomp=FILE` brings it. Source of the facts: moby/profiles, seccomp/default.json.
 """
 
 from __future__ import annotations
 
+import errno
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from typing import Any
 
-EPERM, ENOSYS = 1, 38
-
-FILES = """
-access chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 dup3 faccessat
-faccessat2 fadvise64 fadvise64_64 fallocate fchdir fchmod fchmodat fchmodat2 fchown fchown32 fchownat
-fcntl fcntl64 fdatasync fgetxattr file_getattr file_setattr flistxattr flock fremovexattr fsetxattr
-fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futimesat getcwd getdents
-getdents64 getxattr getxattrat inotify_add_watch inotify_init inotify_init1 inotify_rm_watch ioctl
-lchown lchown32 lgetxattr link linkat listxattr listxattrat llistxattr _llseek lremovexattr lseek
-lsetxattr lstat lstat64 mkdir mkdirat mknod mknodat name_to_handle_at newfstatat open openat openat2
-pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv
-removexattr removexattrat rename renameat renameat2 rmdir sendfile sendfile64 setxattr setxattrat
-splice stat stat64 statfs statfs64 statx symlink symlinkat sync sync_file_range syncfs tee truncate
-truncate64 umask unlink unlinkat utime utimensat utimensat_time64 utimes vmsplice write writev
-fanotify_mark cachestat statmount listmount
-"""
-
-MEMORY = """
-brk madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mlock mlock2 mlockall mmap
-mmap2 mprotect mremap mseal msync munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect
-process_mrelease remap_file_pages shmat shmctl shmdt shmget
-"""
-
-PROCESSES = """
-capget capset execve execveat exit exit_group fork get_robust_list get_thread_area getcpu getegid
-getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getpgid getpgrp getpid getppid
-getpriority getresgid getresgid32 getresuid getresuid32 getrlimit getrusage getsid gettid getuid
-getuid32 ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset landlock_restrict_self
-lsm_get_self_attr lsm_list_modules lsm_set_self_attr pause pidfd_open pidfd_send_signal prctl
-prlimit64 restart_syscall rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
-rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sched_get_priority_max
-sched_get_priority_min sched_getaffinity sched_getattr sched_getparam sched_getscheduler
-sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam
-sched_setscheduler sched_yield seccomp set_robust_list set_thread_area set_tid_address setfsgid
-setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setpgid setpriority setregid
-setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit setsid setuid
-setuid32 sigaltstack signalfd signalfd4 sigprocmask sigreturn sysinfo tgkill times tkill ugetrlimit
-uname uretprobe vfork wait4 waitid waitpid process_vm_readv process_vm_writev ptrace
-"""
-
-WAITING_AND_TIME = """
-adjtimex alarm clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime
-clock_gettime64 clock_nanosleep clock_nanosleep_time64 epoll_create epoll_create1 epoll_ctl
-epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 futex futex_requeue
-futex_time64 futex_wait futex_waitv futex_wake getitimer getrandom gettimeofday io_cancel io_destroy
-io_getevents io_pgetevents io_pgetevents_time64 io_setup io_submit nanosleep _newselect poll ppoll
-ppoll_time64 pselect6 pselect6_time64 select setitimer time timer_create timer_delete
-timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create
-timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64
-"""
-
-TALKING = """
-accept accept4 bind connect getpeername getsockname getsockopt ipc listen mq_getsetattr mq_notify
-mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink msgctl
-msgget msgrcv msgsnd recv recvfrom recvmmsg recvmmsg_time64 recvmsg semctl semget semop semtimedop
-semtimedop_time64 send sendmmsg sendmsg sendto setsockopt shutdown socketcall socketpair
-"""
-
-# Machine (uname -m) → its own calls, and the filter's architectures.
-MACHINES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "x86_64": ("arch_prctl modify_ldt", ("X86_64", "X86", "X32")),
-    "i686": ("modify_ldt", ("X86",)),
-    "aarch64": (
-        "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls",
-        ("AARCH64", "ARM"),
-    ),
-    "armv7l": (
-        "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls",
-        ("ARM",),
-    ),
-    "ppc64le": ("sync_file_range2 swapcontext", ("PPC64LE",)),
-    "s390x": ("s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr", ("S390X", "S390")),
-    "riscv64": ("riscv_flush_icache riscv_hwprobe", ("RISCV64",)),
+ALLOWED = {
+    "files": """
+        _llseek access cachestat chdir chmod chown chown32 close close_range copy_file_range
+        creat dup dup2 dup3 faccessat faccessat2 fadvise64 fadvise64_64 fallocate fchdir
+        fchmod fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync flock
+        fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futimesat
+        getcwd getdents getdents64 ioctl lchown lchown32 link linkat listmount lseek lstat
+        lstat64 mkdir mkdirat mknod mknodat name_to_handle_at newfstatat open openat openat2
+        pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readlink
+        readlinkat readv rename renameat renameat2 rmdir sendfile sendfile64 splice stat
+        stat64 statfs statfs64 statmount statx symlink symlinkat sync sync_file_range syncfs
+        tee truncate truncate64 unlink unlinkat utime utimensat utimensat_time64 utimes
+        vmsplice write writev
+    """,
+    "memory": """
+        brk madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mlock
+        mlock2 mlockall mmap mmap2 mprotect mremap mseal msync munlock munlockall munmap
+        pkey_alloc pkey_free pkey_mprotect remap_file_pages
+    """,
+    "processes": """
+        execve execveat exit exit_group fork futex futex_requeue futex_time64 futex_wait
+        futex_waitv futex_wake get_robust_list get_thread_area getcpu getrandom getrlimit
+        getrusage landlock_add_rule landlock_create_ruleset landlock_restrict_self
+        pidfd_open pidfd_send_signal prctl prlimit64 process_mrelease restart_syscall
+        riscv_hwprobe rseq seccomp set_robust_list set_thread_area set_tid_address setrlimit
+        sysinfo ugetrlimit uname uretprobe vfork wait4 waitid waitpid
+    """,
+    "signals": """
+        kill pause rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
+        rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sigaltstack
+        signalfd signalfd4 sigprocmask sigreturn tgkill tkill
+    """,
+    "time": """
+        adjtimex alarm clock_adjtime clock_adjtime64 clock_getres clock_getres_time64
+        clock_gettime clock_gettime64 clock_nanosleep clock_nanosleep_time64 getitimer
+        gettimeofday nanosleep setitimer time timer_create timer_delete timer_getoverrun
+        timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create
+        timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64 times
+    """,
+    "ids": """
+        capget capset getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups
+        getgroups32 getpgid getpgrp getpid getppid getresgid getresgid32 getresuid
+        getresuid32 getsid gettid getuid getuid32 setfsgid setfsgid32 setfsuid setfsuid32
+        setgid setgid32 setgroups setgroups32 setpgid setregid setregid32 setresgid
+        setresgid32 setresuid setresuid32 setreuid setreuid32 setsid setuid setuid32 umask
+    """,
+    "sockets": """
+        accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom
+        recvmmsg recvmmsg_time64 recvmsg send sendmmsg sendmsg sendto setsockopt shutdown
+        socketcall socketpair
+    """,
+    "ipc": """
+        ipc mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64
+        mq_timedsend mq_timedsend_time64 mq_unlink msgctl msgget msgrcv msgsnd semctl semget
+        semop semtimedop semtimedop_time64 shmat shmctl shmdt shmget
+    """,
+    "events": """
+        _newselect epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait
+        epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 fanotify_mark
+        inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy
+        io_getevents io_pgetevents io_pgetevents_time64 io_setup io_submit poll ppoll
+        ppoll_time64 pselect6 pselect6_time64 select
+    """,
+    "scheduling": """
+        getpriority ioprio_get ioprio_set sched_get_priority_max sched_get_priority_min
+        sched_getaffinity sched_getattr sched_getparam sched_getscheduler
+        sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr
+        sched_setparam sched_setscheduler sched_yield setpriority
+    """,
+    "attributes": """
+        fgetxattr flistxattr fremovexattr fsetxattr getxattr getxattrat lgetxattr listxattr
+        listxattrat llistxattr lremovexattr lsetxattr removexattr removexattrat setxattr
+        setxattrat
+    """,
 }
-
-WITH_CAPABILITY = {
+BY_CAPABILITY = {
     "CAP_DAC_READ_SEARCH": "open_by_handle_at",
-    "CAP_SYS_ADMIN": """bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie
-        mount mount_setattr move_mount open_tree open_tree_attr perf_event_open quotactl quotactl_fd
-        setdomainname sethostname setns syslog umount umount2 unshare""",
+    "CAP_SYS_ADMIN": """
+        bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie
+        lsm_get_self_attr lsm_list_modules lsm_set_self_attr mount mount_setattr move_mount
+        open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog
+        umount umount2 unshare
+    """,
     "CAP_SYS_BOOT": "reboot",
     "CAP_SYS_CHROOT": "chroot",
     "CAP_SYS_MODULE": "delete_module init_module finit_module",
     "CAP_SYS_PACCT": "acct",
-    "CAP_SYS_PTRACE": "kcmp pidfd_getfd process_madvise",
+    "CAP_SYS_PTRACE": """
+        kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev ptrace
+    """,
     "CAP_SYS_RAWIO": "iopl ioperm",
     "CAP_SYS_TIME": "settimeofday stime clock_settime clock_settime64",
     "CAP_SYS_TTY_CONFIG": "vhangup",
@@ -107,42 +115,140 @@ WITH_CAPABILITY = {
     "CAP_BPF": "bpf",
     "CAP_PERFMON": "perf_event_open",
 }
+BY_ARCHITECTURE = (
+    ({"ppc64le"}, "sync_file_range2 swapcontext"),
+    (
+        {"arm", "arm64"},
+        "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls",
+    ),
+    ({"amd64", "x32"}, "arch_prctl"),
+    ({"amd64", "x32", "x86"}, "modify_ldt"),
+    ({"s390", "s390x"}, "s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr"),
+    ({"riscv64"}, "riscv_flush_icache"),
+)
+# Since this kernel a tracer cannot get around seccomp.
+PTRACE_SINCE = (4, 8)
+PTRACE = "process_vm_readv process_vm_writev ptrace"
+AF_ALG, AF_VSOCK = 38, 40  # refused: kernel crypto's attack surface; a way out to the hypervisor
+# PER_LINUX, PER_LINUX32, each also with UNAME26, and "tell me mine".
+PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFF_FFFF)
+# CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: none of them may be set.
+NAMESPACES = 0x7E02_0000
 
-NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* flag that clone(2) takes
-AF_VSOCK = 40
-PERSONALITIES = (0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)  # Linux, 32-bit, UNAME26, both, "tell me"
+# Go's name (as Docker's platform has it) → OCI architectures, the native one first.
+ARCHITECTURES = {
+    "amd64": ("X86_64", "X86", "X32"),
+    "arm64": ("AARCH64", "ARM"),
+    "mips64": ("MIPS64", "MIPS", "MIPS64N32"),
+    "mips64le": ("MIPSEL64", "MIPSEL", "MIPSEL64N32"),
+    "s390x": ("S390X", "S390"),
+    "riscv64": ("RISCV64",),
+    "loong64": ("LOONGARCH64",),
+}
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "loongarch64": "loong64"}  # uname -m
 
 
-def profile(capabilities: Iterable[str], machine: str = "x86_64") -> dict[str, Any]:
-    """The profile for a container with these capabilities (CAP_…), as OCI `linux.seccomp`."""
-    granted = set(capabilities)
-    own, architectures = MACHINES.get(machine, ("", ()))
-    allowed: set[str] = set()
-    for group in (FILES, MEMORY, PROCESSES, WAITING_AND_TIME, TALKING, own):
-        allowed.update(group.split())
-    for capability in sorted(granted & WITH_CAPABILITY.keys()):
-        allowed.update(WITH_CAPABILITY[capability].split())
-    rules = [_rule(sorted(allowed)), _rule(["socket"], index=0, op="NE", value=AF_VSOCK)]
-    rules += [_rule(["personality"], index=0, op="EQ", value=value) for value in PERSONALITIES]
-    if "CAP_SYS_ADMIN" not in granted:
-        flags_at = 1 if machine == "s390x" else 0
-        rules.append(_rule(["clone"], index=flags_at, op="MASKED_EQ", value=NEW_NAMESPACES, two=0))
-        rules.append({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS})
+def profile(
+    capabilities: Iterable[str], arch: str = "x86_64", kernel: tuple[int, int] = (6, 0)
+) -> dict[str, Any]:
+    """OCI `linux.seccomp` for a container with these capabilities (`CAP_…`, the bounding set).
+
+    `arch` is Go's or uname's name of the machine; `kernel` its (major, minor).
+    """
+    capabilities, arch = set(capabilities), _MACHINES.get(arch, arch)
+    names = set(" ".join(ALLOWED.values()).split())
+    if kernel >= PTRACE_SINCE:
+        names.update(PTRACE.split())
+    for capability, more in BY_CAPABILITY.items():
+        if capability in capabilities:
+            names.update(more.split())
+    for architectures, more in BY_ARCHITECTURE:
+        if arch in architectures:
+            names.update(more.split())
+    rules = [_allow(sorted(names)), *_conditional(capabilities, arch)]
     return {
         "defaultAction": "SCMP_ACT_ERRNO",
-        "defaultErrnoRet": EPERM,
-        "architectures": [f"SCMP_ARCH_{name}" for name in architectures],
+        "defaultErrnoRet": errno.EPERM,
+        "architectures": [f"SCMP_ARCH_{name}" for name in ARCHITECTURES.get(arch, ())],
         "syscalls": rules,
     }
 
 
-def _rule(
-    names: list[str], *, index: int = -1, op: str = "", value: int = 0, two: int | None = None
-) -> dict[str, Any]:
+def _conditional(capabilities: Collection[str], arch: str) -> list[dict[str, Any]]:
+    rules = [
+        _allow(["socket"], _argument(0, "LT", AF_ALG)),
+        _allow(["socket"], _argument(0, "EQ", AF_ALG + 1)),
+        _allow(["socket"], _argument(0, "GT", AF_VSOCK)),
+    ]
+    rules += [_allow(["personality"], _argument(0, "EQ", value)) for value in PERSONALITIES]
+    if "CAP_SYS_ADMIN" not in capabilities:
+        flags = 1 if arch in ("s390", "s390x") else 0  # s390 has clone's stack first
+        rules.append(_allow(["clone"], _argument(flags, "MASKED_EQ", NAMESPACES)))
+        # A filter cannot look into clone3's struct; with ENOSYS libc falls back on clone.
+        clone3 = {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS}
+        rules.append(clone3)
+    return rules
+
+
+def _allow(names: list[str], *args: dict[str, Any]) -> dict[str, Any]:
     rule: dict[str, Any] = {"names": names, "action": "SCMP_ACT_ALLOW"}
-    if op:
-        test: dict[str, Any] = {"index": index, "value": value, "op": f"SCMP_CMP_{op}"}
-        if two is not None:
-            test["valueTwo"] = two
-        rule["args"] = [test]
-    return rule
+    return {**rule, "args": list(args)} if args else rule
+
+
+def _argument(index: int, op: str, value: int) -> dict[str, Any]:
+    argument = {"index": index, "value": value, "op": f"SCMP_CMP_{op}"}
+    return {**argument, "valueTwo": 0} if op == "MASKED_EQ" else argument
+
+
+def resolve(
+    document: dict[str, Any],
+    capabilities: Iterable[str],
+    arch: str = "x86_64",
+    kernel: tuple[int, int] = (6, 0),
+) -> dict[str, Any]:
+    """OCI `linux.seccomp` of a profile in Docker's form (archMap, includes, excludes, name)."""
+    capabilities, arch = set(capabilities), _MACHINES.get(arch, arch)
+    resolved = {k: v for k, v in document.items() if k in _OCI_KEYS and v is not None}
+    native = "SCMP_ARCH_" + ARCHITECTURES.get(arch, ("",))[0]
+    for entry in document.get("archMap") or ():
+        if entry["architecture"] == native:
+            resolved["architectures"] = [native, *(entry.get("subArchitectures") or ())]
+    syscalls = []
+    for rule in document.get("syscalls") or ():
+        if not _applies(rule, capabilities, arch, kernel):
+            continue
+        kept = {k: v for k, v in rule.items() if k in ("action", "errnoRet", "args") and v}
+        names = rule.get("names") or [rule["name"]]
+        syscalls.append({"names": names, **kept})
+    return {**resolved, "syscalls": syscalls}
+
+
+_OCI_KEYS = {
+    "defaultAction",
+    "defaultErrnoRet",
+    "architectures",
+    "flags",
+    "listenerPath",
+    "listenerMetadata",
+}
+
+
+def _applies(
+    rule: dict[str, Any], capabilities: set[str], arch: str, kernel: tuple[int, int]
+) -> bool:
+    """All that `includes` names holds, nothing that `excludes` names does."""
+    includes, excludes = rule.get("includes") or {}, rule.get("excludes") or {}
+    if set(excludes.get("caps") or ()) & capabilities or arch in (excludes.get("arches") or ()):
+        return False
+    if (least := excludes.get("minKernel")) and kernel >= _version(least):
+        return False
+    if (least := includes.get("minKernel")) and kernel < _version(least):
+        return False
+    if (arches := includes.get("arches")) and arch not in arches:
+        return False
+    return set(includes.get("caps") or ()) <= capabilities
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
