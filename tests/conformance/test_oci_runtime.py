@@ -1,4 +1,4 @@
-"""An OCI runtime, driven from outside. runc passes the same tests, so they are known to be right."""
+"""An OCI runtime from outside; runc passes the same tests, so they are known to be right."""
 
 import copy
 import json
@@ -38,7 +38,7 @@ BASE = {
         "env": ["PATH=/bin"],
         "cwd": "/",
         "user": {"uid": 0, "gid": 0},
-        "capabilities": {n: CAPS for n in ("bounding", "effective", "permitted")},
+        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), CAPS),
     },
     "root": {"path": "rootfs"},
     "mounts": [PROC, DEV, PTS],
@@ -165,7 +165,18 @@ def test_delete_of_a_created_container_and_by_force(runtime):
 def test_exec(runtime):
     container = runtime.create("sleep", "100")
     runtime("start", container)
-    done = runtime("exec", "--env", "A=b", "--cwd", "/tmp", container, "sh", "-c", "echo $A $PWD; exit 3", fails=True)
+    done = runtime(
+        "exec",
+        "--env",
+        "A=b",
+        "--cwd",
+        "/tmp",
+        container,
+        "sh",
+        "-c",
+        "echo $A $PWD; exit 3",
+        fails=True,
+    )
     assert (done.returncode, done.stdout) == (3, "b /tmp\n")
     done = runtime("exec", "--user", "12:34", container, "id")
     assert done.stdout.startswith("uid=12 gid=34")
@@ -199,7 +210,11 @@ def test_capabilities_and_no_new_privileges(runtime):
 
 def test_user_groups_umask_and_limits(runtime):
     done = runtime.run(
-        *("sh", "-c", "id; umask; ulimit -n; cat /proc/self/oom_score_adj; grep Groups /proc/self/status"),
+        *(
+            "sh",
+            "-c",
+            "id; umask; ulimit -n; cat /proc/self/oom_score_adj; grep Groups /proc/self/status",
+        ),
         user={"uid": 5, "gid": 6, "additionalGids": [7, 8], "umask": 0o27},
         rlimits=[{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}],
         oomScoreAdj=500,
@@ -210,7 +225,9 @@ def test_user_groups_umask_and_limits(runtime):
 
 def test_masked_and_readonly_paths(runtime):
     done = runtime.run(
-        "sh", "-c", "cat /proc/kcore; ls /proc/acpi; echo 1 > /proc/sys/kernel/panic || echo refused"
+        "sh",
+        "-c",
+        "cat /proc/kcore; ls /proc/acpi; echo 1 > /proc/sys/kernel/panic || echo refused",
     )
     assert done.stdout == "refused\n"
 

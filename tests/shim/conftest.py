@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 from sampan.kit.paths import Paths
+from sampan.linux import cgroup
 from sampan.shim import protocol, spawn
 from tests.shim.engine import Client, Container
 
@@ -59,7 +60,7 @@ def rootfs() -> str:
     if source is None:
         pytest.skip("busybox-static is not installed")
     shutil.copy(source, f"{top}/bin/busybox")
-    applets = "sh cat echo true false sleep stty head yes kill ls mkdir printf seq wc nc"
+    applets = "sh cat echo true false sleep stty head yes kill ls mkdir printf seq wc nc dd"
     for name in applets.split(" "):
         os.symlink("busybox", f"{top}/bin/{name}")
     yield top
@@ -75,6 +76,7 @@ def paths() -> Paths:
     spawn.retire(installation)
     with open(f"{installation.run}/spawner.log") as file:
         assert file.read() == ""  # no monitor and no helper had anything to complain about
+    cgroup.manager(installation.cgroup_parent).delete()
     shutil.rmtree(top)
 
 

@@ -49,6 +49,7 @@ def own_spawner(tmp_path):
     spawn.ensure(paths)
     yield paths
     spawn.retire(paths)
+    cgroup.manager(paths.cgroup_parent).delete()
 
 
 def test_a_killed_engine_costs_no_line_and_no_exit_code(paths, rootfs) -> None:

@@ -44,6 +44,8 @@ STATUS: tuple[tuple[type[BaseException], int], ...] = (
 
 
 def status_of(error: BaseException) -> int:
+    if isinstance(error, nouns.StartFailed):  # what the user typed, or what the host lacks
+        return 400 if error.exit_code in (126, 127) else 500
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 

@@ -1,8 +1,8 @@
 """What happens to a container between its start and its removal, without anybody asking.
 
 One task a running container follows its monitor (`_follow`): exec exits, OOM kills, the exit. After
-the exit comes, in this order: the state is written, the network's rows are released, `die` is
-published, waiters wake; then the restart policy or auto-remove. A crash between any two is made
+the exit comes, in this order: the state is written, `die` is published, the network's rows are
+released, waiters wake; then the restart policy or auto-remove. A crash between any two is made
 good by `reconcile`, which finds the exit record in the bundle.
 """
 
@@ -104,13 +104,13 @@ async def exited(container: Container, record: dict[str, Any]) -> None:
         container.status = "restarting"
         container.restart_count += 1
     container.save()
+    container.event(
+        "die", exitCode=str(container.exit_code), execDuration=str(max(0, int(seconds)))
+    )
     try:
         await container.engine.endpoints.release(container)
     except errors.SampanError:
         log.exception("releasing the network of %s", container.id)
-    container.event(
-        "die", exitCode=str(container.exit_code), execDuration=str(max(0, int(seconds)))
-    )
     container.exits += 1
     await container.notify()
     if again:

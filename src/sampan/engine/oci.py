@@ -3,20 +3,21 @@
     document = oci.build(container, surroundings)
 
 Pure: what has to be looked up first (the user's numbers, other containers' processes, the files
-that are mounted over /etc) comes in as `Surroundings`. The parts that make up most of it stand
-beside this file: `oci_mounts`, `oci_resources`.
+mounted over /etc) comes in as `Surroundings`. The parts that make up most of it stand beside
+this file: `oci_mounts`, `oci_resources`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci_mounts, oci_resources, units
+from sampan.engine import oci_mounts, oci_resources, seccomp_file, units
 from sampan.engine.users import Identity
 from sampan.kit import errors
 from sampan.kit.record import Record
-from sampan.spec import docker_defaults
+from sampan.spec import docker_defaults, docker_seccomp
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
@@ -119,7 +120,7 @@ def user(identity: Identity) -> dict[str, Any]:
     return {
         "uid": identity.uid,
         "gid": identity.gid,
-        "additionalGids": [g for g in dict.fromkeys((identity.gid, *identity.groups))],
+        "additionalGids": list(dict.fromkeys((identity.gid, *identity.groups))),
     }
 
 
@@ -179,18 +180,16 @@ def security_options(options: Any) -> dict[str, str]:
 
 def _seccomp(options: dict[str, str], capabilities: list[str]) -> dict[str, Any]:
     """The profile for these capabilities; clients send a file's content, not its name."""
-    from sampan.spec import docker_seccomp
-
     chosen = options.get("seccomp", "builtin")
     if chosen == "unconfined":
         return {}
     if chosen in ("builtin", "default"):
-        return docker_seccomp.profile(capabilities)
+        return docker_seccomp.profile(capabilities, os.uname().machine)
     try:
         profile = json.loads(chosen)
     except ValueError as error:
         raise errors.InvalidArgument(f"Decoding seccomp profile failed: {error}") from error
-    return docker_seccomp.resolve(profile, capabilities)
+    return seccomp_file.resolve(profile, capabilities)
 
 
 # ---- namespaces
@@ -221,7 +220,7 @@ def _namespaces(host: dict[str, Any], peers: dict[str, int]) -> list[dict[str, s
 
 
 def _default_sysctls(host: dict[str, Any]) -> dict[str, str]:
-    """Low ports and ping for everybody inside, as Docker since 20.10; only in a netns of its own."""
+    """Low ports and ping for everybody, as Docker since 20.10; only in a netns of its own."""
     mode = host.get("NetworkMode") or "bridge"
     if mode == "host" or _joins(mode):
         return {}

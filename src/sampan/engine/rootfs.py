@@ -1,4 +1,4 @@
-"""A container's root file system: the one place where containers meet the image room's snapshots."""
+"""A container's root file system: the one place where containers meet the image's snapshots."""
 
 from __future__ import annotations
 

@@ -46,7 +46,9 @@ def open_in_root(root: int, path: str, flags: int = os.O_PATH, resolve: int = 0)
     return openat2(root, path.lstrip("/") or ".", flags, 0, inside)
 
 
-def make_dirs(root: int, path: str, *, mode: int = 0o755, resolve: int = 0) -> int:
+def make_dirs(
+    root: int, path: str, *, mode: int = 0o755, resolve: int = 0, _links: int = 40
+) -> int:
     """Open the directory `path` inside `root`, made where it is missing, as O_PATH.
 
     Symbolic links inside the root are followed as the container would follow them; a missing part
@@ -65,13 +67,26 @@ def make_dirs(root: int, path: str, *, mode: int = 0o755, resolve: int = 0) -> i
             try:
                 child = open_in_root(root, done, flags, resolve)
             except FileNotFoundError:
-                _mkdir(part, mode, parent)
-                child = openat2(parent, part, flags | os.O_NOFOLLOW, 0, RESOLVE.BENEATH)
+                target = _link(part, parent)
+                if target and _links:  # it dangles: make what it means inside the root
+                    head = done.rpartition("/")[0]
+                    done = target if target.startswith("/") else f"{head}/{target}"
+                    child = make_dirs(root, done, mode=mode, resolve=resolve, _links=_links - 1)
+                else:
+                    _mkdir(part, mode, parent)
+                    child = openat2(parent, part, flags | os.O_NOFOLLOW, 0, RESOLVE.BENEATH)
             os.close(parent)
             parent = child
         return os.dup(parent)
     finally:
         os.close(parent)
+
+
+def _link(name: str, dir_fd: int) -> str:
+    try:
+        return os.readlink(name, dir_fd=dir_fd)
+    except OSError:
+        return ""
 
 
 def _mkdir(name: str, mode: int, dir_fd: int) -> None:

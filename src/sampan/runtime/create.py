@@ -72,6 +72,12 @@ class Created:
         """It is in its cgroup and its ids are mapped: let it prepare itself."""
         self._channel.send("go")
 
+    def wait_joined(self) -> None:
+        """It is in its cgroup."""
+        message = self._channel.receive()
+        if message[:1] != ("joined",):
+            raise self._failure(message)
+
     def wait_ready(self) -> None:
         """Block until root file system and hooks are done; raises a runtime error."""
         try:
@@ -265,7 +271,7 @@ def _resources(config: oci_runtime.Config) -> dict[str, Any]:
 
 
 def _spawn(
-    config: oci_runtime.Config, plan: plans.Plan, options: Options, manager: Manager | None
+    config: oci_runtime.Config, plan: plans.Plan, options: Options, manager: Manager
 ) -> Created:
     ours, theirs = channels.pair()
     wires = init.Wires(
@@ -274,18 +280,23 @@ def _spawn(
         stdio=options.stdio,
         console=options.console.fileno() if options.console is not None else -1,
     )
+    wires.cgroups, unified = _open_cgroups(manager)
     try:
         pid, pidfd = clone(
             plan.new & ~CLONE.NEWCGROUP,
             lambda: init.run(plan, wires),
             user=plan.joins("user"),
             pids=plan.joins("pid"),
+            cgroup=unified,
         )
     except BaseException:
         ours.close()
         raise
     finally:
         theirs.close()
+        for fd in (*wires.cgroups, unified):
+            if fd >= 0:
+                os.close(fd)
 
     def run_hooks() -> None:
         state = {**plan.state, "pid": pid}
@@ -296,12 +307,28 @@ def _spawn(
     try:
         if plan.new & CLONE.NEWUSER:
             _map_ids(config.linux, pid)
-        settle(plan.process, pid, manager)
+        settle(plan.process, pid, manager if plan.joins("user") >= 0 else None)
         created.send_go()
+        created.wait_joined()
     except BaseException:
         created.abort()
         raise
     return created
+
+
+def _open_cgroups(manager: Manager) -> tuple[list[int], int]:
+    """(`tasks` of each v1 hierarchy for the child to write itself into, v2 directory for clone3).
+
+    Moving another process takes a lock that waits for all CPUs (percpu_down_write, 10 to 20 ms when
+    it is cold); a thread that moves itself, and a clone into a cgroup, need none.
+    """
+    tasks, unified = [], -1
+    for controller, directory in manager.paths().items():
+        if controller:
+            tasks.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
+        elif directory:
+            unified = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return tasks, unified
 
 
 def settle(plan: plans.ProcessPlan, pid: int, manager: Manager | None) -> None:
@@ -327,7 +354,7 @@ def _map_ids(linux: oci_runtime.Linux, pid: int) -> None:
 
 
 def clone(
-    flags: int, child: Callable[[], None], *, user: int = -1, pids: int = -1
+    flags: int, child: Callable[[], None], *, user: int = -1, pids: int = -1, cgroup: int = -1
 ) -> tuple[int, int]:
     """A child of ours in new namespaces, in the joined user and pid namespaces: (pid, pidfd)."""
     # Not dumpable across the clone: from inside, only CAP_SYS_PTRACE over the host's user
@@ -337,7 +364,7 @@ def clone(
     try:
         if user >= 0:
             return _clone_sibling([(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)], flags, child)
-        return _clone_child(flags, pids, child)
+        return _clone_child(flags, pids, child, cgroup)
     except OSError as error:
         hint = " (too many namespaces)" if error.errno == errno.ENOSPC else ""
         raise errors.NotPermitted(
@@ -347,13 +374,14 @@ def clone(
         process.prctl(PR.SET_DUMPABLE, 1 if dumpable == 1 else 0)
 
 
-def _clone_child(flags: int, pids: int, child: Callable[[], None]) -> tuple[int, int]:
+def _clone_child(flags: int, pids: int, child: Callable[[], None], cgroup: int) -> tuple[int, int]:
     own = -1
     if pids >= 0:  # a joined pid namespace is for children only, and the way back is open
         own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         namespaces.setns(pids, CLONE.NEWPID)
     try:
-        pid, pidfd = namespaces.clone3(flags)
+        into = CLONE.INTO_CGROUP if cgroup >= 0 else 0
+        pid, pidfd = namespaces.clone3(flags | into, cgroup=max(cgroup, 0))
         if pid == 0:
             child()
         return pid, pidfd

@@ -39,6 +39,7 @@ class Wires:
         console: int = -1,
     ) -> None:
         self.channel, self.gate, self.stdio, self.console = channel, gate, stdio, console
+        self.cgroups: list[int] = []  # `tasks` files to write ourselves into
 
 
 class _NoImports:
@@ -60,7 +61,7 @@ def run(plan: Plan, wires: Wires) -> NoReturn:
     """PID 1 of a new container."""
 
     def prepare() -> None:
-        _enter(plan, wires.channel)
+        _enter(plan, wires)
         if plan.own_mounts:
             _build(plan, wires)
         elif plan.process.terminal:
@@ -114,14 +115,13 @@ def expect(channel: Channel, word: str) -> None:
         os._exit(1)  # the caller is gone or gave up
 
 
-def _enter(plan: Plan, channel: Channel) -> None:
-    """Wait until the caller has put us into the cgroup and mapped our ids, then join the rest."""
-    expect(channel, "go")
-    for kind, fd in plan.joined:
-        if kind not in ("user", "pid"):
-            namespaces.setns(fd, namespaces.FLAGS[kind])
-    if plan.new & CLONE.NEWCGROUP:  # only now: its root is the cgroup we are in
-        namespaces.unshare(CLONE.NEWCGROUP)
+def _enter(plan: Plan, wires: Wires) -> None:
+    """Wait until the caller has mapped our ids; go into the cgroup, then join the rest."""
+    expect(wires.channel, "go")
+    for fd in wires.cgroups:
+        os.write(fd, b"0")
+    wires.channel.send("joined")
+    _join(plan)
     os.setsid()
     if plan.user_namespace:
         os.setresgid(0, 0, 0)
@@ -136,6 +136,14 @@ def _enter(plan: Plan, channel: Channel) -> None:
         _sysctl(name, value)
     if plan.personality is not None:
         process.personality(plan.personality)
+
+
+def _join(plan: Plan) -> None:
+    for kind, fd in plan.joined:
+        if kind not in ("user", "pid"):
+            namespaces.setns(fd, namespaces.FLAGS[kind])
+    if plan.new & CLONE.NEWCGROUP:  # only now: its root is the cgroup we are in
+        namespaces.unshare(CLONE.NEWCGROUP)
 
 
 def _keyring(name: str) -> None:
@@ -240,7 +248,7 @@ def _close_others(plan: ProcessPlan, wires: Wires) -> None:
 
 def _load_filter(program: bytes) -> None:
     # imported by the plan already, or there were no program
-    from sampan.linux import seccomp  # type: ignore[attr-defined]
+    from sampan.linux import seccomp
 
     seccomp.load(program)
 

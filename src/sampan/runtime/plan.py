@@ -194,7 +194,7 @@ def _rlimits(limits: tuple[oci_runtime.Rlimit, ...]) -> tuple[tuple[str, int, in
 def _filter(profile: dict[str, Any]) -> bytes | None:
     if not profile:
         return None
-    from sampan.linux import seccomp  # type: ignore[attr-defined]
+    from sampan.linux import seccomp
 
     program: bytes = seccomp.compile(profile)
     return program
@@ -253,7 +253,7 @@ def make_mount(item: oci_runtime.Mount, bundle: str) -> MountPlan:
         raise errors.NotPermitted(f"mount {item.destination}: idmapped mounts are not built yet")
     if chosen.copy_up:
         raise errors.NotPermitted(f"mount {item.destination}: tmpcopyup is not built yet")
-    path = os.path.normpath("/" + item.destination)
+    path = os.path.normpath("/" + item.destination.lstrip("/"))
     return MountPlan(destination=path, type=kind, source=source, options=chosen)
 
 

@@ -9,8 +9,8 @@ is their subreaper.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import os
-import signal
 import socket
 import sys
 
@@ -51,7 +51,7 @@ def leave_by(work: Callable[[], None]) -> None:
 def _work(
     work: Callable[[socket.socket], None], channel: socket.socket, keep: Iterable[int] | None
 ) -> None:
-    signal.set_wakeup_fd(-1)
+    _signal.set_wakeup_fd(-1)
     if keep is not None:
         kept = {0, 1, 2, channel.fileno(), *keep}
         for name in os.listdir("/proc/self/fd"):

@@ -42,13 +42,19 @@ class Ready:
     `request` has of the start request only what a monitor needs afterwards.
     """
 
-    def __init__(self, message: Message, fds: list[int]) -> None:
+    def __init__(self, message: Message, fds: list[int], helper_pid: int) -> None:
         self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
-        self.cgroup_path: str = message["cgroup"]
-        self.cgroup = cgroup.manager(self.cgroup_path)
+        self.cgroup = cgroup.manager(message["cgroup"])
         self.process = create.Created(message["pid"], fds[0], channel.Channel(fds[1]), self.cgroup)
-        self.config = fds[2]  # a memfd: the process part and seccomp profile that execs need
+        self.config = fds[2]  # a memfd with the part of config.json that execs need
         self.streams = stdio.unpack(message["streams"], fds)
+        self._helper = helper_pid
+
+    def adopt(self) -> None:
+        """Be PID 1's parent, which one is when the helper has ended; needed for start and abort."""
+        if self._helper:
+            os.waitpid(self._helper, 0)
+            self._helper = 0
 
 
 def container(connection: socket.socket) -> Ready | None:
@@ -63,8 +69,10 @@ def container(connection: socket.socket) -> Ready | None:
         message, fds = None, []
     finally:
         ours.close()
-        os.waitpid(pid, 0)  # now PID 1 is our child
-    return Ready(message, fds) if message else None
+    if message is None:
+        os.waitpid(pid, 0)
+        return None
+    return Ready(message, fds, pid)
 
 
 def _help(connection: socket.socket, monitor: socket.socket) -> None:

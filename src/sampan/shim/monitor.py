@@ -12,11 +12,12 @@ writes to.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import ctypes
 import gc
 import os
-import signal
 import sys
+from functools import partial
 
 from sampan.kit import clock, errors
 from sampan.linux import _libc, process, unix
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from sampan.shim.protocol import Message
     from sampan.shim.server import Handler
 
+_OOM_LOOKS, _OOM_PAUSE = 20, 0.05  # after a notification the counter is behind for a moment
 _LAST_WORDS = 10.0  # seconds that clients and subscribers get to take the rest
 _malloc_trim = _libc.function("malloc_trim", ctypes.c_size_t)
 
@@ -59,6 +61,7 @@ def run(connection: socket.socket) -> None:
     try:
         monitor = Monitor(ready, connection, wakeup)
     except (errors.SampanError, OSError, ValueError) as failure:
+        ready.adopt()
         ready.process.abort()
         try:
             unix.send(connection, protocol.error(failure))
@@ -77,16 +80,16 @@ def _catch_signals() -> int:
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in (
-        signal.SIGCHLD,
-        signal.SIGTERM,
-        signal.SIGINT,
-        signal.SIGHUP,
-        signal.SIGPIPE,
-        signal.SIGXFSZ,
+        _signal.SIGCHLD,
+        _signal.SIGTERM,
+        _signal.SIGINT,
+        _signal.SIGHUP,
+        _signal.SIGPIPE,
+        _signal.SIGXFSZ,
     ):
-        signal.signal(number, lambda *_: None)
+        _signal.signal(number, lambda *_: None)
     return reader
 
 
@@ -118,6 +121,7 @@ class Monitor:
         self._server = Server(loop, os.path.join(request.run, "monitor.sock"), self._handlers())
         try:
             exit_record.clear(request.bundle)
+            ready.adopt()
             self._process.start()
         except BaseException:
             self._server.close()
@@ -175,7 +179,7 @@ class Monitor:
 
     def _kill(self, _sock: socket.socket, message: Message, _fds: list[int]) -> Message:
         try:
-            signal.pidfd_send_signal(self._process.pidfd, message["signal"])
+            _signal.pidfd_send_signal(self._process.pidfd, message["signal"])
         except ProcessLookupError:
             raise NotRunning(f"container {self._id[:12]} is not running") from None
         return protocol.ok()
@@ -210,19 +214,31 @@ class Monitor:
             pass
 
     def _oom(self, _events: int) -> None:
-        """An eventfd or an inotify, which also tells of other things (memory.events)."""
+        """An eventfd or an inotify; they speak before the killer has struck, or of other things."""
         assert self._oom_fd is not None
         os.read(self._oom_fd, 4096)
+        self._look_for_oom(_OOM_LOOKS)
+
+    def _look_for_oom(self, looks: int) -> None:
+        if self._status is not None:
+            return
+        if not self._announce_oom() and looks:
+            self._loop.call_later(_OOM_PAUSE, partial(self._look_for_oom, looks - 1))
+
+    def _announce_oom(self) -> bool:
         kills = self._cgroup.oom_count()
-        if kills > self._oom_kills:
-            self._oom_kills = kills
+        grown = kills > self._oom_kills
+        self._oom_kills = kills
+        if grown:
             self._subscribers.announce(protocol.oom())
+        return grown
 
     def _ended(self, code: int) -> None:
         """PID 1 is gone: so must be all that is left of its container, then its output drained."""
         self._status = code
         self._exited_at = clock.now()
-        self._oom_killed = self._cgroup.oom_count() > 0
+        self._announce_oom()
+        self._oom_killed = self._oom_kills > 0
         if self._cgroup.pids():
             self._cgroup.kill()
         self._session.drain(self._finish)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 
 from sampan.kit import errors
 from sampan.linux import sealed, unix
@@ -33,7 +34,7 @@ def version() -> str:
     """Changes with the code that a spawner has in memory: sizes and times of its source files."""
     import hashlib
 
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(sys.version.encode())
     for room in ("kit", "spec", "linux", "runtime", "image", "shim"):
         for directory, _, names in sorted(os.walk(os.path.join(_SOURCE, room))):
             for name in sorted(names):
@@ -98,9 +99,8 @@ def _start(paths: Paths, wanted: str) -> None:
     It writes "ok" into a pipe when it listens, so that nobody has to poll.
     """
     ready, theirs = os.pipe()
-    log = os.open(
-        f"{paths.run}/spawner.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
-    )
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+    log = os.open(f"{paths.run}/spawner.log", flags, 0o600)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     interpreter, null, log, theirs = map(_out_of_the_way, (sealed.interpreter(), null, log, theirs))
     args = (paths.spawner_socket, wanted, _READY_FD)

@@ -11,15 +11,16 @@ and its children say on stderr is in `run/spawner.log`.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import gc
 import os
-import signal
 import socket
 import sys
 from functools import partial
 
 from sampan.kit import errors
 from sampan.linux import _libc, unix
+from sampan.runtime import init
 from sampan.shim import archive, helper, monitor, protocol, title
 
 _PATIENCE = 30.0  # seconds that a connection may stay silent
@@ -73,19 +74,21 @@ def _warm_up() -> None:
     """Everything that a child would otherwise do for itself, once."""
     monitor.prime()
     archive.prime()
+    init.lock_imports()  # the files may be of a newer version by then
     gc.collect()
     gc.freeze()
     gc.disable()
 
 
 def _serve(listener: socket.socket, version: str) -> None:
+    """What is written here is copied once for every monitor: this loop does next to nothing."""
     pid = os.getpid()
-    signal.signal(signal.SIGCHLD, _reap)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # the next one replaces the socket
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # children leave no zombies
+    _signal.signal(_signal.SIGTERM, lambda *_: os._exit(0))  # the next one replaces the socket
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     while True:
         try:
-            connection, _ = listener.accept()
+            connection, _ = listener._accept()  # type: ignore[attr-defined]
         except OSError:
             continue  # out of descriptors, or the caller has gone
         try:
@@ -96,20 +99,13 @@ def _serve(listener: socket.socket, version: str) -> None:
             if child == 0:
                 listener.close()
                 helper.leave_by(partial(_child, connection, version, pid))
-        connection.close()
+        os.close(connection)
 
 
-def _reap(*_: object) -> None:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
-def _child(connection: socket.socket, version: str, spawner: int) -> None:
-    for number in (signal.SIGCHLD, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+def _child(fd: int, version: str, spawner: int) -> None:
+    for number in (_signal.SIGCHLD, _signal.SIGTERM):
+        _signal.signal(number, _signal.SIG_DFL)
+    connection = socket.socket(fileno=fd)
     connection.settimeout(_PATIENCE)
     if connection.recv(len(_START), socket.MSG_PEEK)[4:] == _START[4:]:
         monitor.run(connection)  # whose helper reads the rest
@@ -121,7 +117,7 @@ def _child(connection: socket.socket, version: str, spawner: int) -> None:
     if op == "hello":
         unix.send(connection, protocol.hello_answer(version, spawner))
     elif op == "retire":
-        os.kill(spawner, signal.SIGTERM)
+        os.kill(spawner, _signal.SIGTERM)
         unix.send(connection, protocol.ok())
     elif op == "archive":
         archive.run(connection, message, fds)

@@ -21,6 +21,7 @@ from sampan.engine import containerfiles, lifecycle, oci, rootfs, users
 from sampan.engine.endpoints import Plan
 from sampan.engine.errors import IsPaused, NotModified, StartFailed
 from sampan.kit import errors
+from sampan.network import errors as network_errors
 from sampan.shim import protocol
 
 if TYPE_CHECKING:
@@ -218,6 +219,11 @@ async def _failed(container: Container, error: BaseException) -> None:
     message = str(error)
     if isinstance(error, protocol.RemoteError):
         message = _RUNC + message
+    elif isinstance(error, network_errors.PortAllocated):
+        message = (
+            "failed to set up container networking: driver failed programming external "
+            f"connectivity on endpoint {container.name} ({container.id}): {message}"
+        )
     container.exit_code, container.error = code if code != 125 else 128, message
     container.status, container.pid = "created" if not container.exits else "exited", 0
     container.save()

@@ -91,6 +91,21 @@ def make(directory: str) -> None:
         pass
 
 
+def enter(directory: str, pid: int) -> None:
+    """Write cgroup.procs. Raises ProcessLookupError when the process is gone."""
+    try:
+        files.write(f"{directory}/cgroup.procs", str(pid))
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.EOPNOTSUPP, errno.ENOSPC):
+            raise
+        why = {
+            errno.EBUSY: "it hands controllers to the cgroups in it",
+            errno.EOPNOTSUPP: "it is threaded or below a threaded one",
+            errno.ENOSPC: "its cpuset is empty",
+        }[error.errno]
+        raise CgroupBusy(f"{directory} takes no process: {why}") from error
+
+
 def remove(directory: str) -> None:
     """Remove a cgroup and those below; waits a little for processes that are still dying."""
     deadline, pause = 0.0, 0.0005

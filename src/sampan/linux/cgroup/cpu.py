@@ -5,7 +5,6 @@ v1 speaks of shares (2 … 262144, default 1024), v2 of a weight (1 … 10000, d
 
 from __future__ import annotations
 
-import errno
 import math
 
 from sampan.linux.cgroup import files
@@ -73,10 +72,8 @@ def _apply_v1(directory: str, values: dict[str, int]) -> None:
 def _set_period_and_quota(directory: str, period: int, quota: int) -> None:
     """The kernel checks quota/period at each write against the parent's: one order may fit."""
     try:
-        files.write(f"{directory}/cpu.cfs_period_us", str(period))
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
+        files.set_limit(directory, "cpu.cfs_period_us", period)
+    except InvalidLimit:
         files.set_limit(directory, "cpu.cfs_quota_us", quota)
         files.set_limit(directory, "cpu.cfs_period_us", period)
     else:

@@ -41,6 +41,13 @@ def is_frozen_v1(directory: str) -> bool:
     return files.read(f"{directory}/freezer.state").strip() != "THAWED"
 
 
+def is_frozen_v2(directory: str) -> bool:
+    try:
+        return files.read(f"{directory}/cgroup.freeze").strip() == "1"
+    except FileNotFoundError:
+        return False
+
+
 def set_v2(directory: str, frozen: bool, *, seconds: float = 10.0) -> None:
     """Write cgroup.freeze and wait for cgroup.events to agree (it signals changes by POLLPRI)."""
     with open(f"{directory}/cgroup.events", "rb", buffering=0) as events:

@@ -5,7 +5,7 @@ Every process is in both. Controllers and the freezer are v1's where v1 has them
 
 from __future__ import annotations
 
-from sampan.linux.cgroup import base, files
+from sampan.linux.cgroup import base, files, freezer
 from sampan.linux.cgroup.v1 import V1
 
 
@@ -17,7 +17,22 @@ class Hybrid(V1):
 
     def add(self, pid: int) -> None:
         super().add(pid)
-        files.write(f"{self.tree.unified}/cgroup.procs", str(pid))
+        base.enter(self.tree.unified, pid)
+
+    def freeze(self) -> None:
+        if self.tree.v1("freezer"):
+            super().freeze()
+        else:
+            freezer.set_v2(self.tree.unified, True)
+
+    def thaw(self) -> None:
+        if self.tree.v1("freezer"):
+            super().thaw()
+        else:
+            freezer.set_v2(self.tree.unified, False)
+
+    def is_frozen(self) -> bool:
+        return super().is_frozen() or freezer.is_frozen_v2(self.tree.unified)
 
     def kill(self, signal: int = 9) -> None:
         if signal == 9 and files.exists(f"{self.tree.unified}/cgroup.kill"):

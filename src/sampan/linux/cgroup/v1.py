@@ -14,13 +14,15 @@ class V1(base.Base):
 
     def add(self, pid: int) -> None:
         for directory in self._directories():
-            files.write(f"{directory}/cgroup.procs", str(pid))
+            base.enter(directory, pid)
 
     def freeze(self) -> None:
         freezer.freeze_v1(self._freezer())
 
     def thaw(self) -> None:
-        freezer.thaw_v1(self._freezer())
+        """Without a freezer nothing is frozen."""
+        if directory := self.tree.v1("freezer"):
+            freezer.thaw_v1(directory)
 
     def is_frozen(self) -> bool:
         directory = self.tree.v1("freezer")
@@ -33,8 +35,7 @@ class V1(base.Base):
         """Frozen first, so that nobody forks away; they take the signal when they are thawed."""
         directory = self.tree.v1("freezer")
         if directory is None or not files.exists(directory):
-            for pid in self.pids():
-                base.send(pid, signal)
+            self._kill_moving(signal)
             return
         was_frozen = freezer.is_frozen_v1(directory)
         try:
@@ -44,6 +45,15 @@ class V1(base.Base):
         finally:
             if signal == 9 or not was_frozen:
                 freezer.thaw_v1(directory)
+
+    def _kill_moving(self, signal: int) -> None:
+        """Without a freezer: SIGKILL again and again, for those that were forked meanwhile."""
+        for _ in range(20 if signal == 9 else 1):
+            found = self.pids()
+            for pid in found:
+                base.send(pid, signal)
+            if not found:
+                return
 
     def delete(self) -> None:
         for directory in self._directories():

@@ -11,7 +11,7 @@ class V2(base.Base):
         tree.enable(self.tree.mount_point, directory)
 
     def add(self, pid: int) -> None:
-        files.write(f"{self.tree.unified}/cgroup.procs", str(pid))
+        base.enter(self.tree.unified, pid)
 
     def freeze(self) -> None:
         freezer.set_v2(self.tree.unified, True)
@@ -20,10 +20,7 @@ class V2(base.Base):
         freezer.set_v2(self.tree.unified, False)
 
     def is_frozen(self) -> bool:
-        try:
-            return files.read(f"{self.tree.unified}/cgroup.freeze").strip() == "1"
-        except FileNotFoundError:
-            return False
+        return freezer.is_frozen_v2(self.tree.unified)
 
     def pids(self) -> list[int]:
         return list(base.walk_pids(self.tree.unified))
