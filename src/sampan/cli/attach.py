@@ -11,10 +11,10 @@ comes to its end by itself.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` would load `enum`
 import os
 import select
 
-import _signal
 from sampan.cli import terminal
 from sampan.client import errors
 
@@ -38,7 +38,7 @@ _OURS = frozenset(
 _ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)
 
 
-class Terminated(Exception):  # noqa: N818  (an event, not an error)
+class Terminated(Exception):
     """We were told to end; the terminal is restored on the way out."""
 
     def __init__(self, number: int) -> None:
@@ -85,7 +85,7 @@ class Signals:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._old.items():
-            _signal.signal(number, handler if handler is not None else _signal.SIG_DFL)  # type: ignore[arg-type]
+            _signal.signal(number, handler if handler is not None else _signal.SIG_DFL)
         _signal.set_wakeup_fd(self._wakeup)
         os.close(self.read_fd)
         os.close(self._write_fd)

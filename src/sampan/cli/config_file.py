@@ -125,3 +125,56 @@ def registry_auth(config: dict[str, Any], reference: str) -> dict[str, str]:
     found = credentials(config, registry_of(reference)) or {}
     encoded = binascii.b2a_base64(wirejson.dumps(found).encode(), newline=False).decode()
     return {"X-Registry-Auth": encoded.replace("+", "-").replace("/", "_")}
+
+
+def remember(directory: str, key: str, entry: dict[str, str]) -> None:
+    """Keep credentials: with the helper that config.json names, else in config.json itself."""
+    config = read(directory)
+    helper = (config.get("credHelpers") or {}).get(key) or config.get("credsStore")
+    if helper:
+        _tell_helper(str(helper), "store", key, entry)
+        return
+    import binascii
+
+    kept: dict[str, str] = {}
+    if "password" in entry:
+        pair = f"{entry['username']}:{entry['password']}".encode()
+        kept["auth"] = binascii.b2a_base64(pair, newline=False).decode()
+    if "identitytoken" in entry:
+        kept["identitytoken"] = entry["identitytoken"]
+    config.setdefault("auths", {})[key] = kept
+    write(directory, config)
+
+
+def forget(directory: str, key: str) -> bool:
+    """Drop credentials; False where there were none."""
+    config = read(directory)
+    helper = (config.get("credHelpers") or {}).get(key) or config.get("credsStore")
+    if helper:
+        _tell_helper(str(helper), "erase", key, {})
+    if key not in (config.get("auths") or {}):
+        return bool(helper)
+    del config["auths"][key]
+    write(directory, config)
+    return True
+
+
+def _tell_helper(helper: str, verb: str, key: str, entry: dict[str, str]) -> None:
+    """The credential helper protocol: `store` takes JSON, `erase` the server's name."""
+    import json
+    import subprocess
+
+    secret = entry.get("identitytoken") or entry.get("password", "")
+    user = "<token>" if entry.get("identitytoken") else entry.get("username", "")
+    words = json.dumps({"ServerURL": key, "Username": user, "Secret": secret})
+    program = f"docker-credential-{helper}"
+    try:
+        answer = subprocess.run(
+            [program, verb], input=(words if verb == "store" else key).encode(),
+            capture_output=True, check=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise errors.Unavailable(f"{program}: {(error.strerror or '').lower()}") from error
+    if answer.returncode and verb == "store":
+        said = answer.stdout.decode("utf-8", "replace").strip()
+        raise errors.Unavailable(f"{program} could not store the credentials: {said}")

@@ -124,7 +124,7 @@ def _labels(args: Arguments) -> dict[str, str]:
 
 
 def _exposed(args: Arguments) -> dict[str, Any]:
-    ports = {published.port: {} for group in args["publish"] for published in group}
+    ports: dict[str, Any] = {published.port: {} for group in args["publish"] for published in group}
     ports.update((port, {}) for group in args["expose"] for port in group)
     return ports
 
@@ -389,8 +389,8 @@ def _with_plain_options(args: Arguments, first: Any) -> Any:
     return first.replace(**changes)
 
 
-def endpoint(attachment: Any, *, links: list[str]) -> Body:
-    """An EndpointSettings, with the fields that Go writes out even when they are empty."""
+def address_config(attachment: Any) -> Body:
+    """The addresses that were asked for, as an EndpointIPAMConfig."""
     ipam: Body = {}
     if attachment.ip:
         ipam["IPv4Address"] = attachment.ip
@@ -398,9 +398,14 @@ def endpoint(attachment: Any, *, links: list[str]) -> Body:
         ipam["IPv6Address"] = attachment.ip6
     if attachment.link_local:
         ipam["LinkLocalIPs"] = list(attachment.link_local)
+    return ipam
+
+
+def endpoint(attachment: Any, *, links: list[str]) -> Body:
+    """An EndpointSettings, with the fields that Go writes out even when they are empty."""
     user_defined = attachment.name not in PREDEFINED and ":" not in attachment.name
     return {
-        "IPAMConfig": ipam or None,
+        "IPAMConfig": address_config(attachment) or None,
         "Links": links or None if user_defined else None,
         "Aliases": list(attachment.aliases) or None,
         "MacAddress": attachment.mac_address,

@@ -36,8 +36,6 @@ SAMPAN = Command(
 )  # fmt: skip
 
 
-
-
 def main() -> int:
     debug = False
     try:
@@ -85,9 +83,7 @@ def _dispatch(args: Arguments) -> int:
 
         print(help_.command(command))
         return 0
-    session = Session(
-        host=args["host"], root=args["root"], run=args["run"], config=args["config"]
-    )
+    session = Session(host=args["host"], root=args["root"], run=args["run"], config=args["config"])
     run: Callable[[Session, Arguments], int | None] = module.run
     try:
         return run(session, parsed) or 0

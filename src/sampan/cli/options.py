@@ -89,7 +89,7 @@ class UsageError(errors.InvalidArgument):
         self.usage = usage
 
 
-class HelpWanted(Exception):  # noqa: N818  (a request, not an error)
+class HelpWanted(Exception):
     """`--help` was among the options."""
 
 

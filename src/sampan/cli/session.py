@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    def __init__(
-        self, *, host: str = "", root: str = "", run: str = "", config: str = ""
-    ) -> None:
+    def __init__(self, *, host: str = "", root: str = "", run: str = "", config: str = "") -> None:
         self.paths = paths.from_environment(root or None, run or None)
         self.host = host or os.environ.get("SAMPAN_HOST", "")
         self.config_dir = (

@@ -45,9 +45,7 @@ class Raw:
         )  # fmt: skip
         oflag &= ~termios.OPOST
         cflag = cflag & ~(termios.CSIZE | termios.PARENB) | termios.CS8
-        lflag &= ~(
-            termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN
-        )
+        lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
         termios.tcsetattr(self._fd, termios.TCSADRAIN, [iflag, oflag, cflag, lflag, *rest])
         return self
 

@@ -23,9 +23,7 @@ def parse_bytes(text: str) -> int:
     body = text.strip().lower()
     number = body.rstrip("bikmgtp ")
     suffix = body[len(number) :].strip()
-    if suffix.endswith("ib") and len(suffix) == 3:
-        suffix = suffix[:1]
-    elif suffix.endswith("b") and len(suffix) == 2:
+    if (suffix.endswith("ib") and len(suffix) == 3) or (suffix.endswith("b") and len(suffix) == 2):
         suffix = suffix[:1]
     if suffix not in _BINARY or not number.replace(".", "", 1).isdigit():
         raise ValueError(f"invalid size: '{text}'")

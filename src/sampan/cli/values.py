@@ -110,7 +110,7 @@ def _page(module: str) -> Callable[[str], Any]:
     """A parser that is its module's `parse`, imported at the first use."""
 
     def parse(text: str) -> Any:
-        return getattr(__import__(f"sampan.cli.parse.{module}", fromlist=["parse"]), "parse")(text)
+        return __import__(f"sampan.cli.parse.{module}", fromlist=["parse"]).parse(text)
 
     return parse
 

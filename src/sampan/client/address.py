@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import os
-
 import _socket
+import os
 
 from sampan.client import errors
 from sampan.kit.record import Record

@@ -30,9 +30,9 @@ class _Context:
 
 
 def _light() -> tuple[Callable[[str | bytes], Any], Callable[[object], str]]:
-    import _json  # type: ignore[import-not-found]
+    import _json
 
-    scan = _json.make_scanner(_Context())
+    scan = _json.make_scanner(_Context())  # type: ignore[arg-type]
     encode = _json.make_encoder(
         None, _refuse, _json.encode_basestring, None, ":", ",", False, False, False
     )

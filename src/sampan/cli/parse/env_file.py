@@ -1,4 +1,4 @@
-"""`--env-file` and `--label-file`: a `NAME=VALUE` a line; `#` comments; a bare name is looked up."""
+"""`--env-file` and `--label-file`: `NAME=VALUE` lines, `#` comments, bare names."""
 
 from __future__ import annotations
 

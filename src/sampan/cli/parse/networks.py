@@ -31,12 +31,11 @@ def parse(text: str) -> Attachment:
         elif key in lists:
             lists[key].append(value.strip())
         else:
-            raise ValueError(f'invalid field key {key}')
+            raise ValueError(f"invalid field key {key}")
     if not plain["name"]:
         raise ValueError("network name/id is not specified")
-    for address in (plain["ip"], plain["ip6"], *lists["link-local-ip"]):
-        if address:
-            ip.check(address)
+    for address in filter(None, (plain["ip"], plain["ip6"], *lists["link-local-ip"])):
+        ip.check(address)
     if not plain["gw-priority"].lstrip("-").isdigit():
         raise ValueError(f"invalid gw-priority ({plain['gw-priority']})")
     options = [item.partition("=") for item in lists["driver-opt"]]

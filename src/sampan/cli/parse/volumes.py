@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-MODES = frozenset(
-    "ro rw z Z nocopy consistent cached delegated default shared rshared slave rslave private "
-    "rprivate volume-nocopy".split()
-)
+MODES = {
+    "ro", "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated", "default", "shared",
+    "rshared", "slave", "rslave", "private", "rprivate", "volume-nocopy",
+}  # fmt: skip
 
 
 def parse(text: str) -> tuple[str, bool]:
@@ -19,9 +19,6 @@ def parse(text: str) -> tuple[str, bool]:
         _check_target(text, text)
         return text, False
     source, target = parts[0], parts[1]
-    if len(parts) == 2 and not target.startswith("/") and source.startswith("/"):
-        if set(target.split(",")) <= MODES:
-            raise ValueError(f"invalid volume specification: '{text}': it names no target")
     _check_target(target, text)
     for mode in parts[2].split(",") if len(parts) == 3 else ():
         if mode not in MODES:
@@ -43,6 +40,4 @@ def _check_target(target: str, text: str) -> None:
             "mount path must be absolute"
         )
     if os.path.normpath(target) in ("/", "//"):
-        raise ValueError(
-            f"invalid volume specification: '{text}': destination can't be '/'"
-        )
+        raise ValueError(f"invalid volume specification: '{text}': destination can't be '/'")
