@@ -39,7 +39,7 @@ def complete(words: Sequence[str], session: Session) -> list[str]:
         name, rest = f"{name} {rest[1]}", rest[1:]
     if name not in commands.NAMES:
         return []
-    return _in_command(commands.load(name).COMMAND, rest[1:], last, session)
+    return _in_command(commands.get(name).COMMAND, rest[1:], last, session)
 
 
 def _names(prefix: str) -> list[str]:

@@ -93,8 +93,6 @@ def _config(args: Arguments) -> Body:
         body["StopSignal"] = args["stop-signal"]
     if args.given("stop-timeout"):
         body["StopTimeout"] = args["stop-timeout"]
-    if args["mac-address"]:
-        body["MacAddress"] = args["mac-address"]
     health = _health(args)
     if health is not None:
         body["Healthcheck"] = health
@@ -235,7 +233,7 @@ def _resources(args: Arguments) -> Body:
         "MemorySwappiness": args["memory-swappiness"],
         "OomKillDisable": args["oom-kill-disable"],
         "PidsLimit": args["pids-limit"],
-        "Ulimits": args["ulimit"],
+        "Ulimits": list({limit["Name"]: limit for limit in args["ulimit"]}.values()),
         **({"KernelMemory": args["kernel-memory"]} if args["kernel-memory"] else {}),
     }
 
@@ -243,8 +241,8 @@ def _resources(args: Arguments) -> Body:
 def _security(args: Arguments) -> Body:
     options, masked, readonly = _security_options(args)
     return {
-        "CapAdd": args["cap-add"] or None,
-        "CapDrop": args["cap-drop"] or None,
+        "CapAdd": _capabilities(args["cap-add"]),
+        "CapDrop": _capabilities(args["cap-drop"]),
         "Cgroup": "",
         "CgroupnsMode": args["cgroupns"],
         "GroupAdd": args["group-add"] or None,
@@ -260,6 +258,12 @@ def _security(args: Arguments) -> Body:
         "UTSMode": args["uts"],
         "UsernsMode": args["userns"],
     }
+
+
+def _capabilities(names: list[str]) -> list[str] | None:
+    """`net_admin` as the API has it, `CAP_NET_ADMIN`; each once."""
+    upper = [name.upper().removeprefix("CAP_") for name in names]
+    return list(dict.fromkeys(n if n == "ALL" else f"CAP_{n}" for n in upper)) or None
 
 
 def _security_options(args: Arguments) -> tuple[list[str], list[str] | None, list[str] | None]:
@@ -356,6 +360,8 @@ def _endpoints(args: Arguments) -> dict[str, Body]:
         attachments[0] = _with_plain_options(args, attachments[0])
     except errors.InvalidArgument as error:
         raise args.fail(str(error)) from error
+    if attachments == [networks.Attachment(name=names[0])] and _is_mode(names[0]):
+        return {}
     endpoints: dict[str, Body] = {}
     for index, attachment in enumerate(attachments):
         if attachment.name in endpoints:
@@ -363,6 +369,11 @@ def _endpoints(args: Arguments) -> dict[str, Body]:
             raise args.fail(message)
         endpoints[attachment.name] = endpoint(attachment, links=args["link"] if not index else [])
     return endpoints
+
+
+def _is_mode(name: str) -> bool:
+    """A mode of having no network of one's own, rather than a network."""
+    return name in ("bridge", "host", "none") or name.startswith("container:")
 
 
 def _with_plain_options(args: Arguments, first: Any) -> Any:

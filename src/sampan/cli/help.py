@@ -16,7 +16,7 @@ _COMMON = ("run", "exec", "ps", "pull", "push", "images", "login", "logout", "ve
 def program(root: Command) -> str:
     """The list of all commands."""
     top = {n: m for n, m in commands.NAMES.items() if " " not in n and not n.startswith("_")}
-    summaries = {name: commands.load(name).COMMAND.summary for name in top}
+    summaries = {name: commands.get(name).COMMAND.summary for name in top}
     common = [(name, summaries[name]) for name in _COMMON]
     others = sorted((n, s) for n, s in summaries.items() if n not in _COMMON)
     groups = sorted(commands.GROUPS.items())
@@ -37,7 +37,7 @@ def group(name: str) -> str:
     found = {}
     for full in commands.NAMES:
         if full.startswith(f"{name} "):
-            command = commands.load(full).COMMAND
+            command = commands.get(full).COMMAND
             names = (command.name, *command.aliases)
             shown = next(n for n in names if n.startswith(f"{name} "))
             found[shown.split(" ", 1)[1]] = command.summary

@@ -74,7 +74,7 @@ def _dispatch(args: Arguments) -> int:
     if not args.operands:
         raise HelpWanted
     name, rest = _find(args.operands)
-    module = commands.load(name)
+    module = commands.get(name)
     command: Command = module.COMMAND
     try:
         parsed = options.parse(command, rest)

@@ -16,7 +16,7 @@ def pages() -> dict[str, str]:
     from sampan.cli.main import SAMPAN
 
     found = {f"sampan.{SECTION}": _program(SAMPAN)}
-    for module in commands.modules():
+    for module in commands.every():
         record: Command = module.COMMAND
         if not record.hidden:
             found[f"{_page(record.name)}.{SECTION}"] = _command(record)
@@ -84,7 +84,7 @@ def _program(root: Command) -> str:
     for option in sorted(root.options, key=lambda o: o.name):
         lines += _option(option)
     lines.append(".SH COMMANDS")
-    for module in commands.modules():
+    for module in commands.every():
         record: Command = module.COMMAND
         if not record.hidden:
             lines += [".TP", f".BR {escape(_page(record.name))} (1)", escape(record.summary)]

@@ -67,6 +67,7 @@ class Command(Record):
     completes: str = ""  # what operands are, as Option.completes
     examples: tuple[tuple[str, str], ...] = ()  # (command line, what it does), for the man page
     hidden: bool = False
+    verbatim: bool = False  # every word is an operand
 
     def usage(self, program: str = "sampan") -> str:
         words = [program, self.name]
@@ -147,7 +148,8 @@ class Parser:
         self._short = {o.short: o for o in command.options if o.short}
 
     def parse(self, words: Sequence[str]) -> Arguments:
-        rest = list(words)
+        rest = [] if self.command.verbatim else list(words)
+        self.args.operands += words if self.command.verbatim else ()
         while rest:
             word = rest.pop(0)
             if word == "--":

@@ -22,6 +22,14 @@ def split(reference: str) -> tuple[str, str]:
     return (head, tag) if colon and "/" not in tag else (reference, "")
 
 
+def full_name(reference: str) -> str:
+    """The reference with its registry, as Docker prints it after a pull."""
+    first, slash, _ = reference.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return reference
+    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
+
+
 def pull(
     session: Session,
     reference: str,

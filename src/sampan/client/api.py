@@ -2,7 +2,8 @@
 
 Versions are agreed on without a round trip: requests carry the newest version this client knows;
 an older engine answers 400 with the newest it knows, and the request is sent again with that one.
-A request whose body is a stream cannot be sent twice, so it asks `/_ping` first.
+A request whose body is a stream cannot be sent twice, the answer to a HEAD cannot say why it is a
+refusal: these two ask `/_ping` first.
 """
 
 from __future__ import annotations
@@ -95,8 +96,9 @@ class Client:
         """
         fields = dict(headers or {})
         data = _encode(body, fields)
-        if not (data is None or isinstance(data, bytes)) and not self._agreed:
-            self.ping()
+        streamed = not (data is None or isinstance(data, bytes))
+        if (streamed or method == "HEAD") and not self._agreed:
+            self.ping()  # these could not learn from a refusal
         target = _target(path, query)
         response = self._send(method, f"/v{self.version}{target}", fields, data)
         if response.status == 400 and not self._agreed:

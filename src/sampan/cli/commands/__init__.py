@@ -122,12 +122,12 @@ NAMES = {
 }
 
 
-def load(name: str) -> ModuleType:
+def get(name: str) -> ModuleType:
     """The module of the command `name`, which has `COMMAND` and `run`."""
     return __import__(f"sampan.cli.commands.{NAMES[name]}", fromlist=["COMMAND"])
 
 
-def modules() -> list[ModuleType]:
+def every() -> list[ModuleType]:
     """All of them, sorted by their command's name; for help, completion and man pages."""
-    found = {module: load(name) for name, module in NAMES.items()}
+    found = {module: get(name) for name, module in NAMES.items()}
     return sorted(found.values(), key=lambda module: str(module.COMMAND.name))

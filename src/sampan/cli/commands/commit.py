@@ -33,7 +33,7 @@ def run(session: Session, args: Arguments) -> None:
     repository, tag = pulling.split(reference[0]) if reference else ("", "")
     query = {
         "container": name,
-        "repo": repository or None,
+        "repo": pulling.full_name(repository) if repository else None,
         "tag": tag or None,
         "author": args["author"] or None,
         "comment": args["message"] or None,

@@ -14,7 +14,7 @@ COMMAND = Command(
     name="__complete",
     summary="Print completions of the last word",
     operands="[WORD...]",
-    interspersed=False,
+    verbatim=True,
     hidden=True,
 )
 

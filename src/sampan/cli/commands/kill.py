@@ -23,7 +23,7 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> int:
-    query = {"signal": args["signal"] or "KILL"}
+    query = {"signal": args["signal"] or None}
 
     def kill(name: str) -> None:
         session.client.call("POST", f"/containers/{name}/kill", query)

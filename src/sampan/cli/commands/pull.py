@@ -48,12 +48,4 @@ def run(session: Session, args: Arguments) -> None:
         quiet=args["quiet"],
         every_tag=args["all-tags"],
     )
-    print(full_name(reference))
-
-
-def full_name(reference: str) -> str:
-    """The reference with its registry, as Docker prints it after a pull."""
-    first, slash, _ = reference.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost"):
-        return reference
-    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
+    print(pulling.full_name(reference))

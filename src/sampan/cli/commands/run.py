@@ -61,7 +61,7 @@ def run(session: Session, args: Arguments) -> int:
 def _body(args: Arguments) -> dict[str, Any]:
     if args["detach"] and args["attach"]:
         message = "conflicting options: cannot specify both --attach and --detach"
-        raise args.fail(message)
+        raise args.fail(message, code=1)
     body = create_body.build(args)
     if body["Tty"] and body["AttachStdin"] and not terminal.is_terminal(0):
         raise args.fail("the input device is not a TTY", code=1)

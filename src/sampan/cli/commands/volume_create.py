@@ -28,7 +28,10 @@ def run(session: Session, args: Arguments) -> None:
         raise args.fail("conflicting options: cannot specify a volume-name through both --name "
                         "and as a positional arg", code=1)  # fmt: skip
     labels = dict(entry.partition("=")[::2] for entry in args["label"])
-    body = {"Driver": args["driver"], "Name": args.operands[0] if args.operands else args["name"]}
+    body: dict[str, object] = {"Driver": args["driver"]}
+    name = args.operands[0] if args.operands else args["name"]
+    if name:
+        body["Name"] = name
     if labels:
         body["Labels"] = labels
     if args["opt"]:

@@ -20,7 +20,10 @@ def parse(text: str) -> dict[str, Any]:
     if text == "all" or text.lstrip("-").isdigit():
         request["Count"] = -1 if text == "all" else int(text)
         return request
-    for key, value in csv.pairs(text):
+    for field in csv.fields(text):
+        key, equals, value = field.partition("=")
+        if not equals:
+            key, value = "count", key
         if key == "driver":
             request["Driver"] = value
         elif key == "count":

@@ -62,6 +62,12 @@ def _check(mount: dict[str, Any]) -> None:
     for own in ("bind", "volume", "image", "tmpfs"):
         if f"{own.capitalize()}Options" in mount and kind != own:
             raise ValueError(f"cannot mix '{own}-*' options with mount type '{kind}'")
+    if "VolumeOptions" in mount:
+        mount["VolumeOptions"].setdefault("DriverConfig", {})
+    _check_recursion(mount)
+
+
+def _check_recursion(mount: dict[str, Any]) -> None:
     bind = mount.get("BindOptions", {})
     if bind.get("ReadOnlyForceRecursive") and not (
         mount.get("ReadOnly") and bind.get("Propagation") == "rprivate"
@@ -84,7 +90,8 @@ def _flag(value: str, key: str) -> bool:
 
 
 def _readonly(mount: dict[str, Any], value: str) -> None:
-    mount["ReadOnly"] = _flag(value, "readonly")
+    if _flag(value, "readonly"):
+        mount["ReadOnly"] = True
 
 
 def _propagation(mount: dict[str, Any], value: str) -> None:
