@@ -10,7 +10,10 @@ import json
 import os
 import socket
 import threading
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 API_VERSION = "1.51"
 
@@ -35,6 +38,8 @@ class FakeEngine:
             "POST /containers/create": (201, {"Id": "c0ffee", "Warnings": []}),
             "GET /version": (200, {"ApiVersion": API_VERSION, "Version": "28.2.2"}),
         }
+        # "METHOD /path" → what to do with the connection instead; it is closed afterwards.
+        self.takeovers: dict[str, Callable[[socket.socket, Request], None]] = {}
         self.requests: list[Request] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
@@ -78,6 +83,10 @@ class FakeEngine:
             with sock.makefile("rb") as file:
                 while (request := self._read(file)) is not None:
                     self.requests.append(request)
+                    takeover = self.takeovers.get(f"{request.method} {request.path}")
+                    if takeover is not None:
+                        takeover(sock, request)
+                        return
                     self._answer(sock, request)
         except OSError:
             pass

@@ -135,9 +135,7 @@ class Pump:
         self._stream.sock.setblocking(False)
         poll = select.poll()
         poll.register(signals.read_fd, select.POLLIN)
-        if not self._stdin:
-            pass
-        elif not self._out:
+        if self._stdin:
             poll.register(0, select.POLLIN)
         socket_fd = self._stream.fileno()
         while True:
@@ -179,11 +177,9 @@ class Pump:
             return True
         if self._keys is not None:
             data = self._keys.feed(data)
-            if self._keys.detached:
-                return False
         self._out += data
         self._flush()
-        return True
+        return self._keys is None or not self._keys.detached
 
     def _flush(self) -> None:
         try:
