@@ -291,6 +291,17 @@ def test_the_body_of_a_create_is_dockers(line, recorder, files):
     compare(line, recorder, files)
 
 
+def test_the_proxies_of_config_json_become_environment(recorder, files):
+    path = files / "config" / "config.json"
+    path.parent.mkdir(exist_ok=True)
+    proxies = {"default": {"httpProxy": "http://p:1", "noProxy": "localhost"}}
+    path.write_text(json.dumps({"proxies": proxies}))
+    try:
+        compare("create -e http_proxy=mine busybox", recorder, files)
+    finally:
+        path.unlink()
+
+
 @pytest.mark.parametrize("line", OTHER.strip().splitlines())
 def test_the_requests_of_a_command_are_dockers(line, recorder, files):
     compare(line, recorder, files)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def create(session: Session, args: Arguments, body: dict[str, Any] | None = None) -> str:
     """The new container's ID. Raises UsageError, ApiError."""
     body = body if body is not None else create_body.build(args)
+    _add_proxies(session, body)
     image, cid_file = args.operands[0], args["cidfile"]
     if cid_file and os.path.exists(cid_file):
         raise args.fail(
@@ -42,6 +43,30 @@ def create(session: Session, args: Arguments, body: dict[str, Any] | None = None
     if cid_file:
         _write_id(args, cid_file, container_id)
     return container_id
+
+
+_PROXIES = {
+    "httpProxy": "HTTP_PROXY",
+    "httpsProxy": "HTTPS_PROXY",
+    "ftpProxy": "FTP_PROXY",
+    "noProxy": "NO_PROXY",
+    "allProxy": "ALL_PROXY",
+}
+
+
+def _add_proxies(session: Session, body: dict[str, Any]) -> None:
+    """The `proxies` of config.json as environment, in both spellings, where `-e` has no other."""
+    proxies = session.config.get("proxies") or {}
+    chosen = proxies.get(session.address) or proxies.get("default") or {}
+    given = {entry.partition("=")[0] for entry in body["Env"] or ()}
+    found = [
+        f"{name}={chosen[key]}"
+        for key, upper in _PROXIES.items()
+        for name in (upper, upper.lower())
+        if chosen.get(key) and name not in given
+    ]
+    if found:
+        body["Env"] = [*(body["Env"] or ()), *found]
 
 
 def is_missing_image(error: errors.NotFound) -> bool:

@@ -49,7 +49,10 @@ def fields(whole: bool, human: bool) -> dict[str, tuple[str, Callable[[Any], Any
     return {
         "ID": ("IMAGE", lambda s: _id(s, whole)),
         "CreatedAt": ("CREATED AT", _created_at),
-        "CreatedSince": ("CREATED", lambda s: _created(s) if human else _created_at(s)),
+        "CreatedSince": (
+            "CREATED" if human else "CREATED AT",
+            lambda s: _created(s) if human else _created_at(s),
+        ),
         "CreatedBy": ("CREATED BY", lambda s: _created_by(s, whole)),
         "Size": ("SIZE", lambda s: units.size(s["Size"], 3) if human else str(s["Size"])),
         "Comment": ("COMMENT", lambda s: s.get("Comment") or ""),

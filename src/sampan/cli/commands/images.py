@@ -64,24 +64,21 @@ def run(session: Session, args: Arguments) -> None:
 
 
 def rows(image: dict[str, Any], digests: bool) -> list[Row]:
+    """A row for each tag, with `digests` for each tag and digest; one for what has no name."""
     tags = [tag for tag in image.get("RepoTags") or () if tag != f"{NONE}:{NONE}"]
     by_name: dict[str, list[str]] = {}
     for reference in image.get("RepoDigests") or ():
         name, _, digest = reference.partition("@")
         if name != NONE:
             by_name.setdefault(name, []).append(digest)
-    found = []
-    for reference in tags:
-        name, _, tag = reference.rpartition(":")
-        for digest in by_name.get(name, [NONE])[: None if digests else 1]:
-            found.append(Row(image=image, repository=name, tag=tag, digest=digest))
-    if not found:
-        for name, values in by_name.items() or ((NONE, [NONE]),):
-            found += [
-                Row(image=image, repository=name, tag=NONE, digest=digest)
-                for digest in values[: None if digests else 1]
-            ]
-    return found
+    pairs = [tuple(reference.rpartition(":")[::2]) for reference in tags]
+    if not pairs:
+        pairs = [(name, NONE) for name in by_name] or [(NONE, NONE)]
+    return [
+        Row(image=image, repository=name, tag=tag, digest=digest)
+        for name, tag in pairs
+        for digest in (by_name.get(name, [NONE]) if digests else [NONE])
+    ]
 
 
 def fields(whole: bool) -> dict[str, tuple[str, Callable[[Row], Any]]]:
@@ -90,7 +87,7 @@ def fields(whole: bool) -> dict[str, tuple[str, Callable[[Row], Any]]]:
         "Repository": ("REPOSITORY", lambda r: r.repository),
         "Tag": ("TAG", lambda r: r.tag),
         "Digest": ("DIGEST", lambda r: r.digest),
-        "CreatedSince": ("CREATED", lambda r: created(r.image.get("Created") or 0)),
+        "CreatedSince": ("CREATED", lambda r: units.ago(r.image.get("Created") or 0)),
         "CreatedAt": ("CREATED AT", lambda r: units.go_time(r.image.get("Created") or 0)),
         "Size": ("SIZE", lambda r: units.size(r.image.get("Size") or 0, 3)),
         "VirtualSize": ("SIZE", lambda r: units.size(r.image.get("Size") or 0)),
@@ -98,11 +95,6 @@ def fields(whole: bool) -> dict[str, tuple[str, Callable[[Row], Any]]]:
         "SharedSize": ("SHARED SIZE", lambda r: _size(r.image.get("SharedSize"))),
         "UniqueSize": ("UNIQUE SIZE", _unique_size),
     }
-
-
-def created(seconds: int) -> str:
-    """`3 days ago`; `N/A` for an image that carries no time."""
-    return units.ago(seconds) if seconds > 0 else "N/A"
 
 
 def _count(value: int | None) -> str:
