@@ -138,7 +138,9 @@ def _unpack(tar: tarfile.TarFile, place: str, rename: str | None, *, keep_owners
     for member in tar:
         name = _renamed(member.name, rename)
         if member.islnk():
-            member.linkname = os.path.join(place, _renamed(member.linkname, rename))
+            source = os.path.join(place, _renamed(member.linkname, rename))
+            _check_inside(place, source, member.linkname)
+            member.linkname = source
         if name in ("", "."):
             continue
         path = os.path.join(place, name)

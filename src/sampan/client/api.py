@@ -161,14 +161,13 @@ class Client:
         self, method: str, target: str, fields: Mapping[str, str], body: http.Body
     ) -> http.Response:
         headers = {"Host": "docker", "User-Agent": self._user_agent, **fields}
-        while self._idle:
+        repeatable = body is None or isinstance(body, bytes)
+        while self._idle and repeatable:
             connection = self._idle.pop()
             try:
                 return connection.request(method, target, headers, body)
             except errors.BrokenAnswer:
                 connection.close()
-                if not (body is None or isinstance(body, bytes)):
-                    raise
                 # The engine closed a connection that we kept; a fresh one tells why.
         connection = http.Connection(address.connect(self.address))
         self._open.append(connection)
