@@ -1,5 +1,6 @@
 """The client against the other end of the wire."""
 
+import select
 import socket
 import threading
 
@@ -38,7 +39,7 @@ def serve_once(path, answer, requests=1):
                         data += sock.recv(65536)
                     sock.sendall(answer)
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     return thread
 
@@ -167,3 +168,14 @@ def test_addresses(text, path, host, port):
 def test_what_is_no_address(text):
     with pytest.raises(errors.BadAddress):
         address.parse(text)
+
+
+def test_a_connection_that_the_engine_closed_is_not_used_again(tmp_path):
+    path = str(tmp_path / "s")
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
+    thread = serve_once(path, answer, requests=2)
+    with api.Client(f"unix://{path}") as client:
+        assert client.call("GET", "/info") == {}
+        select.select([client._idle[0].sock], [], [], 20)  # until the engine's end has arrived
+        assert client.call("POST", "/containers/create", None, {}) == {}
+    thread.join()

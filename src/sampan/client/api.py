@@ -161,14 +161,13 @@ class Client:
         self, method: str, target: str, fields: Mapping[str, str], body: http.Body
     ) -> http.Response:
         headers = {"Host": "docker", "User-Agent": self._user_agent, **fields}
-        repeatable = body is None or isinstance(body, bytes)
-        while self._idle and repeatable:
+        while self._idle:
             connection = self._idle.pop()
-            try:
+            # One that the engine has closed meanwhile is noticed before the request is sent:
+            # to send it again afterwards could do twice what should be done once.
+            if not connection.ended:
                 return connection.request(method, target, headers, body)
-            except errors.BrokenAnswer:
-                connection.close()
-                # The engine closed a connection that we kept; a fresh one tells why.
+            connection.close()
         connection = http.Connection(address.connect(self.address))
         self._open.append(connection)
         return connection.request(method, target, headers, body)

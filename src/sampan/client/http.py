@@ -8,6 +8,7 @@ both directions (`Hijacked`), each of which is closed by itself.
 from __future__ import annotations
 
 import _socket
+import select
 
 from sampan.client import errors
 
@@ -28,11 +29,17 @@ class Connection:
         self.sock = sock
         self._buffer = b""
         self.reusable = True
-        self.used = False  # an answer has come over it before
 
     @property
     def buffered(self) -> bool:
         return bool(self._buffer)
+
+    @property
+    def ended(self) -> bool:
+        """The peer has closed it, or sent what nobody asked for."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         self.reusable = False
@@ -74,7 +81,6 @@ class Connection:
             status, reason, headers = self._read_head()
             if status >= 200 or status == 101:
                 break
-        self.used = True
         if headers.get("connection", "").lower() == "close":
             self.reusable = False
         return Response(self, status, reason, headers, _body_length(method, status, headers))
