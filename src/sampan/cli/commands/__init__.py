@@ -1,0 +1,133 @@
+"""Which module has which command. Modules are imported when their command is called."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+GROUPS = {
+    "container": "Manage containers",
+    "image": "Manage images",
+    "network": "Manage networks",
+    "system": "Look after the engine",
+    "volume": "Manage volumes",
+}
+
+# Every name that can be typed, and its module.
+NAMES = {
+    "attach": "attach",
+    "commit": "commit",
+    "completion": "completion",
+    "cp": "cp",
+    "create": "create",
+    "diff": "diff",
+    "events": "events",
+    "exec": "exec",
+    "export": "export",
+    "history": "history",
+    "images": "images",
+    "import": "import_",
+    "info": "info",
+    "inspect": "inspect",
+    "kill": "kill",
+    "load": "load",
+    "login": "login",
+    "logout": "logout",
+    "logs": "logs",
+    "man": "man",
+    "pause": "pause",
+    "port": "port",
+    "ps": "ps",
+    "pull": "pull",
+    "push": "push",
+    "rename": "rename",
+    "restart": "restart",
+    "rm": "rm",
+    "rmi": "rmi",
+    "run": "run",
+    "save": "save",
+    "start": "start",
+    "stats": "stats",
+    "stop": "stop",
+    "tag": "tag",
+    "top": "top",
+    "unpause": "unpause",
+    "update": "update",
+    "version": "version",
+    "wait": "wait",
+    "container attach": "attach",
+    "container commit": "commit",
+    "container cp": "cp",
+    "container create": "create",
+    "container diff": "diff",
+    "container exec": "exec",
+    "container export": "export",
+    "container inspect": "container_inspect",
+    "container kill": "kill",
+    "container list": "ps",
+    "container logs": "logs",
+    "container ls": "ps",
+    "container pause": "pause",
+    "container port": "port",
+    "container prune": "container_prune",
+    "container ps": "ps",
+    "container remove": "rm",
+    "container rename": "rename",
+    "container restart": "restart",
+    "container rm": "rm",
+    "container run": "run",
+    "container start": "start",
+    "container stats": "stats",
+    "container stop": "stop",
+    "container top": "top",
+    "container unpause": "unpause",
+    "container update": "update",
+    "container wait": "wait",
+    "image bootstrap": "image_bootstrap",
+    "image history": "history",
+    "image import": "import_",
+    "image inspect": "image_inspect",
+    "image list": "images",
+    "image load": "load",
+    "image ls": "images",
+    "image prune": "image_prune",
+    "image pull": "pull",
+    "image push": "push",
+    "image remove": "rmi",
+    "image rm": "rmi",
+    "image save": "save",
+    "image tag": "tag",
+    "network connect": "network_connect",
+    "network create": "network_create",
+    "network disconnect": "network_disconnect",
+    "network inspect": "network_inspect",
+    "network list": "network_ls",
+    "network ls": "network_ls",
+    "network prune": "network_prune",
+    "network remove": "network_rm",
+    "network rm": "network_rm",
+    "system df": "system_df",
+    "system events": "events",
+    "system info": "info",
+    "system prune": "system_prune",
+    "volume create": "volume_create",
+    "volume inspect": "volume_inspect",
+    "volume list": "volume_ls",
+    "volume ls": "volume_ls",
+    "volume prune": "volume_prune",
+    "volume remove": "volume_rm",
+    "volume rm": "volume_rm",
+    "__complete": "complete",
+}
+
+
+def get(name: str) -> ModuleType:
+    """The module of the command `name`, which has `COMMAND` and `run`."""
+    return __import__(f"sampan.cli.commands.{NAMES[name]}", fromlist=["COMMAND"])
+
+
+def every() -> list[ModuleType]:
+    """All of them, sorted by their command's name; for help, completion and man pages."""
+    found = {module: get(name) for name, module in NAMES.items()}
+    return sorted(found.values(), key=lambda module: str(module.COMMAND.name))
