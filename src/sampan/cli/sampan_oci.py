@@ -10,6 +10,7 @@ import os
 import sys
 
 from sampan.kit import errors, json
+from sampan.linux import seccomp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def main() -> int:
             _usage(verb)
             return 0
         root = values.get("root") or "/run/sampan-oci"
+        seccomp.cache_directory = "/run/sampan/seccomp"
         return _perform(verb, os.path.abspath(root), flags, operands)
     except (errors.SampanError, OSError) as error:
         if values.get("debug"):

@@ -20,6 +20,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from sampan.kit import atomic
 from sampan.kit import paths as kit_paths
 from sampan.linux import unix
 
@@ -153,8 +154,10 @@ async def _run(paths: Paths, ready: socket.socket | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     engine = Engine(paths)
+    engine.on_shutdown = stop.set
     try:
         await engine.start()
+        atomic.write(f"{paths.run}/sampand.pid", str(os.getpid()).encode(), sync=False)
         server = Server(engine)
         await server.start()
         logging.getLogger("sampan").info("listening at %s", paths.api_socket)

@@ -68,6 +68,13 @@ for _group in ("swarm", "nodes", "services", "tasks", "secrets", "configs"):
     routes.add(("GET", "POST", "DELETE"), f"/{_group}{{rest:.*}}")(swarm)
 
 
+@routes.post("/sampan/shutdown")
+async def shutdown(call: Call) -> web.StreamResponse:
+    """Ours, not Docker's: stop containers, leave no trace on the host, end the engine."""
+    await call.engine.shutdown()
+    return call.empty()
+
+
 @routes.get("/plugins")
 async def plugins(call: Call) -> web.StreamResponse:
     return call.json([])

@@ -62,6 +62,12 @@ class Endpoints:
     def close(self) -> None:
         self.driver.close()
 
+    async def teardown(self) -> None:
+        """Take every bridge and rule off the host; the rows stay."""
+        for row in self._engine.db.rows("select name from networks where driver = 'bridge'"):
+            await self.driver.remove(self.describe(self._engine.networks.get(row[0])))
+        await self.firewall.teardown()
+
     # ---- networks
 
     def describe(self, info: NetworkInfo) -> driver.Network:

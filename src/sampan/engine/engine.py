@@ -17,16 +17,20 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import containers, images, networks, volumes
+from sampan.engine.containers import stop
 from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
 from sampan.engine.spawner import Spawner
 from sampan.image import snapshots
 from sampan.image.content import FileStore
-from sampan.kit import clock
+from sampan.kit import clock, errors
+from sampan.kit.threads import in_thread
+from sampan.linux import cgroup
+from sampan.shim import spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from sampan.kit.paths import Paths
 
@@ -54,7 +58,9 @@ class Engine:
         self.containers = containers.Containers(self)
         self.endpoints = Endpoints(self)
         self.spawner = Spawner(paths)
-        self.stopping = False
+        self.stopping = False  # this engine lets go; containers run on
+        self.shutting_down = False  # containers end, and are not started again
+        self.on_shutdown: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -63,6 +69,23 @@ class Engine:
         await self.spawner.start()
         await self.containers.start()
         await self.endpoints.start()
+
+    async def shutdown(self) -> None:
+        """End everything: containers are stopped, and nothing of ours is left on the host.
+
+        What is on disk stays, so the next engine has the same containers, images and networks;
+        those with a restart policy start with it, as after a reboot.
+        """
+        self.shutting_down = True
+        running = [container for container in self.containers if container.running]
+        await asyncio.gather(*(stop.end(container) for container in running))
+        await self.endpoints.teardown()
+        await in_thread(spawn.retire, self.paths)
+        try:
+            cgroup.manager(self.paths.cgroup_parent).delete()
+        except (OSError, errors.SampanError) as error:
+            log.warning("the cgroup %s is left behind: %s", self.paths.cgroup_parent, error)
+        self.on_shutdown()
 
     async def stop(self) -> None:
         """Let go of everything; containers and their monitors run on."""

@@ -123,6 +123,8 @@ async def exited(container: Container, record: dict[str, Any]) -> None:
 
 def _wants_restart(container: Container, seconds: float) -> bool:
     """Docker's restart policies; also sets the back-off."""
+    if container.engine.shutting_down:
+        return False
     policy = container.host_config.get("RestartPolicy") or {}
     name, most = policy.get("Name") or "no", policy.get("MaximumRetryCount") or 0
     if container.stopped_by_user or container.removed or container.status == "removing":

@@ -13,7 +13,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci_mounts, oci_resources, seccomp_file, units
+from sampan.engine import oci_mounts, oci_resources, units
 from sampan.engine.users import Identity
 from sampan.kit import errors
 from sampan.kit.record import Record
@@ -189,7 +189,7 @@ def _seccomp(options: dict[str, str], capabilities: list[str]) -> dict[str, Any]
         profile = json.loads(chosen)
     except ValueError as error:
         raise errors.InvalidArgument(f"Decoding seccomp profile failed: {error}") from error
-    return seccomp_file.resolve(profile, capabilities)
+    return docker_seccomp.resolve(profile, capabilities, os.uname().machine)
 
 
 # ---- namespaces

@@ -36,6 +36,7 @@ _prctl = _libc.function("prctl", c_int, *[c_ulong] * 4)
 _seccomp = _libc.function("syscall", c_long, c_uint, c_ulong, c_void_p, restype=c_long)
 _SYS_SECCOMP = {"x86_64": 317, "s390x": 348, "ppc64le": 358}.get(os.uname().machine, 277)
 _memory: dict[str, bytes] = {}
+cache_directory: str | None = None  # where programs are kept when `compile` is told no other place
 
 
 class LibseccompMissing(errors.Unsupported):
@@ -65,6 +66,7 @@ def compile(profile: dict[str, Any], *, cache: str | None = None) -> bytes:
     """
     key = _key(profile)
     program = _memory.get(key)
+    cache = cache or cache_directory
     if program is None and cache is not None:
         program = _read(f"{cache}/{key}")
     if program is None:

@@ -1,4 +1,4 @@
-"""One image out of a store into a registry: blobs it has not, several at once, then the manifest."""
+"""One image out of a store into a registry: the blobs it has not, then the manifest."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import os
 import sys
 
 from sampan.kit import errors as kinds
-from sampan.linux import files, namespaces, process, pty, signals
+from sampan.linux import files, namespaces, process, pty, seccomp, signals
 from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
 from sampan.runtime import channel as channels
@@ -219,7 +219,7 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     _close_others(plan, wires)
     plan.env.setdefault("HOME", command.home(plan.uid))
     if plan.seccomp and not plan.no_new_privs:
-        _load_filter(plan.seccomp)  # without no_new_privs that needs CAP_SYS_ADMIN
+        seccomp.load(*plan.seccomp)  # without no_new_privs that needs CAP_SYS_ADMIN
     entered = _change_directory(plan.cwd, make=True)
     credentials.become(plan)
     if not entered:
@@ -244,13 +244,6 @@ def _close_others(plan: ProcessPlan, wires: Wires) -> None:
     process.close_from(first + len(moved))
     wires.channel.fd = first
     wires.gate = first + 1 if wires.gate >= 0 else -1
-
-
-def _load_filter(program: bytes) -> None:
-    # imported by the plan already, or there were no program
-    from sampan.linux import seccomp
-
-    seccomp.load(program)
 
 
 def _change_directory(path: str, *, make: bool) -> bool:
@@ -295,7 +288,7 @@ def _wait_for_start(wires: Wires) -> Channel:
 
 def _execute(plan: ProcessPlan, path: str, wires: Wires) -> None:
     if plan.seccomp and plan.no_new_privs:
-        _load_filter(plan.seccomp)
+        seccomp.load(*plan.seccomp)
     if plan.pdeathsig:  # only now: a change of ids clears it
         process.prctl(PR.SET_PDEATHSIG, plan.pdeathsig)
     if plan.init:

@@ -11,7 +11,7 @@ import os
 import stat
 
 from sampan.kit.record import Record
-from sampan.linux import capabilities, namespaces, process
+from sampan.linux import capabilities, namespaces, process, seccomp
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import errors
@@ -59,7 +59,7 @@ class ProcessPlan(Record):
     rlimits: tuple[tuple[str, int, int], ...]
     no_new_privs: bool
     oom_score_adj: int | None
-    seccomp: bytes | None
+    seccomp: tuple[bytes, int] | None  # program, flags of seccomp(2)
     user_namespace: bool
     preserve_fds: int
     pdeathsig: int
@@ -105,7 +105,7 @@ class Plan(Record):
 
 def make_process(
     spec: oci_runtime.Process,
-    seccomp: dict[str, Any],
+    filters: dict[str, Any],
     *,
     user_namespace: bool,
     preserve_fds: int = 0,
@@ -132,7 +132,7 @@ def make_process(
         rlimits=_rlimits(spec.rlimits),
         no_new_privs=spec.no_new_privileges,
         oom_score_adj=spec.oom_score_adj,
-        seccomp=_filter(seccomp),
+        seccomp=_filter(filters),
         user_namespace=user_namespace,
         preserve_fds=preserve_fds,
         pdeathsig=pdeathsig,
@@ -191,13 +191,10 @@ def _rlimits(limits: tuple[oci_runtime.Rlimit, ...]) -> tuple[tuple[str, int, in
     return tuple([(limit.type, limit.soft, limit.hard) for limit in limits])
 
 
-def _filter(profile: dict[str, Any]) -> bytes | None:
+def _filter(profile: dict[str, Any]) -> tuple[bytes, int] | None:
     if not profile:
         return None
-    from sampan.linux import seccomp
-
-    program: bytes = seccomp.compile(profile)
-    return program
+    return seccomp.compile(profile), seccomp.flags(profile)
 
 
 def make_namespaces(linux: oci_runtime.Linux) -> tuple[int, tuple[tuple[str, int], ...]]:

@@ -20,7 +20,7 @@ import sys
 from functools import partial
 
 from sampan.kit import clock, errors
-from sampan.linux import _libc, process, unix
+from sampan.linux import _libc, process, seccomp, unix
 from sampan.shim import exit_record, launch, protocol, rehearsal, title
 from sampan.shim import loop as loops
 from sampan.shim.execs import Execs
@@ -29,6 +29,7 @@ from sampan.shim.relay import Relay
 from sampan.shim.server import Server
 from sampan.shim.session import Session
 from sampan.shim.subscribers import Subscribers
+from sampan.spec import docker_defaults, docker_seccomp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _malloc_trim = _libc.function("malloc_trim", ctypes.c_size_t)
 def prime() -> None:
     """In the spawner: what each child would otherwise do for itself."""
     rehearsal.rehearse()
+    seccomp.compile(docker_seccomp.profile(docker_defaults.CAPABILITIES, os.uname().machine))
 
 
 def run(connection: socket.socket) -> None:

@@ -19,7 +19,7 @@ import sys
 from functools import partial
 
 from sampan.kit import errors
-from sampan.linux import _libc, unix
+from sampan.linux import _libc, seccomp, unix
 from sampan.runtime import init
 from sampan.shim import archive, helper, monitor, protocol, title
 
@@ -34,6 +34,7 @@ def main(path: str, version: str, ready: int) -> None:
         os._exit(0)  # the engine waits for this one only
     _isolate(ready)
     title.set("sampan-spawner")
+    seccomp.cache_directory = f"{os.path.dirname(path)}/seccomp"
     _warm_up()
     listener = unix.bind(path, backlog=_BACKLOG)
     os.write(ready, b"ok")

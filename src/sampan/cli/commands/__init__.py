@@ -111,6 +111,7 @@ NAMES = {
     "system events": "events",
     "system info": "info",
     "system prune": "system_prune",
+    "system shutdown": "system_shutdown",
     "volume create": "volume_create",
     "volume inspect": "volume_inspect",
     "volume list": "volume_ls",

@@ -37,6 +37,11 @@ async def stop(
     container.event("stop")
 
 
+async def end(container: Container) -> None:
+    """Stop it with the engine: nobody's wish, so that its restart policy holds next time."""
+    await _stop(container, None, None)
+
+
 async def _stop(container: Container, patience: int | None, signal_name: str | None) -> None:
     number = units.signal_number(signal_name, oci.stop_signal(container.config))
     if patience is None:
