@@ -33,11 +33,7 @@ find_python() {
 }
 
 packages=(nftables libnftables1 libseccomp2 mmdebstrap python3-venv ca-certificates iproute2)
-<<<<<<< HEAD
-test_packages=(busybox-static docker-registry curl iptables)
-=======
-test_packages=(busybox-static docker-registry curl tmux e2fsprogs)
->>>>>>> room/image2
+test_packages=(busybox-static docker-registry curl iptables tmux e2fsprogs)
 
 need_packages() {
   command -v apt-get >/dev/null || die "./do setup needs Debian or Ubuntu (apt-get not found)"
