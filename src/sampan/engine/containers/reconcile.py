@@ -87,7 +87,7 @@ async def _reconnect(container: Container) -> None:
         if connection is not None:
             connection.detach()
         if container.running:
-            record = exit_record(container) or lifecycle.lost(container)
+            record = exit_record(container) or await lifecycle.lost(container)
             await lifecycle.exited(container, record)
         return
     paused = container.status == "paused"
