@@ -64,6 +64,7 @@ def test_a_killed_monitor_takes_its_container_along(own_engine: Engine) -> None:
         monitor = int(file.read().rpartition(")")[2].split()[1])
     os.kill(monitor, signal.SIGKILL)
     assert own_engine.wait(container) == 137
+    assert not [d for d, _, _ in os.walk("/sys/fs/cgroup") if d.endswith(container)]
     assert own_engine.request("POST", f"/containers/{container}/start")[0] == 204
     assert own_engine.inspect(container)["State"]["Running"]
 

@@ -14,6 +14,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.kit import clock, errors
+from sampan.kit.threads import in_thread
+from sampan.linux import cgroup
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
@@ -66,7 +68,7 @@ async def _follow(container: Container, connection: Connection) -> None:
     if record is None:
         from sampan.engine.containers import reconcile
 
-        record = reconcile.exit_record(container) or lost(container)
+        record = reconcile.exit_record(container) or await lost(container)
     await exited(container, record)
 
 
@@ -83,10 +85,20 @@ def _heard(container: Container, message: Message) -> None:
         container.event("detach")
 
 
-def lost(container: Container) -> dict[str, Any]:
-    """The record of a container whose monitor left none."""
+async def lost(container: Container) -> dict[str, Any]:
+    """The record of a container whose monitor left none; its cgroup is removed here instead."""
+    try:
+        await in_thread(_delete_cgroup, container.cgroup)
+    except (errors.SampanError, OSError) as error:
+        log.warning("cgroup of %s: %s", container.name, error)
     code = KILLED if container.boot_id == boot_id() else UNKNOWN
     return {"exit_code": code, "oom_killed": False, "exited_at": clock.now()}
+
+
+def _delete_cgroup(path: str) -> None:
+    group = cgroup.manager(path)
+    group.kill()
+    group.delete()
 
 
 async def exited(container: Container, record: dict[str, Any]) -> None:

@@ -75,10 +75,23 @@ def _warm_up() -> None:
     """Everything that a child would otherwise do for itself, once."""
     monitor.prime()
     archive.prime()
+    _compile_default_filter()
     init.lock_imports()  # the files may be of a newer version by then
     gc.collect()
     gc.freeze()
     gc.disable()
+
+
+def _compile_default_filter() -> None:
+    """Nearly every container has it; 15 ms here once instead of in each of them."""
+    from sampan.linux import seccomp
+    from sampan.spec import docker_defaults, docker_seccomp
+
+    machine = os.uname().machine
+    try:
+        seccomp.compile(docker_seccomp.profile(docker_defaults.CAPABILITIES, machine))
+    except errors.SampanError:
+        pass  # no libseccomp: a start that wants a filter will say so
 
 
 def _serve(listener: socket.socket, version: str) -> None:

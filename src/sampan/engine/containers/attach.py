@@ -26,6 +26,7 @@ def check(container: Container) -> None:
 
 async def attach(container: Container, client: Client) -> None:
     """Hand the client over; before the start it waits in the engine, in order."""
+    container.event("attach")
     if not container.running:
         container.waiting.append(client)
         return
@@ -35,7 +36,6 @@ async def attach(container: Container, client: Client) -> None:
             protocol.attach(client.attach),
             [client.socket.fileno()],
         )
-        container.event("attach")
     finally:
         client.socket.close()
 

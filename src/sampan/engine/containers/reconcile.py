@@ -32,9 +32,19 @@ async def reconcile(engine: Engine) -> None:
             await _one(container)
         except errors.SampanError:
             log.exception("container %s is set aside", container.id)
+    _release_stale(engine)
     # Looked up before the API answers, so that no create that is under way is among them.
     if orphans := _orphans(engine):
         engine.spawn(in_thread(_sweep, engine, orphans), "sweep")
+
+
+def _release_stale(engine: Engine) -> None:
+    """Addresses and ports of a start that was cut short; the firewall is reconciled after this."""
+    with engine.db.transaction():
+        for container in engine.containers:
+            if not container.running:
+                engine.db.execute("delete from endpoints where container_id = ?", (container.id,))
+                engine.db.execute("delete from ports where container_id = ?", (container.id,))
 
 
 async def _one(container: Container) -> None:
@@ -77,7 +87,7 @@ async def _reconnect(container: Container) -> None:
         if connection is not None:
             connection.detach()
         if container.running:
-            record = exit_record(container) or lifecycle.lost(container)
+            record = exit_record(container) or await lifecycle.lost(container)
             await lifecycle.exited(container, record)
         return
     paused = container.status == "paused"
