@@ -63,7 +63,9 @@ def _make(
 ) -> Container:
     container_id = secrets.token_hex(32)
     name = name or names.generate(engine.containers.by_name)
-    config["Hostname"] = config.get("Hostname") or container_id[:12]
+    shared = host_config.get("NetworkMode") == "host" or host_config.get("UTSMode") == "host"
+    usual = os.uname().nodename if shared else container_id[:12]
+    config["Hostname"] = config.get("Hostname") or usual
     points = mounts.resolve(engine, host_config, config.get("Volumes") or {})
     container = fresh(
         engine,
