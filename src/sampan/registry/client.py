@@ -101,7 +101,7 @@ class Client:
                     self._session,
                     host,
                     credentials=credentials,
-                    directory=self._config.directories[0],
+                    directory=f"{self._config.directories[0]}/{self.reference.domain}",
                     pause=self._pause,
                 )
             )

@@ -97,7 +97,7 @@ class SpeaksPlainHttp(Unreachable):
         super().__init__(
             host,
             "it answers plain http where https is asked for; to allow that, write "
-            f"'server = \"http://{host}\"' into {directory}/{host}/hosts.toml",
+            f"'server = \"http://{host}\"' into {directory}/hosts.toml",
         )
 
 
@@ -106,7 +106,7 @@ class NotTrusted(Unreachable):
         super().__init__(
             host,
             f"its certificate is not trusted ({why}); name its authority as 'ca', or set "
-            f"'skip_verify = true', in {directory}/{host}/hosts.toml",
+            f"'skip_verify = true', in {directory}/hosts.toml",
         )
 
 

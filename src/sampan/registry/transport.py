@@ -71,11 +71,12 @@ class Transport:
         host: hosts.Host,
         *,
         credentials: auth.Credentials | None = None,
-        directory: str = hosts.DIRECTORIES[0],
+        directory: str = "",
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.host, self.credentials = host, credentials
-        self._session, self._directory, self._pause = session, directory, pause
+        self._session, self._pause = session, pause
+        self._directory = directory or f"{hosts.DIRECTORIES[0]}/{host.name}"
         self._scheme = host.scheme
         self._challenge: auth.Challenge | None = None
         self._tokens: dict[tuple[str, ...], auth.Token] = {}
@@ -232,8 +233,8 @@ class Transport:
             except aiohttp.InvalidURL as error:
                 raise errors.Unreachable(self.host.name, f"{url} is no address") from error
             except aiohttp.ClientError as error:
-                plain = self.host.plain_fallback and self._scheme == "https"
-                if not plain or _origin(url) != self.origin or not tls.not_https(error):
+                own = _origin(url) == ("https", self.host.name)
+                if not (own and self.host.plain_fallback and tls.not_https(error)):
                     raise
                 self._scheme = "http"
                 url = url.replace("https://", "http://", 1)
