@@ -192,7 +192,7 @@ async def _log_in(address: str) -> None:
         with pytest.raises(errors.Unauthorized):
             await pull(there, MemoryStore())
     async with client(f"{address}/private:1") as there:
-        with pytest.raises(errors.AccessDenied, match="pull access denied for .*/private, "):
+        with pytest.raises(errors.AccessDenied, match=r"pull access denied for .*/private, "):
             await pull(there, MemoryStore())
         with pytest.raises(errors.AccessDenied, match="push access denied"):
             await push(there, store, digest, "1")
