@@ -27,12 +27,29 @@ def launcher(python: str, module: str, site_packages: str | None) -> str:
     )
 
 
+def sealed_launcher(python: str, module: str) -> str:
+    """Through the read-only view of the same interpreter, where an earlier start has left one.
+
+    `-ef` compares device and inode, so a stale or foreign file there is never run; the program
+    itself checks that it cannot be overwritten (docs/decisions/0001-sealed-interpreter.md).
+    """
+    sealed = f"/run/sampan/python/bin/{os.path.basename(os.path.realpath(python))}"
+    source = os.path.join(ROOT, "src")
+    code = (
+        f"import sys; sys.path.insert(0, {source!r}); from {module} import main; sys.exit(main())"
+    )
+    return f'#!/bin/sh\np={sealed}\n[ $p -ef {python} ] || p={python}\nexec $p -ISc "{code}" "$@"\n'
+
+
 def write(python: str) -> None:
     for name, (module, needs_packages) in PROGRAMS.items():
         path = os.path.join(ROOT, ".venv", "bin", name)
         packages = sysconfig.get_path("purelib") if needs_packages else None
         with open(path, "w") as file:
-            file.write(launcher(python, module, packages))
+            if name == "sampan-oci":
+                file.write(sealed_launcher(python, module))
+            else:
+                file.write(launcher(python, module, packages))
         os.chmod(path, 0o755)
 
 

@@ -93,6 +93,9 @@ class Overlay:
         self.why = why
         for directory in ("l/by-chain", "c"):
             os.makedirs(f"{self._base}/{directory}", mode=0o711, exist_ok=True)
+        self._init = f"{self._base}/init"
+        if not os.path.isdir(self._init):
+            _make_init(self._init)
 
     # -- layers
 
@@ -198,10 +201,8 @@ class Overlay:
     def mounts(self, key: str) -> list[Mount]:
         place = self._place(key)
         stack = self._stack(_get(f"{place}/parent"))
-        if not stack:
-            return [Mount(type="bind", source=f"{place}/fs", options=("rbind", "rw"))]
         options = (
-            f"lowerdir={':'.join(stack)}",
+            f"lowerdir={':'.join([self._init, *stack])}",
             f"upperdir={place}/fs",
             f"workdir={place}/work",
         )
@@ -236,7 +237,7 @@ class Overlay:
         place = self._place(key)
         stack = self._stack(_get(f"{place}/parent"))
         found: list[Change] = []
-        _compare(f"{place}/fs", "", stack, found)
+        _compare(f"{place}/fs", "", [self._init, *stack], found)
         return found
 
     def diff(self, key: str, write: Callable[[bytes], object]) -> None:
@@ -252,6 +253,21 @@ class Overlay:
 def choose(root: str) -> Snapshotter:
     """The best snapshotter that this host and this directory can do."""
     return Overlay(root, "overlayfs is the kernel's own")
+
+
+def _make_init(place: str) -> None:
+    """What the runtime mounts over, as the layer between image and container: so that the mount
+    points it would have to make do not show as the container's own changes (as dockerd's -init)."""
+    made = f"{place}.new"
+    shutil.rmtree(made, ignore_errors=True)
+    for name in ("dev/pts", "dev/shm", "etc", "proc", "sys"):
+        os.makedirs(f"{made}/{name}", mode=0o755, exist_ok=True)
+    for name in ("dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
+        os.close(os.open(f"{made}/{name}", os.O_CREAT | os.O_CLOEXEC, 0o644))
+    try:
+        os.rename(made, place)
+    except OSError:  # another process was faster
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _is_whiteout(status: os.stat_result) -> bool:

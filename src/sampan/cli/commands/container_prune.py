@@ -1,0 +1,26 @@
+"""`sampan container prune`."""
+
+from __future__ import annotations
+
+from sampan.cli import pruning
+from sampan.cli.common_options import FORCE_PRUNE, PRUNE_FILTER
+from sampan.cli.options import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.cli.options import Arguments
+    from sampan.cli.session import Session
+
+COMMAND = Command(
+    name="container prune",
+    summary="Remove containers that do not run",
+    at_most=0,
+    options=(PRUNE_FILTER, FORCE_PRUNE),
+)
+
+
+def run(session: Session, args: Arguments) -> int:
+    if not pruning.confirmed(args, pruning.CONTAINER.warning(args)):
+        return 0
+    pruning.total(pruning.CONTAINER.prune(session, args))
+    return 0

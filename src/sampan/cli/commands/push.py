@@ -1,0 +1,49 @@
+"""`sampan push`: send an image to its registry."""
+
+from __future__ import annotations
+
+from sampan.cli import config_file, output, progress, pulling
+from sampan.cli.common_options import PLATFORM
+from sampan.cli.options import Command, option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.cli.options import Arguments
+    from sampan.cli.session import Session
+
+COMMAND = Command(
+    name="push",
+    aliases=("image push",),
+    summary="Send an image to its registry",
+    operands="NAME[:TAG]",
+    at_least=1,
+    at_most=1,
+    options=(
+        option("-a --all-tags", "bool", "Send every tag of the repository"),
+        option("--disable-content-trust", "bool", "Accepted, without effect", default=True,
+               hidden=True),
+        PLATFORM,
+        option("-q --quiet", "bool", "Show no progress"),
+    ),
+    completes="image",
+)  # fmt: skip
+
+
+def run(session: Session, args: Arguments) -> None:
+    reference = args.operands[0]
+    name, tag = pulling.split(reference)
+    if args["all-tags"] and tag:
+        raise args.fail("tag can't be used with --all-tags/-a", code=1)
+    if not tag and not args["all-tags"]:
+        tag = "latest"
+        if not args["quiet"]:
+            print(f"Using default tag: {tag}")
+    query = {"tag": tag or None, "platform": output.platform(args["platform"])}
+    headers = config_file.registry_auth(session.config, reference)
+    response = session.client.stream("POST", f"/images/{name}/push", query, None, headers)
+    messages = session.client.messages(response)
+    if args["quiet"]:
+        progress.drain(messages)
+        print(f"{name}:{tag}" if tag else name)
+    else:
+        progress.show(messages)

@@ -1,0 +1,51 @@
+"""`sampan start`: start containers that do not run."""
+
+from __future__ import annotations
+
+from sampan.cli import attached
+from sampan.cli.common_options import DETACH_KEYS
+from sampan.cli.options import Command, option
+from sampan.cli.session import each
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.cli.options import Arguments
+    from sampan.cli.session import Session
+
+COMMAND = Command(
+    name="start",
+    aliases=("container start",),
+    summary="Start containers that do not run",
+    operands="CONTAINER [CONTAINER...]",
+    at_least=1,
+    options=(
+        option("-a --attach", "bool", "Connect stdout and stderr, and pass signals on"),
+        DETACH_KEYS,
+        option("-i --interactive", "bool", "Connect stdin"),
+    ),
+    completes="stopped",
+)
+
+
+def run(session: Session, args: Arguments) -> int:
+    if args["attach"] or args["interactive"]:
+        if len(args.operands) > 1:
+            raise args.fail("you cannot start and attach multiple containers at once", code=1)
+        return _attached(session, args)
+
+    def start(name: str) -> None:
+        session.client.call("POST", f"/containers/{name}/start")
+
+    return each(args.operands, start)
+
+
+def _attached(session: Session, args: Arguments) -> int:
+    found = session.client.call("GET", f"/containers/{args.operands[0]}/json")
+    return attached.follow(
+        session,
+        found,
+        stdin=args["interactive"] and found["Config"]["OpenStdin"],
+        proxy=True,
+        keys=args["detach-keys"],
+        start=True,
+    )

@@ -1,0 +1,91 @@
+"""Create a container, pulling its image where needed: the first half of `run`, all of `create`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sampan.cli import create_body, pulling
+from sampan.client import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sampan.cli.options import Arguments
+    from sampan.cli.session import Session
+
+
+def create(session: Session, args: Arguments, body: dict[str, Any] | None = None) -> str:
+    """The new container's ID. Raises UsageError, ApiError."""
+    body = body if body is not None else create_body.build(args)
+    _add_proxies(session, body)
+    image, cid_file = args.operands[0], args["cidfile"]
+    if cid_file and os.path.exists(cid_file):
+        raise args.fail(
+            f"container ID file found, make sure the other container isn't running or delete "
+            f"{cid_file}"
+        )
+    if args["pull"] == "always":
+        _pull(session, args, image)
+    query = {"name": args["name"] or None, "platform": args["platform"] or None}
+    try:
+        answer = session.client.call("POST", "/containers/create", query, body)
+    except errors.NotFound as error:
+        if args["pull"] != "missing" or not is_missing_image(error):
+            raise
+        print(f"Unable to find image '{_tagged(image)}' locally", file=sys.stderr)
+        _pull(session, args, image)
+        answer = session.client.call("POST", "/containers/create", query, body)
+    for warning in answer.get("Warnings") or ():
+        print(f"WARNING: {warning}", file=sys.stderr)
+    container_id = str(answer["Id"])
+    if cid_file:
+        _write_id(args, cid_file, container_id)
+    return container_id
+
+
+_PROXIES = {
+    "httpProxy": "HTTP_PROXY",
+    "httpsProxy": "HTTPS_PROXY",
+    "ftpProxy": "FTP_PROXY",
+    "noProxy": "NO_PROXY",
+    "allProxy": "ALL_PROXY",
+}
+
+
+def _add_proxies(session: Session, body: dict[str, Any]) -> None:
+    """The `proxies` of config.json as environment, in both spellings, where `-e` has no other."""
+    proxies = session.config.get("proxies") or {}
+    chosen = proxies.get(session.address) or proxies.get("default") or {}
+    given = {entry.partition("=")[0] for entry in body["Env"] or ()}
+    found = [
+        f"{name}={chosen[key]}"
+        for key, upper in _PROXIES.items()
+        for name in (upper, upper.lower())
+        if chosen.get(key) and name not in given
+    ]
+    if found:
+        body["Env"] = [*(body["Env"] or ()), *found]
+
+
+def is_missing_image(error: errors.NotFound) -> bool:
+    return "no such image" in str(error).lower()
+
+
+def _pull(session: Session, args: Arguments, image: str) -> None:
+    pulling.pull(session, image, platform=args["platform"], quiet=args["quiet"], out=sys.stderr)
+
+
+def _tagged(image: str) -> str:
+    name, tag = pulling.split(image)
+    return image if tag else f"{name}:latest"
+
+
+def _write_id(args: Arguments, path: str, container_id: str) -> None:
+    try:
+        with open(path, "x") as file:
+            file.write(container_id)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise args.fail(f"failed to write the container ID to {path}: {reason}") from error

@@ -1,0 +1,59 @@
+"""`inspect` in all its forms: JSON as the engine has it, or through a template."""
+
+from __future__ import annotations
+
+import sys
+
+from sampan.cli import listing
+from sampan.client import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sampan.cli.options import Arguments
+    from sampan.cli.session import Session
+
+PATHS = {  # in the order in which a bare `inspect` tries them
+    "container": "/containers/{}/json",
+    "image": "/images/{}/json",
+    "network": "/networks/{}",
+    "volume": "/volumes/{}",
+}
+
+
+def show(session: Session, args: Arguments, kinds: tuple[str, ...]) -> int:
+    """Print what was found, then complain about the rest: 1 if there was any."""
+    found, failures = [], []
+    size = "size" in {o.name for o in args.command.options} and args["size"]
+    for name in args.operands:
+        try:
+            found.append(_find(session, name, kinds, size))
+        except errors.ApiError as error:
+            failures.append(str(error))
+    format_ = args["format"]
+    if format_:
+        for item in found:
+            print(listing.render(format_, item))
+    else:
+        import json
+
+        print(json.dumps(found, indent=4, ensure_ascii=False))
+    sys.stdout.flush()
+    for message in failures:
+        print(message, file=sys.stderr)
+    return int(bool(failures))
+
+
+def _find(session: Session, name: str, kinds: tuple[str, ...], size: bool) -> Any:
+    for kind in kinds:
+        query = {"size": True} if size and kind == "container" else None
+        try:
+            return session.client.call("GET", PATHS[kind].format(name), query)
+        except errors.NotFound as error:
+            if len(kinds) == 1:
+                raise errors.NotFound(f"Error response from daemon: {error}", 404) from error
+        except errors.BadRequest:
+            if len(kinds) == 1:
+                raise
+    raise errors.NotFound(f"Error: No such object: {name}", 404)

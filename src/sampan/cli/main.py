@@ -1,0 +1,156 @@
+"""`sampan`: parse the words, run one command, turn what went wrong into a line and a code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sampan.cli import commands, options
+from sampan.cli.options import Arguments, Command, HelpWanted, UsageError, option
+from sampan.cli.session import Session
+from sampan.client import errors as client_errors
+from sampan.kit import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INTERRUPTED = 130  # 128 + SIGINT
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+SAMPAN = Command(
+    name="",
+    summary="Run containers",
+    operands="COMMAND [ARG...]",
+    interspersed=False,
+    options=(
+        option("--config", "string", "Directory of config.json", completes="dir"),
+        option("-D --debug", "bool", "Show a traceback where the program itself fails"),
+        option("-H --host", "string", "Engine to speak to: unix:///path or tcp://host:port"),
+        option("--root", "string", "Directory of the state that outlives a reboot",
+               completes="dir"),
+        option("--run", "string", "Directory of sockets and other passing state",
+               completes="dir"),
+        option("-v --version", "bool", "Print the version"),
+    ),
+)  # fmt: skip
+
+
+def main() -> int:
+    debug = False
+    try:
+        try:
+            args = options.parse(SAMPAN, sys.argv[1:])
+            debug = args["debug"]
+            code = _dispatch(args)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _give_up_stdout()
+        return BROKEN_PIPE
+    except HelpWanted:
+        from sampan.cli import help as help_
+
+        print(help_.program(SAMPAN))
+        return 0
+    except UsageError as error:
+        return _usage_error(error)
+    except (errors.SampanError, OSError) as error:
+        if debug:
+            raise
+        print(describe(error), file=sys.stderr)
+        return 1
+    return code
+
+
+def _dispatch(args: Arguments) -> int:
+    if args["version"]:
+        from sampan import __version__
+
+        print(f"sampan version {__version__}")
+        return 0
+    if not args.operands:
+        raise HelpWanted
+    name, rest = _find(args.operands)
+    module = commands.get(name)
+    command: Command = module.COMMAND
+    try:
+        parsed = options.parse(command, rest)
+    except HelpWanted:
+        from sampan.cli import help as help_
+
+        print(help_.command(command))
+        return 0
+    session = Session(host=args["host"], root=args["root"], run=args["run"], config=args["config"])
+    run: Callable[[Session, Arguments], int | None] = module.run
+    try:
+        return run(session, parsed) or 0
+    finally:
+        session.close()
+
+
+def _find(words: list[str]) -> tuple[str, list[str]]:
+    """The command's full name, and the words after it."""
+    first, rest = words[0], words[1:]
+    if first in commands.NAMES:
+        return first, rest
+    if first == "help":
+        return _find_help(rest)
+    if first not in commands.GROUPS:
+        raise _unknown(first, [*commands.NAMES, *commands.GROUPS])
+    if not rest or rest[0] in ("--help", "-h"):
+        from sampan.cli import help as help_
+
+        print(help_.group(first))
+        raise SystemExit(0)
+    name = f"{first} {rest[0]}"
+    if name not in commands.NAMES:
+        raise _unknown(name, [n for n in commands.NAMES if n.startswith(f"{first} ")])
+    return name, rest[1:]
+
+
+def _find_help(words: list[str]) -> tuple[str, list[str]]:
+    if not words:
+        raise HelpWanted
+    name, _ = _find([*words, "--help"] if len(words) == 1 else words)
+    return name, ["--help"]
+
+
+def _unknown(name: str, known: list[str]) -> UsageError:
+    from sampan.cli import nearest
+
+    guess = nearest.one(name, [n for n in known if not n.startswith("_")])
+    meant = f"\n\nDid you mean this?\n\tsampan {guess}" if guess else ""
+    group = name.partition(" ")[0] if " " in name else ""
+    command = Command(name=group, summary="") if group else SAMPAN
+    return UsageError(f"unknown command: sampan {name}{meant}", command, code=1, usage=False)
+
+
+def _usage_error(error: UsageError) -> int:
+    command = error.command or SAMPAN
+    name = f"sampan {command.name}".rstrip()
+    lines = [str(error) if error.usage and error.code == 125 else f"sampan: {error}", ""]
+    if error.usage:
+        lines += [f"Usage:  {command.usage()}", ""]
+    lines.append(f"See '{name} --help'.")
+    print("\n".join(lines), file=sys.stderr)
+    return error.code
+
+
+def describe(error: Exception) -> str:
+    """An error in one line, in Docker's words where the engine spoke."""
+    if isinstance(error, client_errors.ApiError):
+        return f"Error response from daemon: {error}"
+    if isinstance(error, OSError):
+        reason = (error.strerror or str(error)).lower()
+        return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
+    return str(error)
+
+
+def _give_up_stdout() -> None:
+    """The reader of our output went away; the interpreter must not complain at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)

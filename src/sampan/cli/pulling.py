@@ -1,0 +1,55 @@
+"""Pull an image over the API: for `pull`, and for `run` and `create` when it is missing."""
+
+from __future__ import annotations
+
+import sys
+
+from sampan.cli import config_file, progress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from sampan.cli.session import Session
+
+
+def split(reference: str) -> tuple[str, str]:
+    """(name, tag or digest); the second is empty where the reference has none."""
+    name, at, digest = reference.partition("@")
+    if at:
+        return name, digest
+    head, colon, tag = reference.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (reference, "")
+
+
+def full_name(reference: str) -> str:
+    """The reference with its registry, as Docker prints it after a pull."""
+    first, slash, _ = reference.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return reference
+    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
+
+
+def pull(
+    session: Session,
+    reference: str,
+    *,
+    platform: str = "",
+    quiet: bool = False,
+    every_tag: bool = False,
+    out: TextIO | None = None,
+) -> None:
+    """Raises ApiError (also for what goes wrong half-way)."""
+    name, tag = split(reference)
+    query = {
+        "fromImage": name,
+        "tag": None if every_tag else tag or "latest",
+        "platform": platform or None,
+    }
+    headers = config_file.registry_auth(session.config, reference)
+    response = session.client.stream("POST", "/images/create", query, None, headers)
+    messages = session.client.messages(response)
+    if quiet:
+        progress.drain(messages)
+    else:
+        progress.show(messages, out=out or sys.stdout)

@@ -1,0 +1,174 @@
+"""`sampand`: the engine as a program.
+
+    sampand [--root DIR] [--run DIR] [--foreground] [--debug]
+
+One engine per run directory: a lock file says so, and a second start waits until the first answers
+and is content. Without `--foreground` it goes to the background and returns when the API answers;
+its log is `run/sampand.log`. SIGTERM and SIGINT stop the engine, never a container.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from sampan.kit import atomic
+from sampan.kit import paths as kit_paths
+from sampan.linux import unix
+
+if TYPE_CHECKING:
+    from sampan.kit.paths import Paths
+
+START_TIMEOUT = 30  # seconds until a start that does not answer is an error
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    paths = kit_paths.from_environment(options.root, options.run)
+    try:
+        os.makedirs(paths.run, mode=0o711, exist_ok=True)
+        lock = _lock(paths)
+    except OSError as error:
+        print(f"sampand: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 1
+    if lock is None:
+        return _wait_for_other(paths)
+    if options.foreground:
+        return _serve(paths, debug=options.debug)
+    return _background(paths, lock, debug=options.debug)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sampand", description="The Sampan container engine.")
+    parser.add_argument("--root", metavar="DIR", help="state that survives a reboot")
+    parser.add_argument("--run", metavar="DIR", help="sockets, locks and other passing state")
+    parser.add_argument("--foreground", action="store_true", help="stay; log to standard error")
+    parser.add_argument("--debug", action="store_true", help="log more")
+    return parser
+
+
+def _lock(paths: Paths) -> int | None:
+    """The engine's lock, held until this process ends; None where another engine has it."""
+    fd = os.open(f"{paths.run}/sampand.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def _wait_for_other(paths: Paths) -> int:
+    """Another engine has the lock: content as soon as it answers."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if _answers(paths):
+            return 0
+        time.sleep(0.02)
+    print(f"sampand: another engine holds {paths.run} but does not answer", file=sys.stderr)
+    return 1
+
+
+def _answers(paths: Paths) -> bool:
+    try:
+        with unix.connect(paths.api_socket) as sock:
+            sock.settimeout(5)
+            sock.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return b" 200 " in sock.recv(64)
+    except OSError:
+        return False
+
+
+def _background(paths: Paths, lock: int, *, debug: bool) -> int:
+    """Fork twice; the first process waits for the engine's word that it is ready."""
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        ours.close()
+        os.setsid()
+        if os.fork() != 0:
+            os._exit(0)
+        _detach_stdio(paths)
+        code = _serve(paths, debug=debug, ready=theirs)
+        logging.shutdown()
+        os._exit(code)
+    os.wait()
+    theirs.close()
+    os.close(lock)  # the child's copy holds it
+    ours.settimeout(START_TIMEOUT)
+    try:
+        word = ours.recv(4096)
+    except TimeoutError:
+        word = b"it does not answer"
+    if word == b"ready":
+        return 0
+    reason = word.decode(errors="replace") or "it ended at once"
+    print(f"sampand: {reason} (log: {paths.run}/sampand.log)", file=sys.stderr)
+    return 1
+
+
+def _detach_stdio(paths: Paths) -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    log = os.open(f"{paths.run}/sampand.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(null)
+    os.close(log)
+    os.chdir("/")
+
+
+def _serve(paths: Paths, *, debug: bool, ready: socket.socket | None = None) -> int:
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.INFO,
+        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
+    )
+    if not debug:
+        logging.getLogger("asyncio").setLevel(logging.WARNING)
+    try:
+        asyncio.run(_run(paths, ready))
+    except Exception as error:
+        logging.getLogger("sampan").exception("the engine ended")
+        if ready:
+            try:
+                ready.sendall(str(error).encode()[:4000])
+            except OSError:
+                pass
+        return 1
+    return 0
+
+
+async def _run(paths: Paths, ready: socket.socket | None) -> None:
+    from sampan.dockerapi.app import Server
+    from sampan.engine.engine import Engine
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    engine = Engine(paths)
+    engine.on_shutdown = stop.set
+    try:
+        await engine.start()
+        atomic.write(f"{paths.run}/sampand.pid", str(os.getpid()).encode(), sync=False)
+        server = Server(engine)
+        await server.start()
+        logging.getLogger("sampan").info("listening at %s", paths.api_socket)
+        if ready:
+            ready.sendall(b"ready")
+            ready.close()
+        await stop.wait()
+        await server.stop()
+    finally:
+        await engine.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

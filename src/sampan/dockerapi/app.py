@@ -1,0 +1,117 @@
+"""Docker's HTTP API on a unix socket, over one `Engine`.
+
+    server = Server(engine)
+    await server.start()        listens at `run/sampan.sock`
+    await server.stop()
+
+Every answer carries Docker's headers; an error is `{"message": …}` with the status of its kind
+(`STATUS`, one table). aiohttp's low-level server is used with a router of our own: the path decides
+in one look-up, and a request's connection can be taken over (`hijack`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from sampan.dockerapi import hijack, routes
+from sampan.dockerapi.router import HEADERS, Call, split_version, to_json
+from sampan.engine import errors as nouns
+from sampan.kit import errors
+from sampan.linux import unix
+
+if TYPE_CHECKING:
+    from sampan.engine.engine import Engine
+
+log = logging.getLogger("sampan.api")
+
+STATUS: tuple[tuple[type[BaseException], int], ...] = (
+    (nouns.NotModified, 304),
+    (nouns.NotPermitted, 403),
+    (nouns.NotImplementedHere, 501),
+    (errors.NotFound, 404),
+    (errors.AlreadyExists, 409),
+    (errors.Conflict, 409),
+    (errors.InvalidArgument, 400),
+    (errors.Unsupported, 400),
+    (errors.Unavailable, 503),
+)
+
+
+def status_of(error: BaseException) -> int:
+    if isinstance(error, nouns.StartFailed):  # what the user typed, or what the host lacks
+        return 400 if error.exit_code in (126, 127) else 500
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+class Server:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._routes = routes.all_routes()
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self) -> None:
+        """Listen; the socket belongs to root and, where it exists, the group docker."""
+        self._runner = web.ServerRunner(
+            hijack.Server(self._handle, access_log=None), handle_signals=False, shutdown_timeout=2
+        )
+        await self._runner.setup()
+        sock = unix.bind(self._engine.paths.api_socket, mode=0o660, backlog=1024)
+        sock.setblocking(False)
+        try:
+            os.chown(self._engine.paths.api_socket, 0, grp.getgrnam("docker").gr_gid)
+        except (KeyError, PermissionError):
+            pass  # no such group: root alone
+        await web.SockSite(self._runner, sock).start()
+
+    async def stop(self) -> None:
+        if self._runner:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            response = await self._answer(request)
+        except errors.SampanError as error:
+            response = self._error(request, error, status_of(error))
+        except ConnectionError:
+            response = hijack.Gone()  # the client went away while it was being answered
+        except asyncio.CancelledError:
+            if request.transport is not None:
+                raise
+            response = hijack.Gone()
+        except Exception as error:
+            log.exception("%s %s", request.method, request.path_qs)
+            response = self._error(request, error, 500)
+        if not response.prepared:
+            response.headers.update(HEADERS)
+        if isinstance(request.protocol, hijack.Protocol):
+            request.protocol.give_up()
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        version, path = split_version(request.rel_url.raw_path)
+        found = self._routes.find(request.method, path)
+        if found is None:
+            return _json_error("page not found", 404)
+        handler, parameters = found
+        return await handler(Call(self._engine, request, version, parameters))
+
+    def _error(
+        self, request: web.BaseRequest, error: BaseException, status: int
+    ) -> web.StreamResponse:
+        message = "; ".join([str(error) or repr(error), *getattr(error, "__notes__", ())])
+        log.debug("%s %s: %s %s", request.method, request.path_qs, status, message)
+        if status == 304:
+            return web.Response(status=304)
+        return _json_error(message, status)
+
+
+def _json_error(message: str, status: int) -> web.Response:
+    return web.Response(
+        body=to_json({"message": message}), status=status, content_type="application/json"
+    )

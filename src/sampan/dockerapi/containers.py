@@ -1,0 +1,247 @@
+"""Routes under /containers: one call of the engine each. Streams stand in `streams`."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from sampan.dockerapi.router import Routes, to_json
+from sampan.engine.containers import (
+    archive,
+    attach,
+    changes,
+    create,
+    inspect,
+    kill,
+    pause,
+    remove,
+    rename,
+    start,
+    stats,
+    stop,
+    top,
+    update,
+    wait,
+)
+from sampan.engine.containers import list as listing
+from sampan.kit import errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sampan.dockerapi.router import Call
+    from sampan.engine.containers.container import Container
+
+routes = Routes()
+PATH_STAT = "X-Docker-Container-Path-Stat"
+
+
+def container_of(call: Call) -> Container:
+    return call.engine.containers.get(call["id"])
+
+
+@routes.get("/containers/json")
+async def list_(call: Call) -> web.StreamResponse:
+    found = listing.containers(
+        call.engine,
+        call.filters(),
+        all_=call.flag("all"),
+        limit=call.number("limit"),
+        size=call.flag("size"),
+    )
+    return call.json(found)
+
+
+@routes.post("/containers/create")
+async def create_(call: Call) -> web.StreamResponse:
+    body = await call.body()
+    if not isinstance(body, dict) or not body:
+        raise errors.InvalidArgument("config cannot be empty in order to create a container")
+    container, warnings = await create.create(call.engine, call.query("name"), body)
+    return call.json({"Id": container.id, "Warnings": warnings}, status=201)
+
+
+@routes.post("/containers/prune")
+async def prune(call: Call) -> web.StreamResponse:
+    return call.json(await remove.prune(call.engine, call.filters()))
+
+
+@routes.get("/containers/{id}/json")
+async def inspect_(call: Call) -> web.StreamResponse:
+    return call.json(inspect.inspect(container_of(call), size=call.flag("size")))
+
+
+@routes.post("/containers/{id}/start")
+async def start_(call: Call) -> web.StreamResponse:
+    await start.start(container_of(call))
+    return call.empty()
+
+
+@routes.post("/containers/{id}/stop")
+async def stop_(call: Call) -> web.StreamResponse:
+    await stop.stop(container_of(call), call.number("t"), call.query("signal"))
+    return call.empty()
+
+
+@routes.post("/containers/{id}/restart")
+async def restart(call: Call) -> web.StreamResponse:
+    await stop.restart(container_of(call), call.number("t"), call.query("signal"))
+    return call.empty()
+
+
+@routes.post("/containers/{id}/kill")
+async def kill_(call: Call) -> web.StreamResponse:
+    await kill.kill(container_of(call), call.query("signal"))
+    return call.empty()
+
+
+@routes.post("/containers/{id}/pause")
+async def pause_(call: Call) -> web.StreamResponse:
+    await pause.pause(container_of(call))
+    return call.empty()
+
+
+@routes.post("/containers/{id}/unpause")
+async def unpause(call: Call) -> web.StreamResponse:
+    await pause.unpause(container_of(call))
+    return call.empty()
+
+
+@routes.post("/containers/{id}/rename")
+async def rename_(call: Call) -> web.StreamResponse:
+    await rename.rename(container_of(call), call.query("name"))
+    return call.empty()
+
+
+@routes.post("/containers/{id}/update")
+async def update_(call: Call) -> web.StreamResponse:
+    await update.update(container_of(call), await call.body())
+    return call.json({"Warnings": []})
+
+
+@routes.delete("/containers/{id}")
+async def remove_(call: Call) -> web.StreamResponse:
+    if call.flag("link"):
+        raise errors.Unsupported("links between containers are not supported")
+    await remove.remove(container_of(call), force=call.flag("force"), volumes=call.flag("v"))
+    return call.empty()
+
+
+@routes.post("/containers/{id}/wait")
+async def wait_(call: Call) -> web.StreamResponse:
+    """The head goes out at once: clients start the container only after they have it."""
+    ended = wait.prepare(container_of(call), call.query("condition"))
+    response = await call.stream()
+    await response.write(to_json({"StatusCode": await ended}))
+    await response.write_eof()
+    return response
+
+
+@routes.post("/containers/{id}/resize")
+async def resize(call: Call) -> web.StreamResponse:
+    rows, columns = size_of(call)
+    await attach.resize(container_of(call), rows, columns)
+    return web.Response()
+
+
+def size_of(call: Call) -> tuple[int, int]:
+    rows, columns = call.number("h"), call.number("w")
+    if rows is None or columns is None or not 0 <= rows < 65536 or not 0 <= columns < 65536:
+        raise errors.InvalidArgument(f'invalid size: h="{rows}" w="{columns}"')
+    return rows, columns
+
+
+@routes.get("/containers/{id}/top")
+async def top_(call: Call) -> web.StreamResponse:
+    return call.json(await top.top(container_of(call), call.query("ps_args")))
+
+
+@routes.get("/containers/{id}/changes")
+async def changes_(call: Call) -> web.StreamResponse:
+    return call.json(await changes.changes(container_of(call)))
+
+
+@routes.get("/containers/{id}/stats")
+async def stats_(call: Call) -> web.StreamResponse:
+    container = container_of(call)
+    if not call.flag("stream", True):
+        return call.json(await stats.once(container, one_shot=call.flag("one-shot")))
+    response = await call.stream()
+    async for sample in stats.stream(container):
+        await response.write(to_json(sample))
+    await response.write_eof()
+    return response
+
+
+# ---- files
+
+
+@routes.head("/containers/{id}/archive")
+async def stat_path(call: Call) -> web.StreamResponse:
+    found = await archive.stat(container_of(call), path_of(call))
+    return web.Response(headers={PATH_STAT: _encoded(found)})
+
+
+@routes.get("/containers/{id}/archive")
+async def get_archive(call: Call) -> web.StreamResponse:
+    container, path = container_of(call), path_of(call)
+    async with archive.Download(container, "get", path) as download:
+        headers = {PATH_STAT: _encoded(download.stat)}
+        return await _send(call, download, headers)
+
+
+@routes.get("/containers/{id}/export")
+async def export(call: Call) -> web.StreamResponse:
+    container = container_of(call)
+    async with archive.Download(container, "export") as download:
+        response = await _send(call, download, {})
+    container.event("export")
+    return response
+
+
+async def _send(
+    call: Call, download: archive.Download, headers: dict[str, str]
+) -> web.StreamResponse:
+    response = await call.stream("application/x-tar", headers)
+    async for chunk in download.chunks():
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+@routes.put("/containers/{id}/archive")
+async def put_archive(call: Call) -> web.StreamResponse:
+    container, path = container_of(call), path_of(call)
+    await archive.put(
+        container,
+        path,
+        _plain(call),
+        no_overwrite_dir_non_dir=call.flag("noOverwriteDirNonDir"),
+    )
+    return web.Response()
+
+
+def path_of(call: Call) -> str:
+    if not call.query("path"):
+        raise errors.InvalidArgument("invalid argument: path cannot be empty")
+    return call.query("path")
+
+
+async def _plain(call: Call) -> AsyncIterator[bytes]:
+    """The request's body; clients may send it compressed by gzip."""
+    import zlib
+
+    inflate = None
+    first = True
+    async for chunk in call.request.content.iter_any():
+        if first and chunk[:2] == b"\x1f\x8b":
+            inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        first = False
+        yield inflate.decompress(chunk) if inflate else chunk
+
+
+def _encoded(stat: dict[str, Any]) -> str:
+    return base64.b64encode(json.dumps(stat).encode()).decode()

@@ -1,0 +1,80 @@
+"""`/system/df`: what images, containers, volumes and the build cache take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sampan.dockerapi import images as image_routes
+from sampan.dockerapi import volumes as volume_routes
+from sampan.dockerapi.router import Call, Routes
+from sampan.engine import disk_usage
+from sampan.engine.containers import list as listing
+from sampan.engine.filters import Filters
+from sampan.kit.threads import in_thread
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from sampan.engine.engine import Engine
+
+routes = Routes()
+
+
+@routes.get("/system/df")
+async def usage(call: Call) -> web.StreamResponse:
+    engine = call.engine
+    wanted = set(call.request.query.getall("type", [])) or {"image", "container", "volume"}
+    answer: dict[str, Any] = {"LayersSize": 0, "BuildCache": []}
+    if "image" in wanted:
+        found = engine.images.list(Filters(), shared=True)
+        answer["LayersSize"] = sum(engine.images.layer_sizes().values())
+        answer["Images"] = [image_routes.summary_json(image) for image in found]
+    if "container" in wanted:
+        answer["Containers"] = listing.containers(engine, Filters(), all_=True, size=True)
+    if "volume" in wanted:
+        answer["Volumes"] = [await _volume(engine, v) for v in engine.volumes.list(Filters())]
+    return call.json(answer)
+
+
+async def _volume(engine: Engine, volume: Any) -> dict[str, Any]:
+    size = (await in_thread(disk_usage.of_tree, volume.mountpoint)).size
+    users = len(engine.volumes.users(volume.name))
+    return {**volume_routes.to_docker(volume), "UsageData": {"RefCount": users, "Size": size}}
+
+
+@routes.post("/build")
+@routes.post("/session")
+@routes.post("/grpc")
+async def build(call: Call) -> web.StreamResponse:
+    return call.json({"message": "this engine does not build images yet"}, 501)
+
+
+@routes.post("/build/prune")
+async def build_prune(call: Call) -> web.StreamResponse:
+    return call.json({"CachesDeleted": None, "SpaceReclaimed": 0})
+
+
+SWARM = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '
+    "this node to swarm and try again."
+)
+
+
+async def swarm(call: Call) -> web.StreamResponse:
+    return call.json({"message": SWARM}, 503)
+
+
+for _group in ("swarm", "nodes", "services", "tasks", "secrets", "configs"):
+    routes.add(("GET", "POST", "DELETE"), f"/{_group}{{rest:.*}}")(swarm)
+
+
+@routes.post("/sampan/shutdown")
+async def shutdown(call: Call) -> web.StreamResponse:
+    """Ours, not Docker's: stop containers, leave no trace on the host, end the engine."""
+    await call.engine.shutdown()
+    return call.empty()
+
+
+@routes.get("/plugins")
+async def plugins(call: Call) -> web.StreamResponse:
+    return call.json([])

@@ -1,0 +1,263 @@
+"""`/images`, `/commit`, `/distribution`: from list and inspect to pull, push, load and save."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sampan.dockerapi.progress import Progress
+from sampan.dockerapi.router import Call, Routes
+from sampan.kit import clock, errors
+from sampan.registry import credentials as registry_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiohttp import web
+
+    from sampan.engine.images import Image, Images, Summary
+    from sampan.registry.auth import Credentials
+
+routes = Routes()
+
+LIST_FILTERS = ("dangling", "label", "label!", "before", "since", "reference", "until")
+
+
+def credentials(call: Call) -> Credentials | None:
+    """Those of `X-Registry-Auth`. Clients also send junk for "none", which dockerd ignores, too."""
+    try:
+        return registry_credentials.from_header(call.request.headers.get("X-Registry-Auth", ""))
+    except errors.InvalidArgument:
+        return None
+
+
+async def body_chunks(call: Call) -> AsyncIterator[bytes]:
+    async for chunk in call.request.content.iter_any():
+        yield chunk
+
+
+@routes.get("/images/json")
+async def list_(call: Call) -> web.StreamResponse:
+    images = call.engine.images
+    found = images.list(call.filters().accept(*LIST_FILTERS), shared=call.flag("shared-size"))
+    return call.json([summary_json(image) for image in found])
+
+
+def summary_json(image: Summary) -> dict[str, Any]:
+    return {
+        "Containers": image.containers,
+        "Created": clock.parse(image.created) // 1_000_000_000 if image.created else 0,
+        "Id": image.id,
+        "Labels": image.labels or None,
+        "ParentId": "",
+        "RepoDigests": list(image.digests),
+        "RepoTags": list(image.tags),
+        "SharedSize": image.shared,
+        "Size": image.size,
+        "VirtualSize": image.size,
+    }
+
+
+@routes.post("/images/create")
+async def create(call: Call) -> web.StreamResponse:
+    source = call.query("fromSrc")
+    if source:
+        return await _import(call, source)
+    name = call.query("fromImage")
+    if not name:
+        raise errors.InvalidArgument("no image name: give fromImage or fromSrc")
+    if tag := call.query("tag"):
+        name = f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
+    async with Progress(call) as report:
+        await call.engine.images.pull(
+            name, platform=call.query("platform"), credentials=credentials(call), report=report
+        )
+    return await report.finish()
+
+
+async def _import(call: Call, source: str) -> web.StreamResponse:
+    if source != "-":
+        raise errors.Unsupported(f"import from {source} is not supported; send the archive instead")
+    name = call.query("repo")
+    if name and (tag := call.query("tag")):
+        name = f"{name}:{tag}"
+    async with Progress(call) as report:
+        image_id = await call.engine.images.import_(
+            body_chunks(call),
+            name,
+            changes=call.request.query.getall("changes", []),
+            message=call.query("message"),
+            platform=call.query("platform"),
+        )
+        await report({"status": image_id})
+    return await report.finish()
+
+
+@routes.post("/images/load")
+async def load(call: Call) -> web.StreamResponse:
+    async with Progress(call, quiet=call.flag("quiet")) as report:
+        await call.engine.images.load(body_chunks(call), report=report)
+    return await report.finish()
+
+
+@routes.get("/images/get")
+async def save_many(call: Call) -> web.StreamResponse:
+    names = [name for value in call.request.query.getall("names", []) for name in value.split(",")]
+    return await _save(call, names)
+
+
+@routes.get("/images/{name:.*}/get")
+async def save_one(call: Call) -> web.StreamResponse:
+    return await _save(call, [call["name"]])
+
+
+async def _save(call: Call, names: list[str]) -> web.StreamResponse:
+    if not names:
+        raise errors.InvalidArgument("no image name: give names")
+    archive = call.engine.images.save(names)  # refuses unknown names before the answer begins
+    response = await call.stream("application/x-tar")
+    async for chunk in archive:
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+@routes.post("/images/prune")
+async def prune(call: Call) -> web.StreamResponse:
+    filters = call.filters().accept("dangling", "label", "label!", "until")
+    deleted, reclaimed = await call.engine.images.prune(filters)
+    return call.json({"ImagesDeleted": deleted or None, "SpaceReclaimed": reclaimed})
+
+
+@routes.get("/images/search")
+async def search(call: Call) -> web.StreamResponse:
+    raise errors.Unsupported("searching registries is not supported: there is no search index")
+
+
+@routes.get("/images/{name:.*}/json")
+async def inspect(call: Call) -> web.StreamResponse:
+    images = call.engine.images
+    return call.json(_inspect(images, images.get(call["name"])))
+
+
+def _inspect(images: Images, image: Image) -> dict[str, Any]:
+    config, summary = image.config, images.summary(image.id)
+    inner = config.get("config") or {}
+    return {
+        "Id": image.id,
+        "RepoTags": [tag for tag in summary.tags if tag != "<none>:<none>"],
+        "RepoDigests": list(summary.digests),
+        "Parent": "",
+        "Comment": _last_comment(config),
+        "Created": config.get("created") or clock.ZERO,
+        "Container": "",
+        "DockerVersion": config.get("docker_version", ""),
+        "Author": config.get("author", ""),
+        "Config": docker_config(inner),
+        "ContainerConfig": None,
+        "Architecture": config.get("architecture", ""),
+        "Variant": config.get("variant", ""),
+        "Os": config.get("os", "linux"),
+        "Size": summary.size,
+        "VirtualSize": summary.size,
+        "GraphDriver": {"Name": "overlay2", "Data": {}},
+        "RootFS": {"Type": "layers", "Layers": config.get("rootfs", {}).get("diff_ids") or []},
+        "Metadata": {"LastTagTime": images.last_tagged(image.id)},
+    }
+
+
+def docker_config(inner: dict[str, Any]) -> dict[str, Any]:
+    """An OCI image's `config` in the shape of Docker's `Config`, all fields present."""
+    return {
+        "Hostname": "",
+        "Domainname": "",
+        "User": inner.get("User", ""),
+        "AttachStdin": False,
+        "AttachStdout": False,
+        "AttachStderr": False,
+        **({"ExposedPorts": inner["ExposedPorts"]} if inner.get("ExposedPorts") else {}),
+        "Tty": False,
+        "OpenStdin": False,
+        "StdinOnce": False,
+        "Env": inner.get("Env"),
+        "Cmd": inner.get("Cmd"),
+        **({"Healthcheck": inner["Healthcheck"]} if inner.get("Healthcheck") else {}),
+        "Image": "",
+        "Volumes": inner.get("Volumes"),
+        "WorkingDir": inner.get("WorkingDir", ""),
+        "Entrypoint": inner.get("Entrypoint"),
+        "OnBuild": inner.get("OnBuild"),
+        "Labels": inner.get("Labels"),
+        **({"StopSignal": inner["StopSignal"]} if inner.get("StopSignal") else {}),
+        **({"Shell": inner["Shell"]} if inner.get("Shell") else {}),
+    }
+
+
+def _last_comment(config: dict[str, Any]) -> str:
+    history = config.get("history") or [{}]
+    return str(history[-1].get("comment") or "")
+
+
+@routes.get("/images/{name:.*}/history")
+async def history(call: Call) -> web.StreamResponse:
+    return call.json(call.engine.images.history(call["name"]))
+
+
+@routes.post("/images/{name:.*}/push")
+async def push(call: Call) -> web.StreamResponse:
+    name = call["name"]
+    if tag := call.query("tag"):
+        name = f"{name}:{tag}"
+    async with Progress(call) as report:
+        await call.engine.images.push(name, credentials=credentials(call), report=report)
+    return await report.finish()
+
+
+@routes.post("/images/{name:.*}/tag")
+async def tag(call: Call) -> web.StreamResponse:
+    repository = call.query("repo")
+    if not repository:
+        raise errors.InvalidArgument("no repository name: give repo")
+    if wanted := call.query("tag"):
+        repository = f"{repository}:{wanted}"
+    call.engine.images.tag(call["name"], repository)
+    return call.empty(201)
+
+
+@routes.delete("/images/{name:.*}")
+async def remove(call: Call) -> web.StreamResponse:
+    removed = await call.engine.images.remove(
+        call["name"], force=call.flag("force"), prune=not call.flag("noprune")
+    )
+    return call.json(removed)
+
+
+@routes.post("/commit")
+async def commit(call: Call) -> web.StreamResponse:
+    name = call.query("repo")
+    if name and (wanted := call.query("tag")):
+        name = f"{name}:{wanted}"
+    image_id = await call.engine.images.commit(
+        call.query("container"),
+        name,
+        author=call.query("author"),
+        comment=call.query("comment"),
+        changes=call.request.query.getall("changes", []),
+        config=await call.body(),
+        pause=call.flag("pause", True),
+    )
+    return call.json({"Id": image_id}, 201)
+
+
+@routes.get("/distribution/{name:.*}/json")
+async def distribution(call: Call) -> web.StreamResponse:
+    return call.json(
+        await call.engine.images.distribution(call["name"], credentials=credentials(call))
+    )
+
+
+@routes.post("/auth")
+async def authenticate(call: Call) -> web.StreamResponse:
+    body = await call.body()
+    given = registry_credentials.from_entry(body)
+    await call.engine.images.login(str(body.get("serveraddress") or ""), given)
+    return call.json({"Status": "Login Succeeded", "IdentityToken": ""})

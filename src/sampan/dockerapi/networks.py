@@ -1,0 +1,134 @@
+"""`/networks`: list, create, inspect, connect, disconnect, remove, prune."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sampan.dockerapi.router import Call, Routes
+from sampan.kit import errors
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from sampan.engine.engine import Engine
+    from sampan.engine.networks import NetworkInfo
+
+routes = Routes()
+
+FILTERS = ("name", "id", "driver", "scope", "type", "label", "label!", "dangling")
+
+
+def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) -> dict[str, Any]:
+    spec = network.spec
+    return {
+        "Name": network.name,
+        "Id": network.id,
+        "Created": network.created,
+        "Scope": "local",
+        "Driver": network.driver,
+        "EnableIPv4": True,
+        "EnableIPv6": False,
+        "IPAM": {
+            "Driver": "default",
+            "Options": spec.get("ipam", {}).get("options"),
+            "Config": [_pool(pool) for pool in spec.get("ipam", {}).get("config", [])],
+        },
+        "Internal": bool(spec.get("internal")),
+        "Attachable": bool(spec.get("attachable")),
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Containers": _containers(engine, network) if containers else {},
+        "Options": spec.get("options") or {},
+        "Labels": spec.get("labels") or {},
+    }
+
+
+def _pool(pool: dict[str, str]) -> dict[str, str]:
+    names = {"subnet": "Subnet", "gateway": "Gateway", "ip_range": "IPRange"}
+    return {names[key]: value for key, value in pool.items() if key in names and value}
+
+
+def _containers(engine: Engine, network: NetworkInfo) -> dict[str, Any]:
+    rows = engine.db.rows(
+        "select e.*, c.name from endpoints e join containers c on c.id = e.container_id"
+        " where e.network_id = ? and c.status in ('running', 'paused')",
+        (network.id,),
+    )
+    pools = network.spec.get("ipam", {}).get("config") or [{}]
+    prefix = str(pools[0].get("subnet", "")).partition("/")[2]
+    return {
+        row["container_id"]: {
+            "Name": row["name"],
+            "EndpointID": row["id"],
+            "MacAddress": row["mac"] or "",
+            "IPv4Address": f"{row['address']}/{prefix}" if row["address"] else "",
+            "IPv6Address": "",
+        }
+        for row in rows
+    }
+
+
+@routes.get("/networks")
+async def list_(call: Call) -> web.StreamResponse:
+    found = call.engine.networks.list(call.filters().accept(*FILTERS))
+    return call.json([to_docker(call.engine, network, containers=False) for network in found])
+
+
+@routes.post("/networks/create")
+async def create(call: Call) -> web.StreamResponse:
+    body = await call.body()
+    if not isinstance(body, dict) or not body.get("Name"):
+        raise errors.InvalidArgument("network name cannot be blank")
+    ipam = body.get("IPAM") or {}
+    network = await call.engine.networks.create(
+        body["Name"],
+        driver=body.get("Driver") or "bridge",
+        pools=[_asked(pool) for pool in ipam.get("Config") or []],
+        internal=bool(body.get("Internal")),
+        attachable=bool(body.get("Attachable")),
+        options=body.get("Options") or {},
+        labels=body.get("Labels") or {},
+    )
+    return call.json({"Id": network.id, "Warning": ""}, 201)
+
+
+def _asked(pool: dict[str, Any]) -> dict[str, str]:
+    names = {"Subnet": "subnet", "Gateway": "gateway", "IPRange": "ip_range"}
+    return {ours: str(pool[theirs]) for theirs, ours in names.items() if pool.get(theirs)}
+
+
+@routes.post("/networks/prune")
+async def prune(call: Call) -> web.StreamResponse:
+    filters = call.filters().accept("label", "label!", "until")
+    removed = await call.engine.networks.prune(filters)
+    return call.json({"NetworksDeleted": removed or None})
+
+
+@routes.get("/networks/{name}")
+async def inspect(call: Call) -> web.StreamResponse:
+    return call.json(to_docker(call.engine, call.engine.networks.get(call["name"])))
+
+
+@routes.delete("/networks/{name}")
+async def remove(call: Call) -> web.StreamResponse:
+    await call.engine.networks.remove(call["name"])
+    return call.empty()
+
+
+@routes.post("/networks/{name}/connect")
+async def connect(call: Call) -> web.StreamResponse:
+    body = await call.body()
+    await call.engine.networks.connect(
+        call["name"], str(body.get("Container") or ""), body.get("EndpointConfig") or {}
+    )
+    return call.empty(200)
+
+
+@routes.post("/networks/{name}/disconnect")
+async def disconnect(call: Call) -> web.StreamResponse:
+    body = await call.body()
+    await call.engine.networks.disconnect(
+        call["name"], str(body.get("Container") or ""), force=bool(body.get("Force"))
+    )
+    return call.empty(200)

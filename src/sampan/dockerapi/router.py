@@ -1,0 +1,191 @@
+"""Docker's routes: an optional version, then a path whose names may hold slashes.
+
+    routes = Routes()
+
+    @routes.get("/images/{name:.*}/json")
+    async def inspect(call: Call) -> web.StreamResponse:
+        return call.json(…)
+
+A handler gets a `Call`: the engine, the request, its API version and the path's parameters. Raised
+errors of the six kinds become Docker's `{"message": …}` in `app`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from sampan.engine.filters import Filters
+from sampan.kit import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from sampan.engine.engine import Engine
+
+    Handler = Callable[["Call"], Awaitable[web.StreamResponse]]
+
+MINIMUM, MAXIMUM = (1, 24), (1, 51)
+DOCKER_VERSION = "28.0.0"  # what clients compare with; our own stands in /version's components
+HEADERS = {  # of every answer
+    "Server": f"Docker/{DOCKER_VERSION} (linux)",
+    "Api-Version": f"{MAXIMUM[0]}.{MAXIMUM[1]}",
+    "Ostype": "linux",
+    "Docker-Experimental": "false",
+}
+_VERSION = re.compile(r"/v([0-9]+)\.([0-9]+)(/.*)")
+_FALSE = {"", "0", "no", "false", "none"}
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def to_json(value: Any) -> bytes:
+    """Compact UTF-8 with a newline, as Docker's encoder writes it."""
+    return _encoder.encode(value).encode("utf-8", "surrogateescape") + b"\n"
+
+
+class Call:
+    """One request: what a handler needs, and the ways to answer."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        request: web.BaseRequest,
+        version: tuple[int, int],
+        parameters: dict[str, str],
+    ) -> None:
+        self.engine, self.request = engine, request
+        self.version, self.parameters = version, parameters
+
+    def __getitem__(self, name: str) -> str:
+        """A parameter of the path."""
+        return self.parameters[name]
+
+    def query(self, name: str, default: str = "") -> str:
+        return self.request.query.get(name, default)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """A boolean of the query; docker-py writes `True`, Go `1`."""
+        value = self.request.query.get(name)
+        return default if value is None else value.strip().lower() not in _FALSE
+
+    def number(self, name: str, default: int | None = None) -> int | None:
+        value = self.request.query.get(name)
+        if value is None or value == "":
+            return default
+        try:
+            return int(value)
+        except ValueError:
+            raise errors.InvalidArgument(f'invalid {name}: "{value}" is no number') from None
+
+    def filters(self) -> Filters:
+        return Filters.parse(self.request.query.get("filters"))
+
+    async def body(self) -> Any:
+        """The JSON body; an empty one is `{}`."""
+        raw = await self.request.read()
+        if not raw.strip():
+            return {}
+        try:
+            return json.loads(raw)
+        except ValueError as error:
+            raise errors.InvalidArgument(f"invalid JSON: {error}") from error
+
+    def json(
+        self, value: Any, status: int = 200, headers: dict[str, str] | None = None
+    ) -> web.Response:
+        return web.Response(
+            body=to_json(value), status=status, headers=headers, content_type="application/json"
+        )
+
+    def empty(self, status: int = 204) -> web.Response:
+        return web.Response(status=status)
+
+    async def stream(
+        self, content_type: str = "application/json", headers: dict[str, str] | None = None
+    ) -> web.StreamResponse:
+        """A chunked answer whose head is sent at once; the body follows by `write`."""
+        response = web.StreamResponse(
+            headers={"Content-Type": content_type, **HEADERS, **(headers or {})}
+        )
+        if self.request.version >= (1, 1):
+            response.enable_chunked_encoding()
+        await response.prepare(self.request)
+        streaming = getattr(self.request.protocol, "streaming", None)
+        if streaming is not None:
+            streaming()
+        return response
+
+
+class Routes:
+    """A group of routes; `merge` puts groups together."""
+
+    def __init__(self) -> None:
+        self._table: dict[str, list[tuple[re.Pattern[str], Handler]]] = {}
+
+    def add(self, methods: Iterable[str], path: str) -> Callable[[Handler], Handler]:
+        pattern = re.compile(
+            re.sub(r"\{(\w+)(?::([^}]+))?\}", lambda m: f"(?P<{m[1]}>{m[2] or '[^/]+'})", path)
+        )
+
+        def register(handler: Handler) -> Handler:
+            for method in methods:
+                self._table.setdefault(f"{method} {_group(path)}", []).append((pattern, handler))
+            return handler
+
+        return register
+
+    def get(self, path: str) -> Callable[[Handler], Handler]:
+        return self.add(("GET",), path)
+
+    def post(self, path: str) -> Callable[[Handler], Handler]:
+        return self.add(("POST",), path)
+
+    def put(self, path: str) -> Callable[[Handler], Handler]:
+        return self.add(("PUT",), path)
+
+    def head(self, path: str) -> Callable[[Handler], Handler]:
+        return self.add(("HEAD",), path)
+
+    def delete(self, path: str) -> Callable[[Handler], Handler]:
+        return self.add(("DELETE",), path)
+
+    def merge(self, *others: Routes) -> None:
+        for other in others:
+            for key, entries in other._table.items():
+                self._table.setdefault(key, []).extend(entries)
+
+    def find(self, method: str, path: str) -> tuple[Handler, dict[str, str]] | None:
+        """The first route that fits, with its parameters decoded."""
+        for pattern, handler in self._table.get(f"{method} {_group(path)}", ()):
+            if match := pattern.fullmatch(path):
+                return handler, {k: unquote(v) for k, v in match.groupdict().items()}
+        return None
+
+
+def _group(path: str) -> str:
+    """The first segment of a path, by which routes are looked up."""
+    return path.split("/", 2)[1] if "/" in path else path
+
+
+def split_version(path: str) -> tuple[tuple[int, int], str]:
+    """`/v1.43/info` → (1, 43), `/info`; without a version, the newest. Refuses others' versions."""
+    match = _VERSION.fullmatch(path)
+    if match is None:
+        return MAXIMUM, path
+    version = int(match[1]), int(match[2])
+    asked = f"{version[0]}.{version[1]}"
+    if version > MAXIMUM:
+        raise errors.InvalidArgument(
+            f"client version {asked} is too new. Maximum supported API version is "
+            f"{MAXIMUM[0]}.{MAXIMUM[1]}"
+        )
+    if version < MINIMUM:
+        raise errors.InvalidArgument(
+            f"client version {asked} is too old. Minimum supported API version is "
+            f"{MINIMUM[0]}.{MINIMUM[1]}, please upgrade your client to a newer version"
+        )
+    return version, match[3]

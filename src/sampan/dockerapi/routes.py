@@ -1,0 +1,14 @@
+"""Every group of routes, put together. A new group is one import and one entry here."""
+
+from __future__ import annotations
+
+from sampan.dockerapi import containers, disk, images, networks, streams, system, volumes
+from sampan.dockerapi.router import Routes
+
+GROUPS = (system, containers, streams, disk, images, networks, volumes)
+
+
+def all_routes() -> Routes:
+    together = Routes()
+    together.merge(*(group.routes for group in GROUPS))
+    return together

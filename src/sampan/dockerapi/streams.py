@@ -1,0 +1,163 @@
+"""Routes whose answers are streams of a container's output: attach, logs, exec; and events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from sampan.dockerapi import hijack
+from sampan.dockerapi.containers import container_of, size_of
+from sampan.dockerapi.router import Routes, to_json
+from sampan.engine import events
+from sampan.engine.containers import attach, exec, logs
+from sampan.engine.monitors import Client
+from sampan.kit import errors
+from sampan.shim import protocol
+
+if TYPE_CHECKING:
+    from sampan.dockerapi.router import Call
+
+routes = Routes()
+
+
+def _content_type(call: Call, *, tty: bool) -> str:
+    """Docker says which of both it is since API 1.42."""
+    return hijack.MULTIPLEXED if not tty and call.version >= (1, 42) else hijack.RAW
+
+
+@routes.post("/containers/{id}/attach")
+async def attach_(call: Call) -> web.StreamResponse:
+    container = container_of(call)
+    attach.check(container)
+    wanted = protocol.Attach(
+        stdin=call.flag("stdin") and bool(container.config.get("OpenStdin")),
+        stdout=call.flag("stdout"),
+        stderr=call.flag("stderr"),
+        multiplexed=not container.tty,
+        detach_keys=call.query("detachKeys") or protocol.DEFAULT_DETACH_KEYS,
+    )
+    protocol.detach_keys(wanted.detach_keys)  # refused while there is still HTTP to say so
+    taken = await hijack.upgrade(call, _content_type(call, tty=container.tty))
+    client = Client(socket=taken.socket, attach=wanted, pending=taken.pending)
+    if call.flag("logs"):
+        await _send_logs(call, client)
+    if call.flag("stream"):
+        await attach.attach(container, client)
+    else:
+        taken.socket.close()
+    return taken
+
+
+async def _send_logs(call: Call, client: Client) -> None:
+    """What was said before, ahead of what comes."""
+    import asyncio
+
+    container, loop = container_of(call), asyncio.get_running_loop()
+    options = logs.Options(
+        stdout=client.attach.stdout,
+        stderr=client.attach.stderr,
+        multiplexed=client.attach.multiplexed,
+    )
+    async for chunk in logs.read(container, options):
+        await loop.sock_sendall(client.socket, chunk)
+
+
+@routes.get("/containers/{id}/logs")
+async def logs_(call: Call) -> web.StreamResponse:
+    container = container_of(call)
+    tail = call.query("tail", "all")
+    options = logs.Options(
+        stdout=call.flag("stdout"),
+        stderr=call.flag("stderr"),
+        follow=call.flag("follow"),
+        timestamps=call.flag("timestamps"),
+        details=call.flag("details"),
+        since=_since(call.query("since")),
+        until=_since(call.query("until")),
+        tail=int(tail) if tail.isdigit() else None,
+        multiplexed=not container.tty,
+    )
+    logs.check(container, options)
+    response = await call.stream(_content_type(call, tty=container.tty))
+    async for chunk in logs.read(container, options):
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _since(text: str) -> int | None:
+    """0 is Docker's way of saying nothing."""
+    return events.parse_time(text) or None
+
+
+@routes.post("/containers/{id}/exec")
+async def create_exec(call: Call) -> web.StreamResponse:
+    made = await exec.create(container_of(call), await call.body())
+    return call.json({"Id": made.id}, status=201)
+
+
+@routes.post("/exec/{id}/start")
+async def start_exec(call: Call) -> web.StreamResponse:
+    process = exec.get(call.engine, call["id"])
+    body = await call.body()
+    exec.check_start(process)
+    rows_columns = body.get("ConsoleSize") or process.config.get("ConsoleSize")
+    size = (rows_columns[0], rows_columns[1]) if rows_columns else None
+    if body.get("Detach"):
+        await exec.run(process, None, size)
+        return web.Response()
+    wanted = protocol.Attach(
+        stdin=bool(process.config.get("AttachStdin")),
+        stdout=bool(process.config.get("AttachStdout")),
+        stderr=bool(process.config.get("AttachStderr")),
+        multiplexed=not process.tty,
+        detach_keys=process.config.get("DetachKeys") or protocol.DEFAULT_DETACH_KEYS,
+    )
+    taken = await hijack.upgrade(call, _content_type(call, tty=process.tty))
+    client = Client(socket=taken.socket, attach=wanted, pending=taken.pending)
+    try:
+        await exec.run(process, client, size)
+    except errors.SampanError as error:
+        await _say(client, f"OCI runtime exec failed: exec failed: {error}\r\n")
+    finally:
+        taken.socket.close()
+    return taken
+
+
+async def _say(client: Client, text: str) -> None:
+    """An error after the upgrade can only be told in the stream itself."""
+    import asyncio
+
+    from sampan.spec import docker_stream
+
+    data = text.encode()
+    if client.attach.multiplexed:
+        data = docker_stream.encode(docker_stream.Frame(stream=1, payload=data))
+    try:
+        await asyncio.get_running_loop().sock_sendall(client.socket, data)
+    except OSError:
+        pass
+
+
+@routes.post("/exec/{id}/resize")
+async def resize_exec(call: Call) -> web.StreamResponse:
+    rows, columns = size_of(call)
+    await exec.resize(exec.get(call.engine, call["id"]), rows, columns)
+    return web.Response()
+
+
+@routes.get("/exec/{id}/json")
+async def inspect_exec(call: Call) -> web.StreamResponse:
+    return call.json(exec.inspect(exec.get(call.engine, call["id"])))
+
+
+@routes.get("/events")
+async def events_(call: Call) -> web.StreamResponse:
+    filters = call.filters().accept(*events.FILTERS)
+    since, until = events.parse_time(call.query("since")), events.parse_time(call.query("until"))
+    response = await call.stream()
+    async for event in call.engine.events.listen(filters, since=since, until=until):
+        await response.write(to_json(event))
+    await response.write_eof()
+    return response

@@ -1,0 +1,159 @@
+"""Ping, version and info."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from sampan.dockerapi.router import DOCKER_VERSION, MAXIMUM, MINIMUM, Routes
+from sampan.kit import clock
+
+if TYPE_CHECKING:
+    from sampan.dockerapi.router import Call
+    from sampan.engine.engine import Engine
+
+routes = Routes()
+SAMPAN_VERSION = "0.1.0"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64"}
+
+
+def architecture() -> str:
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine)
+
+
+@routes.add(("GET", "HEAD"), "/_ping")
+async def ping(call: Call) -> web.StreamResponse:
+    return web.Response(
+        body=b"OK",
+        content_type="text/plain",
+        headers={
+            "Cache-Control": "no-cache, no-store, must-revalidate",
+            "Pragma": "no-cache",
+            "Builder-Version": "1",
+            "Swarm": "inactive",
+        },
+    )
+
+
+@routes.get("/version")
+async def version(call: Call) -> web.StreamResponse:
+    kernel = os.uname().release
+    return call.json(
+        {
+            "Platform": {"Name": f"Sampan {SAMPAN_VERSION}"},
+            "Components": [
+                {
+                    "Name": "Engine",
+                    "Version": DOCKER_VERSION,
+                    "Details": {
+                        "ApiVersion": f"{MAXIMUM[0]}.{MAXIMUM[1]}",
+                        "MinAPIVersion": f"{MINIMUM[0]}.{MINIMUM[1]}",
+                        "Arch": architecture(),
+                        "Os": "linux",
+                        "KernelVersion": kernel,
+                        "Sampan": SAMPAN_VERSION,
+                    },
+                }
+            ],
+            "Version": DOCKER_VERSION,
+            "ApiVersion": f"{MAXIMUM[0]}.{MAXIMUM[1]}",
+            "MinAPIVersion": f"{MINIMUM[0]}.{MINIMUM[1]}",
+            "GitCommit": SAMPAN_VERSION,
+            "GoVersion": f"python{platform.python_version()}",
+            "Os": "linux",
+            "Arch": architecture(),
+            "KernelVersion": kernel,
+            "BuildTime": "",
+        }
+    )
+
+
+@routes.get("/info")
+async def info(call: Call) -> web.StreamResponse:
+    return call.json(describe(call.engine))
+
+
+def describe(engine: Engine) -> dict[str, Any]:
+    """Docker's /info."""
+    statuses = [row[0] for row in engine.db.rows("select status from containers")]
+    uname = os.uname()
+    return {
+        "ID": "",
+        "Name": uname.nodename,
+        "ServerVersion": DOCKER_VERSION,
+        "Containers": len(statuses),
+        "ContainersRunning": statuses.count("running"),
+        "ContainersPaused": statuses.count("paused"),
+        "ContainersStopped": len(statuses) - statuses.count("running") - statuses.count("paused"),
+        "Images": engine.db.value("select count(*) from images"),
+        "Driver": "overlay2",
+        "DriverStatus": [],
+        "DockerRootDir": engine.paths.root,
+        "KernelVersion": uname.release,
+        "OperatingSystem": _operating_system(),
+        "OSType": "linux",
+        "OSVersion": "",
+        "Architecture": uname.machine,
+        "NCPU": os.cpu_count() or 1,
+        "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "MemoryLimit": True,
+        "SwapLimit": True,
+        "CpuCfsPeriod": True,
+        "CpuCfsQuota": True,
+        "CPUShares": True,
+        "CPUSet": True,
+        "PidsLimit": True,
+        "OomKillDisable": True,
+        "IPv4Forwarding": True,
+        "BridgeNfIptables": False,
+        "BridgeNfIp6tables": False,
+        "Debug": False,
+        "NFd": len(os.listdir("/proc/self/fd")),
+        "NGoroutines": 1,
+        "SystemTime": clock.now(),
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": "2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "1",
+        "NEventsListener": 0,
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {
+            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
+            "IndexConfigs": {},
+            "Mirrors": None,
+        },
+        "Plugins": {
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "null"],
+            "Authorization": None,
+            "Log": ["json-file", "none"],
+        },
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Labels": [],
+        "ExperimentalBuild": False,
+        "Runtimes": {"sampan": {"path": "sampan-oci"}},
+        "DefaultRuntime": "sampan",
+        "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive",
+                  "ControlAvailable": False, "Error": "", "RemoteManagers": None},
+        "LiveRestoreEnabled": True,
+        "Isolation": "",
+        "InitBinary": "sampan-init",
+        "ContainerdCommit": {"ID": ""},
+        "RuncCommit": {"ID": ""},
+        "InitCommit": {"ID": ""},
+        "SecurityOptions": ["name=seccomp,profile=builtin"],
+        "CDISpecDirs": [],
+        "Warnings": None,
+    }  # fmt: skip
+
+
+def _operating_system() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+    except OSError:
+        return "Linux"

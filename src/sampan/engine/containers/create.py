@@ -1,0 +1,266 @@
+"""`create`: check everything, then write one row.
+
+The order is: what can be refused without a trace; volumes; the writable layer and the bundle; the
+row. A crash in between leaves a layer or a directory that no row names, which `reconcile` removes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine import rootfs, units
+from sampan.engine.containers import mounts, names
+from sampan.engine.containers.container import Container, fresh
+from sampan.engine.errors import NameTaken
+from sampan.kit import errors
+
+if TYPE_CHECKING:
+    from sampan.engine.engine import Engine
+    from sampan.engine.images import Image
+
+MINIMUM_MEMORY = 6 << 20
+RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
+LOG_DRIVERS = ("json-file", "none", "local")
+
+
+async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
+    """Docker's `POST /containers/create`: the container, and warnings for the user."""
+    host_config = dict(body.get("HostConfig") or {})
+    endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
+    config = {k: v for k, v in body.items() if k not in ("HostConfig", "NetworkingConfig")}
+    if name:
+        name = name.removeprefix("/")
+        if not names.VALID.fullmatch(name):
+            raise errors.InvalidArgument(
+                f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+            )
+        _require_free(engine, name)
+    if not config.get("Image"):
+        raise errors.InvalidArgument("no image specified: config.Image is empty")
+    image = engine.images.get(config["Image"])
+    merged = merge_image(config, image.config.get("config") or {})
+    validate(engine, merged, host_config)
+    _fill_host_config(host_config)
+    return _make(engine, name, image, merged, host_config, endpoints), []
+
+
+def _require_free(engine: Engine, name: str) -> None:
+    if owner := engine.containers.by_name(name):
+        raise NameTaken(name, owner.id)
+
+
+def _make(
+    engine: Engine,
+    name: str,
+    image: Image,
+    config: dict[str, Any],
+    host_config: dict[str, Any],
+    endpoints: dict[str, Any],
+) -> Container:
+    container_id = secrets.token_hex(32)
+    name = name or names.generate(engine.containers.by_name)
+    shared = host_config.get("NetworkMode") == "host" or host_config.get("UTSMode") == "host"
+    usual = os.uname().nodename if shared else container_id[:12]
+    config["Hostname"] = config.get("Hostname") or usual
+    points = mounts.resolve(engine, host_config, config.get("Volumes") or {})
+    container = fresh(
+        engine,
+        container_id,
+        name,
+        image_id=image.id,
+        image_ref=config["Image"],
+        config=json.dumps(config),
+        host_config=json.dumps(host_config),
+        networking=json.dumps(_networking(container_id, config, host_config, endpoints)),
+        mounts=json.dumps(points),
+    )
+    os.makedirs(container.bundle, mode=0o710)
+    try:
+        rootfs.prepare(engine, container_id, image.chain_id)
+        _copy_up(engine, container)
+        with engine.db.transaction():
+            _require_free(engine, name)
+            container.insert()
+            for point in points:
+                if point["Type"] == "volume":
+                    engine.db.execute(
+                        "insert into mounts (container_id, volume, destination) values (?, ?, ?)",
+                        (container_id, point["Name"], point["Destination"]),
+                    )
+    except BaseException:
+        rootfs.remove(engine, container_id)
+        shutil.rmtree(container.bundle, ignore_errors=True)
+        raise
+    engine.containers.add(container)
+    container.event("create")
+    return container
+
+
+def _copy_up(engine: Engine, container: Container) -> None:
+    wanted = [point for point in container.mounts if point.pop("CopyUp", False)]
+    if wanted:
+        layers = rootfs.layers(engine, container.id)
+        for point in wanted:
+            mounts.copy_up(point["Source"], layers, point["Destination"])
+
+
+def merge_image(config: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]:
+    """The user's config over the image's: what Docker's `Config` then shows."""
+    merged = dict(config)
+    if not config.get("Entrypoint"):
+        # An entrypoint of [""] clears the image's; a new one also drops the image's command.
+        cleared = config.get("Entrypoint") == [""]
+        merged["Entrypoint"] = None if cleared else image.get("Entrypoint")
+        if not config.get("Cmd"):
+            merged["Cmd"] = image.get("Cmd")
+    if merged.get("Entrypoint") == [""]:
+        merged["Entrypoint"] = None
+    for key in ("Cmd", "Entrypoint"):
+        if isinstance(merged.get(key), str):
+            merged[key] = ["/bin/sh", "-c", merged[key]] if key == "Cmd" else [merged[key]]
+        merged.setdefault(key, None)
+    for key in ("User", "WorkingDir", "StopSignal", "Healthcheck"):
+        if not merged.get(key) and image.get(key):
+            merged[key] = image[key]
+    merged["Env"] = _merge_env(image.get("Env") or [], config.get("Env") or [])
+    merged["Labels"] = {**(image.get("Labels") or {}), **(config.get("Labels") or {})}
+    for key in ("ExposedPorts", "Volumes"):
+        together = {**(image.get(key) or {}), **(config.get(key) or {})}
+        merged[key] = together or None
+    return merged
+
+
+def _merge_env(image: list[str], user: list[str]) -> list[str]:
+    """The user's variables win; a name without `=` takes the variable away."""
+    merged: dict[str, str] = {}
+    for text in [*image, *user]:
+        key = text.partition("=")[0]
+        if not key:
+            raise errors.InvalidArgument(f"invalid environment variable: {text}")
+        merged[key] = text
+    return [text for text in merged.values() if "=" in text]
+
+
+def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
+    """Refuse what can never work, with Docker's words."""
+    if not (config.get("Entrypoint") or config.get("Cmd")):
+        raise errors.InvalidArgument("no command specified")
+    if config.get("StopSignal"):
+        units.signal_number(config["StopSignal"])
+    directory = config.get("WorkingDir") or ""
+    if directory and not directory.startswith("/"):
+        raise errors.InvalidArgument(
+            f"the working directory '{directory}' is invalid, it needs to be an absolute path"
+        )
+    for text in (*(config.get("ExposedPorts") or {}), *(host.get("PortBindings") or {})):
+        units.port(text)
+    validate_limits(host)
+    _validate_modes(engine, host)
+    driver = (host.get("LogConfig") or {}).get("Type") or "json-file"
+    if driver not in LOG_DRIVERS:
+        raise errors.InvalidArgument(f"logger: no log driver named '{driver}' is registered")
+    mounts.validate(host)
+
+
+def validate_limits(host: dict[str, Any]) -> None:
+    """Restart policy and resources, which `update` may change too."""
+    _validate_policy(host)
+    _validate_resources(host)
+
+
+def _validate_policy(host: dict[str, Any]) -> None:
+    policy = host.get("RestartPolicy") or {}
+    name, count = policy.get("Name") or "", policy.get("MaximumRetryCount") or 0
+    if name not in RESTART_POLICIES:
+        raise errors.InvalidArgument(f"invalid restart policy: unknown policy '{name}'")
+    if count and name != "on-failure":
+        raise errors.InvalidArgument(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+        )
+    if count < 0:
+        raise errors.InvalidArgument(
+            "invalid restart policy: maximum retry count cannot be negative"
+        )
+    if host.get("AutoRemove") and name not in ("", "no"):
+        raise errors.InvalidArgument("can't create 'AutoRemove' container with restart policy")
+
+
+def _validate_resources(host: dict[str, Any]) -> None:
+    memory, swap = host.get("Memory") or 0, host.get("MemorySwap") or 0
+    cpus = (host.get("NanoCpus") or 0) / 1e9
+    if memory and memory < MINIMUM_MEMORY:
+        raise errors.InvalidArgument("Minimum memory limit allowed is 6MB")
+    if swap > 0 and not memory:
+        raise errors.InvalidArgument(
+            "You should always set the Memory limit when using Memoryswap limit, see usage"
+        )
+    if memory and 0 < swap < memory:
+        raise errors.InvalidArgument(
+            "Minimum memoryswap limit should be larger than memory limit, see usage"
+        )
+    if host.get("MemoryReservation") and memory and host["MemoryReservation"] > memory:
+        raise errors.InvalidArgument(
+            "Minimum memory limit can not be less than memory reservation limit, see usage"
+        )
+    if cpus and (host.get("CpuPeriod") or host.get("CpuQuota")):
+        raise errors.InvalidArgument(
+            "Conflicting options: Nano CPUs and CPU Period cannot both be set"
+        )
+    available = os.cpu_count() or 1
+    if cpus < 0 or cpus > available:
+        raise errors.InvalidArgument(
+            f"range of CPUs is from 0.01 to {available:.2f}, as there are only {available} "
+            "CPUs available"
+        )
+    if (host.get("ShmSize") or 0) < 0:
+        raise errors.InvalidArgument("SHM size can not be less than 0")
+
+
+def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
+    for key in ("NetworkMode", "PidMode", "IpcMode"):
+        mode = host.get(key) or ""
+        if mode.startswith("container:"):
+            engine.containers.get(mode.partition(":")[2])
+    mode = host.get("NetworkMode") or "default"
+    if mode.startswith("container:") and host.get("PortBindings"):
+        raise errors.InvalidArgument(
+            "conflicting options: port publishing and the container type network mode"
+        )
+    for option in host.get("SecurityOpt") or ():
+        if option.partition("=")[0].partition(":")[0] not in (
+            "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",
+        ):  # fmt: skip
+            raise errors.InvalidArgument(f'invalid --security-opt 2: "{option}"')
+
+
+def _fill_host_config(host: dict[str, Any]) -> None:
+    """What Docker's daemon fills in where the client left it open."""
+    if not host.get("NetworkMode") or host["NetworkMode"] == "default":
+        host["NetworkMode"] = "bridge"
+    host["ShmSize"] = host.get("ShmSize") or 64 << 20
+    host["IpcMode"] = host.get("IpcMode") or "private"
+    host["CgroupnsMode"] = host.get("CgroupnsMode") or "private"
+    host["RestartPolicy"] = {
+        "Name": (host.get("RestartPolicy") or {}).get("Name") or "no",
+        "MaximumRetryCount": (host.get("RestartPolicy") or {}).get("MaximumRetryCount") or 0,
+    }
+    log = host.get("LogConfig") or {}
+    host["LogConfig"] = {"Type": log.get("Type") or "json-file", "Config": log.get("Config") or {}}
+
+
+def _networking(
+    container_id: str, config: dict[str, Any], host: dict[str, Any], endpoints: dict[str, Any]
+) -> dict[str, Any]:
+    """Endpoint settings by network: the one of NetworkMode first, then the others named."""
+    mode = host["NetworkMode"]
+    if mode in ("host", "none") or mode.startswith("container:"):
+        return {} if mode.startswith("container:") else {mode: {}}
+    wanted = dict(endpoints)
+    first = wanted.pop(mode, None) or wanted.pop("default" if mode == "bridge" else "", None) or {}
+    if config.get("MacAddress") and not first.get("MacAddress"):
+        first["MacAddress"] = config["MacAddress"]
+    return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}

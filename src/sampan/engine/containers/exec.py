@@ -1,0 +1,147 @@
+"""`exec`: another process in a running container."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine import monitors, oci
+from sampan.engine.containers import start
+from sampan.engine.errors import NoSuchExec
+from sampan.kit import errors
+from sampan.shim import protocol
+
+if TYPE_CHECKING:
+    from sampan.engine.containers.container import Container
+    from sampan.engine.engine import Engine
+    from sampan.engine.monitors import Client
+
+
+class Exec:
+    def __init__(self, container: Container, config: dict[str, Any]) -> None:
+        self.id = secrets.token_hex(32)
+        self.container, self.config = container, config
+        self.pid = 0
+        self.started = self.running = False
+        self.exit_code: int | None = None
+
+    @property
+    def tty(self) -> bool:
+        return bool(self.config.get("Tty"))
+
+    def finished(self, code: int) -> None:
+        if not self.running:
+            return
+        self.running, self.exit_code = False, code
+        self.container.event("exec_die", execID=self.id, exitCode=str(code))
+
+
+async def create(container: Container, config: dict[str, Any]) -> Exec:
+    """Docker's `POST /containers/{id}/exec`."""
+    container.require_unpaused()
+    if not config.get("Cmd"):
+        raise errors.InvalidArgument("No exec command specified")
+    made = Exec(container, config)
+    container.execs[made.id] = made
+    container.engine.containers.execs[made.id] = made
+    container.event(f"exec_create: {' '.join(config['Cmd'])}", execID=made.id)
+    return made
+
+
+def get(engine: Engine, exec_id: str) -> Exec:
+    found = engine.containers.execs.get(exec_id)
+    if found is None:
+        raise NoSuchExec(exec_id)
+    return found
+
+
+def check_start(process: Exec) -> None:
+    """What can be refused before the client's connection is taken over."""
+    if process.started:
+        raise errors.Conflict(f"exec {process.id} has already been run")
+    process.container.require_unpaused()
+
+
+async def run(process: Exec, client: Client | None, size: tuple[int, int] | None = None) -> None:
+    """Start it; `client` gets its output, None throws it away. Raises if it cannot start."""
+    check_start(process)
+    process.started = True
+    container = process.container
+    request = protocol.Exec(
+        exec_id=process.id,
+        process=document(process),
+        tty=process.tty,
+        stdin=bool(process.config.get("AttachStdin")) and client is not None,
+        size=size,
+        attach=client.attach if client else None,
+    )
+    process.running = True
+    container.event(f"exec_start: {' '.join(process.config['Cmd'])}", execID=process.id)
+    try:
+        answer = await monitors.ask(
+            container.engine.paths.monitor_socket(container.id),
+            request.message(),
+            [client.socket.fileno()] if client else [],
+        )
+    except errors.SampanError as error:
+        process.running, process.exit_code = False, getattr(error, "exit_code", 126)
+        container.event("exec_die", execID=process.id, exitCode=str(process.exit_code))
+        raise
+    process.pid = answer.get("pid", 0)
+
+
+def document(process: Exec) -> dict[str, Any]:
+    """The OCI process: the container's own, with what exec says over it."""
+    container, config = process.container, process.config
+    host = container.host_config
+    user = config.get("User") or container.config.get("User") or ""
+    identity = start.identity(container, user)
+    privileged = bool(config.get("Privileged") or host.get("Privileged"))
+    capabilities = oci.effective_capabilities({**host, "Privileged": privileged})
+    options = oci.security_options(host.get("SecurityOpt") or ())
+    base = {**container.config, "Tty": process.tty}
+    base["Env"] = [*(container.config.get("Env") or ()), *(config.get("Env") or ())]
+    return {
+        "terminal": process.tty,
+        "user": oci.user(identity),
+        "args": config["Cmd"],
+        "env": oci.environment(base, identity.home),
+        "cwd": config.get("WorkingDir") or container.config.get("WorkingDir") or "/",
+        "capabilities": oci.capability_sets(capabilities, identity.uid),
+        "rlimits": oci.rlimits(host.get("Ulimits") or ()),
+        "noNewPrivileges": options.get("no-new-privileges", "false") == "true",
+    }
+
+
+async def resize(process: Exec, rows: int, columns: int) -> None:
+    if not process.running:
+        raise errors.Conflict(f"exec {process.id} is not running")
+    container = process.container
+    await monitors.ask(
+        container.engine.paths.monitor_socket(container.id),
+        protocol.resize(rows, columns, process.id),
+    )
+
+
+def inspect(process: Exec) -> dict[str, Any]:
+    """Docker's `GET /exec/{id}/json`."""
+    config, command = process.config, process.config["Cmd"]
+    return {
+        "ID": process.id,
+        "Running": process.running,
+        "ExitCode": process.exit_code,
+        "ProcessConfig": {
+            "tty": process.tty,
+            "entrypoint": command[0],
+            "arguments": command[1:],
+            "privileged": bool(config.get("Privileged")),
+            **({"user": config["User"]} if config.get("User") else {}),
+        },
+        "OpenStdin": bool(config.get("AttachStdin")),
+        "OpenStderr": bool(config.get("AttachStderr")),
+        "OpenStdout": bool(config.get("AttachStdout")),
+        "CanRemove": not process.running and process.started,
+        "ContainerID": process.container.id,
+        "DetachKeys": "",
+        "Pid": process.pid,
+    }

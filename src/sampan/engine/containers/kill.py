@@ -1,0 +1,44 @@
+"""`kill`: a signal to PID 1, delivered by the monitor through its pidfd."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from sampan.engine import monitors, units
+from sampan.engine.errors import NotRunning
+from sampan.kit import errors
+from sampan.shim import protocol
+
+if TYPE_CHECKING:
+    from sampan.engine.containers.container import Container
+
+
+async def kill(container: Container, name: str = "") -> None:
+    """Docker's `POST /containers/{id}/kill`; SIGKILL also waits for the end."""
+    number = units.signal_number(name, signal.SIGKILL)
+    if not container.running:
+        raise errors.Conflict(f"cannot kill container: {container.id}: {NotRunning(container.id)}")
+    if number in (signal.SIGKILL, signal.SIGTERM):
+        container.stopped_by_user = True
+        container.save()
+    await send(container, number)
+    container.event("kill", signal=str(number))
+    if number == signal.SIGKILL:
+        from sampan.engine.containers import wait
+
+        await wait.ended(container, seconds=10)
+
+
+async def send(container: Container, number: int) -> None:
+    """Deliver it; a container that has just ended is NotRunning."""
+    if container.status == "paused" and number == signal.SIGKILL:
+        from sampan.engine.containers import pause
+
+        await pause.thaw(container)  # v1's freezer holds even SIGKILL back
+    try:
+        await monitors.ask(
+            container.engine.paths.monitor_socket(container.id), protocol.kill(number)
+        )
+    except (errors.NotFound, errors.Unavailable) as error:
+        raise NotRunning(container.id) from error

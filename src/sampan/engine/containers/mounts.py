@@ -1,0 +1,265 @@
+"""What is mounted into a container: Docker's three ways of saying it, resolved once, at create.
+
+`HostConfig.Binds` (`/host:/in:ro`, `name:/in`, and `Config.Volumes` for anonymous ones),
+`HostConfig.Mounts` (`--mount`) and the image's `VOLUME`s become one list of Docker's MountPoint
+objects, which `inspect` shows and `oci` turns into the runtime's mounts.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine.volumes import NAME
+from sampan.kit import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sampan.engine.engine import Engine
+
+    MountPoint = dict[str, Any]
+
+_PROPAGATIONS = {"private", "rprivate", "shared", "rshared", "slave", "rslave"}
+_FLAGS = {"ro", "rw", "z", "Z", "nocopy", "volume-nocopy", "consistent", "cached", "delegated"}
+
+
+def resolve(
+    engine: Engine, host_config: dict[str, Any], declared: Iterable[str]
+) -> list[MountPoint]:
+    """All mount points; makes the volumes they name. `declared`: volumes of Config and image."""
+    points: dict[str, MountPoint] = {}
+
+    def add(point: MountPoint) -> None:
+        where = point["Destination"]
+        if where in points:
+            raise errors.InvalidArgument(f"Duplicate mount point: {where}")
+        points[where] = point
+
+    for text in host_config.get("Binds") or ():
+        add(_bind(engine, text))
+    for mount in host_config.get("Mounts") or ():
+        if mount.get("Type") != "tmpfs":
+            add(_mount(engine, mount))
+    for source in host_config.get("VolumesFrom") or ():
+        for point in _from_container(engine, source):
+            points.setdefault(point["Destination"], point)
+    taken = {*points, *tmpfs(host_config)}
+    for path in sorted(declared):
+        where = _destination(path)
+        if where not in taken:
+            points[where] = _volume(engine, "", where)
+    return list(points.values())
+
+
+def validate(host_config: dict[str, Any]) -> None:
+    """Refuse what can never work, before anything is made."""
+    for text in host_config.get("Binds") or ():
+        _split(text)
+    for mount in host_config.get("Mounts") or ():
+        kind, where = mount.get("Type"), mount.get("Target") or ""
+        if kind not in ("bind", "volume", "tmpfs"):
+            raise _invalid_mount(f'mount type unknown: "{kind}"')
+        _destination(where)
+        source = mount.get("Source") or ""
+        if kind == "bind":
+            _validate_bind(source, mount.get("BindOptions") or {})
+        elif kind == "tmpfs" and source:
+            raise _invalid_mount("field Source must not be specified")
+    for where in host_config.get("Tmpfs") or ():
+        _destination(where)
+
+
+def _validate_bind(source: str, options: dict[str, Any]) -> None:
+    if not source:
+        raise _invalid_mount("field Source must not be empty")
+    if not source.startswith("/"):
+        raise _invalid_mount(f"invalid mount path: '{source}' mount path must be absolute")
+    if not os.path.exists(source) and not options.get("CreateMountpoint"):
+        raise _invalid_mount(f"bind source path does not exist: {source}")
+
+
+def _invalid_mount(reason: str) -> errors.InvalidArgument:
+    return (
+        errors.InvalidArgument(f'invalid mount config for type "bind": {reason}')
+        if ("bind source" in reason or "Source must not be empty" in reason)
+        else errors.InvalidArgument(f"invalid mount config: {reason}")
+    )
+
+
+def tmpfs(host_config: dict[str, Any]) -> dict[str, list[str]]:
+    """Destination → mount options of every tmpfs, from `--tmpfs` and from `--mount`."""
+    found = {
+        _destination(where): [option for option in (text or "").split(",") if option]
+        for where, text in (host_config.get("Tmpfs") or {}).items()
+    }
+    for mount in host_config.get("Mounts") or ():
+        if mount.get("Type") == "tmpfs":
+            wanted = mount.get("TmpfsOptions") or {}
+            options = ["ro"] if mount.get("ReadOnly") else []
+            if wanted.get("SizeBytes"):
+                options.append(f"size={wanted['SizeBytes']}")
+            if wanted.get("Mode"):
+                options.append(f"mode={wanted['Mode']:o}")
+            found[_destination(mount["Target"])] = options
+    return found
+
+
+def _split(text: str) -> tuple[str, str, list[str]]:
+    """`source:destination[:options]`, checked."""
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or not parts[0] or not parts[1]:
+        raise errors.InvalidArgument(f"invalid volume specification: '{text}'")
+    options = [option for option in (parts[2] if len(parts) == 3 else "").split(",") if option]
+    for option in options:
+        if option not in _FLAGS | _PROPAGATIONS:
+            raise errors.InvalidArgument(f"invalid mode: {parts[2]}")
+    if not parts[0].startswith("/") and not NAME.fullmatch(parts[0]):
+        raise errors.InvalidArgument(
+            f"invalid volume specification: '{text}': \"{parts[0]}\" includes invalid characters "
+            'for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you '
+            "intended to pass a host directory, use absolute path"
+        )
+    return parts[0], _destination(parts[1]), options
+
+
+def _destination(path: str) -> str:
+    if not path.startswith("/"):
+        raise errors.InvalidArgument(
+            f"invalid mount config: invalid mount path: '{path}' mount path must be absolute"
+        )
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    if clean == "/":
+        raise errors.InvalidArgument("invalid specification: destination can't be '/'")
+    return clean
+
+
+def _bind(engine: Engine, text: str) -> MountPoint:
+    source, where, options = _split(text)
+    writable = "ro" not in options
+    mode = ",".join(option for option in options if option not in _PROPAGATIONS)
+    if not source.startswith("/"):
+        point = _volume(engine, source, where)
+        point["CopyUp"] = not {"nocopy", "volume-nocopy"} & {*options}
+        return point | {"Mode": mode or "z", "RW": writable}
+    try:
+        os.makedirs(source, mode=0o755, exist_ok=True)
+    except FileExistsError:
+        pass  # a file can be mounted too
+    except OSError as error:
+        raise errors.InvalidArgument(
+            f"error while creating mount source path '{source}': mkdir {error.filename}: "
+            f"{(error.strerror or '').lower()}"
+        ) from error
+    propagation = next((option for option in options if option in _PROPAGATIONS), "rprivate")
+    return {
+        "Type": "bind",
+        "Source": source,
+        "Destination": where,
+        "Mode": mode,
+        "RW": writable,
+        "Propagation": propagation,
+    }
+
+
+def _mount(engine: Engine, mount: dict[str, Any]) -> MountPoint:
+    where = _destination(mount["Target"])
+    writable = not mount.get("ReadOnly")
+    if mount["Type"] == "bind":
+        options = mount.get("BindOptions") or {}
+        if options.get("CreateMountpoint"):
+            os.makedirs(mount["Source"], mode=0o755, exist_ok=True)
+        return {
+            "Type": "bind",
+            "Source": mount["Source"],
+            "Destination": where,
+            "Mode": "",
+            "RW": writable,
+            "Propagation": options.get("Propagation") or "rprivate",
+        }
+    options = mount.get("VolumeOptions") or {}
+    driver = options.get("DriverConfig") or {}
+    volume = engine.volumes.ensure(
+        mount.get("Source") or "",
+        driver=driver.get("Name") or "local",
+        labels=options.get("Labels"),
+        options=driver.get("Options"),
+    )
+    return {
+        "Type": "volume",
+        "Name": volume.name,
+        "Source": volume.mountpoint,
+        "Destination": where,
+        "Driver": "local",
+        "Mode": "z",
+        "RW": writable,
+        "Propagation": "",
+        "CopyUp": not options.get("NoCopy"),
+    }
+
+
+def _volume(engine: Engine, name: str, where: str) -> MountPoint:
+    volume = engine.volumes.ensure(name)
+    return {
+        "Type": "volume",
+        "Name": volume.name,
+        "Source": volume.mountpoint,
+        "Destination": where,
+        "Driver": "local",
+        "Mode": "",
+        "RW": True,
+        "Propagation": "",
+        "CopyUp": True,
+    }
+
+
+def _from_container(engine: Engine, text: str) -> list[MountPoint]:
+    name, _, mode = text.partition(":")
+    return [
+        {**point, "RW": point["RW"] and mode != "ro"}
+        for point in engine.containers.get(name).mounts
+    ]
+
+
+def copy_up(source: str, layers: list[str], where: str) -> None:
+    """Fill an empty volume with what the image has at `where` (`nocopy` prevents it).
+
+    `layers`: the image's directories, top first. What the topmost one has is copied, symbolic links
+    as links; a path that leads through a link is left alone.
+    """
+    import shutil
+
+    if os.listdir(source):
+        return
+    for layer in reversed(layers):
+        inside = layer + where
+        if os.path.realpath(inside) != os.path.realpath(layer) + where or not os.path.isdir(inside):
+            continue
+        shutil.copytree(
+            inside, source, symlinks=True, dirs_exist_ok=True, copy_function=_copy_with_owner
+        )
+        _copy_owner(inside, source)
+        for directory, names, _ in os.walk(inside):
+            for name in names:
+                original = os.path.join(directory, name)
+                copy = os.path.join(source, os.path.relpath(original, inside))
+                _copy_owner(original, copy)
+
+
+def _copy_with_owner(source: str, target: str) -> str:
+    import shutil
+    import stat
+
+    status = os.lstat(source)
+    if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+        shutil.copy2(source, target, follow_symlinks=False)
+        _copy_owner(source, target)
+    return target
+
+
+def _copy_owner(source: str, target: str) -> None:
+    status = os.lstat(source)
+    os.lchown(target, status.st_uid, status.st_gid)
+    if not os.path.islink(target):
+        os.chmod(target, status.st_mode & 0o7777)

@@ -1,0 +1,234 @@
+"""`start`: from a row to a running process.
+
+1. ports are reserved and addresses taken: rows, and sockets in our hands
+2. the files over /etc are written, config.json is built
+3. the spawner forks a monitor, which makes the namespaces and says "created"
+4. the network is set up in the namespace while PID 1 prepares its rootfs; "go"
+5. "started": the state is written, the connection becomes the subscription
+
+A failure at any step undoes the ones before. If the engine dies before "go", the monitor aborts;
+after it, the next engine finds the monitor by its socket (`reconcile`). The row says "running" only
+after "started", so a crash never leaves a running row without a monitor to ask.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from sampan.engine import containerfiles, lifecycle, oci, rootfs, users
+from sampan.engine.endpoints import Plan
+from sampan.engine.errors import IsPaused, NotModified, StartFailed
+from sampan.kit import errors
+from sampan.network import errors as network_errors
+from sampan.shim import protocol
+
+if TYPE_CHECKING:
+    from sampan.engine.containers.container import Container
+    from sampan.engine.monitors import Client, Connection
+
+_RUNC = (
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+    "sampan-oci create failed: unable to start container process: "
+)
+_SIZE = re.compile(r"(\d+)([kmg]?)", re.IGNORECASE)
+
+
+async def start(container: Container) -> None:
+    """Docker's `POST /containers/{id}/start`."""
+    if container.restarting is not None:
+        container.restarting.cancel()
+    async with container.lock:
+        if container.status == "paused":
+            raise IsPaused(container.id)
+        if container.running:
+            raise NotModified(f"container {container.id} is already running")
+        if container.status in ("removing", "dead"):
+            raise errors.Conflict("container is marked for removal and cannot be started")
+        container.restart_count, container.backoff = 0, lifecycle.FIRST_BACKOFF
+        await launch(container)
+
+
+async def launch(container: Container) -> None:
+    """The start itself, also an automatic one; the lock is held."""
+    clients, container.waiting = container.waiting, []
+    container.error, container.stopped_by_user = "", False
+    try:
+        await _launch(container, clients)
+    except (errors.SampanError, OSError) as error:
+        await _failed(container, error)
+        code = container.exit_code
+        raise StartFailed(container.error, code) from error
+    finally:
+        for client in clients:
+            client.socket.close()
+
+
+async def _launch(container: Container, clients: list[Client]) -> None:
+    engine = container.engine
+    plan = engine.endpoints.plan(container) if _has_network(container) else Plan()
+    connection = None
+    try:
+        request = _request(container, plan, clients)
+        descriptors = [client.socket.fileno() for client in clients]
+        descriptors += [fd for reservation, _ in plan.reservations for fd in reservation.fds()]
+        os.makedirs(engine.paths.container_run(container.id), mode=0o700, exist_ok=True)
+        connection = await engine.spawner.connect()
+        await connection.send(request.message(), descriptors)
+        if request.network:
+            await _connect_network(container, plan, connection)
+        answer, _ = await connection.receive()
+        if failure := protocol.failure(answer):
+            raise failure
+        assert answer is not None
+    except BaseException:
+        if connection is not None:
+            connection.detach()
+        await engine.endpoints.release(container)
+        raise
+    finally:
+        plan.close()
+    lifecycle.started(container, connection, answer["pid"], answer["started_at"])
+
+
+async def _connect_network(container: Container, plan: Plan, connection: Connection) -> None:
+    answer, fds = await connection.receive()
+    try:
+        if failure := protocol.failure(answer):
+            raise failure
+        await container.engine.endpoints.connect(container, plan, fds[0])
+    finally:
+        for fd in fds:
+            os.close(fd)
+    await connection.send(protocol.go())
+
+
+def _has_network(container: Container) -> bool:
+    mode = container.network_mode()
+    return mode not in ("host", "none") and not mode.startswith("container:")
+
+
+def _request(container: Container, plan: Plan, clients: list[Client]) -> protocol.Start:
+    engine, config = container.engine, container.config
+    run = engine.paths.container_run(container.id)
+    mounts = rootfs.mounts(engine, container.id)
+    root_path = f"{run}/rootfs"
+    os.makedirs(root_path, exist_ok=True)
+    document = oci.build(
+        container,
+        oci.Surroundings(
+            identity=identity(container),
+            root_path=root_path,
+            files=tuple(containerfiles.write(container, plan)),
+            peers=_peers(container),
+        ),
+    )
+    fds = range(len(clients))
+    return protocol.Start(
+        id=container.id,
+        bundle=container.bundle,
+        run=run,
+        config=document,
+        root_path=root_path,
+        rootfs=tuple(mounts),
+        cgroup=container.cgroup,
+        init=bool(container.host_config.get("Init")),
+        tty=container.tty,
+        stdin=bool(config.get("OpenStdin")),
+        stdin_once=bool(config.get("StdinOnce")),
+        size=_size(container),
+        log=_log(container),
+        attach=tuple(c.attach.replace(fd=i) for i, c in zip(fds, clients, strict=True)),
+        ports=tuple(_ports(plan, len(clients))),
+        network=bool(plan.places),
+    )
+
+
+def _size(container: Container) -> tuple[int, int] | None:
+    rows, columns = container.host_config.get("ConsoleSize") or (0, 0)
+    return (rows, columns) if rows and columns else None
+
+
+def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
+    found, fd = [], first_fd
+    for reservation, port in plan.reservations:
+        for _ in reservation.sockets:
+            found.append(protocol.Port(fd=fd, host=plan.places[0].endpoint.ipv4, port=port))
+            fd += 1
+    return found
+
+
+def identity(container: Container, user: str | None = None) -> users.Identity:
+    """Who the process is, by the passwd and group files in the container's own layers."""
+    layers = rootfs.layers(container.engine, container.id)
+    return users.resolve(
+        (container.config.get("User") or "") if user is None else user,
+        rootfs.read_file(layers, "/etc/passwd"),
+        rootfs.read_file(layers, "/etc/group"),
+        container.host_config.get("GroupAdd") or (),
+    )
+
+
+def _peers(container: Container) -> dict[str, int]:
+    """PID 1 of each container that a mode names."""
+    peers = {}
+    for key in ("NetworkMode", "PidMode", "IpcMode", "UTSMode", "CgroupnsMode"):
+        mode = container.host_config.get(key) or ""
+        if mode.startswith("container:"):
+            name = mode.partition(":")[2]
+            peer = container.engine.containers.get(name)
+            if not peer.running:
+                raise errors.Conflict(
+                    f"cannot join network namespace of a non running container: {name}"
+                    if key == "NetworkMode"
+                    else f"cannot join {key} of a non running container: {name}"
+                )
+            peers[name] = peer.pid
+    return peers
+
+
+def _log(container: Container) -> protocol.Log:
+    log = container.host_config.get("LogConfig") or {}
+    options = log.get("Config") or {}
+    if log.get("Type") == "none":
+        return protocol.Log()
+    labels = {}
+    for key in filter(None, (options.get("labels") or "").split(",")):
+        if key in container.labels:
+            labels[key] = container.labels[key]
+    return protocol.Log(
+        driver="json-file",
+        path=container.log_path,
+        max_size=_bytes(options.get("max-size") or "0"),
+        max_file=int(options.get("max-file") or 1),
+        labels=labels,
+    )
+
+
+def _bytes(text: str) -> int:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise errors.InvalidArgument(f"invalid max-size: '{text}'")
+    return int(match[1]) * {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}[match[2].lower()]
+
+
+async def _failed(container: Container, error: BaseException) -> None:
+    """Nothing runs: write why, as Docker says it, and the exit code a shell would show."""
+    code = getattr(error, "exit_code", 128)
+    message = str(error)
+    if isinstance(error, protocol.RemoteError):
+        message = _RUNC + message
+    elif isinstance(error, network_errors.PortAllocated):
+        message = (
+            "failed to set up container networking: driver failed programming external "
+            f"connectivity on endpoint {container.name} ({container.id}): {message}"
+        )
+    container.exit_code, container.error = code if code != 125 else 128, message
+    container.status, container.pid = "created" if not container.exits else "exited", 0
+    container.save()
+    container.event("die", exitCode=str(container.exit_code), execDuration="0")
+    container.exits += 1
+    await container.notify()
+    if container.auto_remove:
+        container.engine.spawn(lifecycle.remove_finished(container), f"remove {container.id[:12]}")

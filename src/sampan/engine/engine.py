@@ -1,0 +1,110 @@
+"""The engine: everything that crosses rooms, held by one object.
+
+    engine = Engine(paths)
+    await engine.start()        reconnects to what runs, reconciles the rest
+    …
+    await engine.stop()         containers run on
+
+It may be killed at any instant. What it knows is in the database; what runs is held by the
+monitors, to which the next engine connects again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine import containers, images, networks, volumes
+from sampan.engine.containers import stop
+from sampan.engine.db import Database
+from sampan.engine.endpoints import Endpoints
+from sampan.engine.events import Events
+from sampan.engine.spawner import Spawner
+from sampan.image import snapshots
+from sampan.image.content import FileStore
+from sampan.kit import clock, errors
+from sampan.kit.threads import in_thread
+from sampan.linux import cgroup
+from sampan.shim import spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from sampan.kit.paths import Paths
+
+log = logging.getLogger("sampan")
+
+
+class Engine:
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        for directory in (
+            paths.root,
+            paths.run,
+            f"{paths.root}/containers",
+            f"{paths.run}/containers",
+        ):
+            os.makedirs(directory, mode=0o711, exist_ok=True)
+        self.db = Database(paths.database)
+        self.events = Events()
+        self.started_at = clock.now()
+        self.store = FileStore(paths.root)
+        self.snapshots = snapshots.choose(paths.root)
+        self.images = images.Images(self)
+        self.volumes = volumes.Volumes(self)
+        self.networks = networks.Networks(self)
+        self.containers = containers.Containers(self)
+        self.endpoints = Endpoints(self)
+        self.spawner = Spawner(paths)
+        self.stopping = False  # this engine lets go; containers run on
+        self.shutting_down = False  # containers end, and are not started again
+        self.on_shutdown: Callable[[], None] = lambda: None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Bring up what containers need, and take over those that run."""
+        await self.networks.start()
+        await self.spawner.start()
+        await self.containers.start()
+        await self.endpoints.start()
+
+    async def shutdown(self) -> None:
+        """End everything: containers are stopped, and nothing of ours is left on the host.
+
+        What is on disk stays, so the next engine has the same containers, images and networks;
+        those with a restart policy start with it, as after a reboot.
+        """
+        self.shutting_down = True
+        running = [container for container in self.containers if container.running]
+        await asyncio.gather(*(stop.end(container) for container in running))
+        await self.endpoints.teardown()
+        await in_thread(spawn.retire, self.paths)
+        try:
+            cgroup.manager(self.paths.cgroup_parent).delete()
+        except (OSError, errors.SampanError) as error:
+            log.warning("the cgroup %s is left behind: %s", self.paths.cgroup_parent, error)
+        self.on_shutdown()
+
+    async def stop(self) -> None:
+        """Let go of everything; containers and their monitors run on."""
+        self.stopping = True
+        await self.containers.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.endpoints.close()
+        self.db.close()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """A background task whose failure is logged, never lost."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("%s failed", task.get_name(), exc_info=error)

@@ -1,0 +1,169 @@
+"""Images: what can be run, under which names.
+
+    image = images.get("busybox")           NoSuchImage, with Docker's sentence
+    image.config["config"]["Cmd"]           the OCI image config
+    await images.pull("debian:12", report=…); await images.load(chunks, report=…)
+
+Bytes are in `engine.store`, unpacked layers in `engine.snapshots`, names and configs in the
+database. An image's row is written when its bytes and its layers are all there; what no row names
+is garbage (`garbage`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine.errors import NoSuchImage
+from sampan.engine.images import archives, commit, garbage, listing, names, pull, push, remove
+from sampan.engine.images.listing import Summary
+from sampan.kit import errors
+from sampan.kit.record import Record
+from sampan.spec import oci_image, reference
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from sampan.engine.engine import Engine
+    from sampan.engine.filters import Filters
+    from sampan.registry.auth import Credentials
+
+    Report = Callable[[dict[str, Any]], Awaitable[None]]
+
+__all__ = ["Image", "Images", "Summary"]
+
+
+class Image(Record):
+    id: str  # digest of the config
+    manifest: str
+    chain_id: str | None  # None: it has no layers
+    config: dict[str, Any]  # OCI image config
+
+
+class Images:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # Held while bytes come in, so that garbage is only collected when none do.
+        self.writers = garbage.Gate()
+
+    # -- looking
+
+    def get(self, name: str) -> Image:
+        """The image that a tag, a digest reference, an id or the start of one names."""
+        row = names.row_of(self._engine.db, name)
+        if row is None:
+            raise NoSuchImage(names.shown(name))
+        return Image(
+            id=row["id"],
+            manifest=row["manifest"],
+            chain_id=row["chain_id"],
+            config=_config(row["id"], row["config"]),
+        )
+
+    def is_id(self, name: str) -> bool:
+        """Whether `name` found its image as an id, not as a name."""
+        return names.is_id(self._engine.db, name)
+
+    def list(self, filters: Filters, *, shared: bool = False) -> Sequence[Summary]:
+        return listing.list_(self._engine, filters, shared=shared)
+
+    def summary(self, image_id: str) -> Summary:
+        row = self._engine.db.row("select * from images where id = ?", (image_id,))
+        if row is None:
+            raise NoSuchImage(image_id)
+        return listing.summary(self._engine, row)
+
+    def history(self, name: str) -> Sequence[dict[str, object]]:
+        return listing.history(self._engine, name)
+
+    def last_tagged(self, image_id: str) -> str:
+        found = self._engine.db.value(
+            "select max(updated) from names where image_id = ?", (image_id,)
+        )
+        return found or "0001-01-01T00:00:00Z"
+
+    def layer_sizes(self) -> dict[str, int]:
+        """diff_id → bytes of the unpacked layer, of every layer of every image."""
+        sizes: dict[str, int] = {}
+        snapshots = self._engine.snapshots
+        for row in self._engine.db.rows("select config from images"):
+            diff_ids = json.loads(row[0]).get("rootfs", {}).get("diff_ids") or []
+            for diff_id, chain_id in zip(diff_ids, oci_image.chain_ids(diff_ids), strict=True):
+                if diff_id not in sizes and snapshots.has(chain_id):
+                    sizes[diff_id] = snapshots.layer_size(chain_id)
+        return sizes
+
+    # -- changing
+
+    def tag(self, name: str, target: str) -> None:
+        image = self.get(name)
+        wanted = reference.parse(target)
+        if wanted.digest:
+            raise errors.InvalidArgument("refusing to create a tag with a digest reference")
+        names.put(self._engine.db, str(wanted), image.id, image.manifest)
+        self._engine.events.publish(
+            "image", "tag", image.id, {"name": reference.familiar(str(wanted))}
+        )
+
+    async def pull(
+        self, name: str, *, platform: str = "", credentials: Credentials | None, report: Report
+    ) -> None:
+        await pull.pull(
+            self._engine, name, platform=platform, credentials=credentials, report=report
+        )
+
+    async def push(self, name: str, *, credentials: Credentials | None, report: Report) -> None:
+        await push.push(self._engine, name, credentials=credentials, report=report)
+
+    async def distribution(self, name: str, *, credentials: Credentials | None) -> dict[str, Any]:
+        return await push.distribution_of(self._engine, name, credentials=credentials)
+
+    async def login(self, address: str, credentials: Credentials | None) -> None:
+        await push.login(address, credentials)
+
+    async def load(self, chunks: AsyncIterator[bytes], *, report: Report) -> None:
+        await archives.load(self._engine, chunks, report=report)
+
+    def save(self, wanted: Sequence[str]) -> AsyncIterator[bytes]:
+        return archives.save(self._engine, wanted)
+
+    async def import_(
+        self,
+        chunks: AsyncIterator[bytes],
+        name: str,
+        *,
+        changes: Sequence[str] = (),
+        message: str = "",
+        platform: str = "",
+    ) -> str:
+        return await archives.import_(
+            self._engine, chunks, name, changes=changes, message=message, platform=platform
+        )
+
+    async def commit(self, container: str, name: str, **options: Any) -> str:
+        return await commit.commit(self._engine, container, name, **options)
+
+    async def remove(
+        self, name: str, *, force: bool = False, prune: bool = True
+    ) -> Sequence[dict[str, str]]:
+        return await remove.remove(self._engine, name, force=force, prune=prune)
+
+    async def prune(self, filters: Filters) -> tuple[Sequence[dict[str, str]], int]:
+        return await remove.prune(self._engine, filters)
+
+    async def collect_garbage(self) -> None:
+        await garbage.collect(self._engine)
+
+
+@lru_cache(64)
+def _config(image_id: str, text: str) -> dict[str, Any]:
+    """Configs are immutable; a run should not parse the same one again."""
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+async def quiet(_: dict[str, Any]) -> None:
+    """A report for nobody."""
+    await asyncio.sleep(0)

@@ -1,0 +1,156 @@
+"""`load`, `save`, `import`: images from and to archives that stream through pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine.images import register
+from sampan.image import archive, changes, compress
+from sampan.kit import clock, errors
+from sampan.kit.threads import in_thread
+from sampan.spec import oci_image, reference
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from sampan.engine.engine import Engine
+    from sampan.engine.images import Report
+
+_CHUNK = 1 << 18
+
+
+@asynccontextmanager
+async def piped(chunks: AsyncIterator[bytes]) -> AsyncIterator[Iterator[bytes]]:
+    """Asynchronous chunks as the blocking iterator that a thread reads."""
+    read, write = os.pipe()
+    feeder = asyncio.create_task(_feed(chunks, write))
+    try:
+        with os.fdopen(read, "rb") as file:
+            yield compress.chunks(file)
+    finally:
+        feeder.cancel()
+        await asyncio.gather(feeder, return_exceptions=True)
+
+
+async def _feed(chunks: AsyncIterator[bytes], write: int) -> None:
+    try:
+        async for chunk in chunks:
+            await in_thread(_write_all, write, chunk)
+    except BrokenPipeError:
+        pass  # the reader has seen enough
+    finally:
+        os.close(write)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+async def load(engine: Engine, chunks: AsyncIterator[bytes], *, report: Report) -> None:
+    """Read an archive of images in any form; tells `Loaded image: NAME` for each name."""
+    async with engine.images.writers.writing():
+        async with piped(chunks) as stream:
+            loaded = await in_thread(archive.load, engine.store, stream)
+        for image in loaded:
+            image_id = await register.register(engine, image.manifest, image.names)
+            for name in image.names:
+                await report({"stream": f"Loaded image: {reference.familiar(name)}\n"})
+                engine.events.publish("image", "load", image_id, {"name": name})
+            if not image.names:
+                await report({"stream": f"Loaded image ID: {image_id}\n"})
+                engine.events.publish("image", "load", image_id, {"name": image_id})
+
+
+def save(engine: Engine, wanted: Sequence[str]) -> AsyncIterator[bytes]:
+    """One archive with all of them; unknown names are refused here, before it begins."""
+    images: dict[str, list[str]] = {}
+    for name in wanted:
+        image = engine.images.get(name)
+        names = images.setdefault(image.manifest, [])
+        if not engine.images.is_id(name):
+            names.append(reference.full(name))
+    chosen = [(manifest, tuple(names)) for manifest, names in images.items()]
+    return produced(lambda write: archive.save(engine.store, chosen, write))
+
+
+async def produced(body: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
+    """What a blocking function writes, chunk by chunk; its error is raised at the end."""
+    read, write = os.pipe()
+    failure: list[BaseException] = []
+
+    def produce() -> None:
+        try:
+            with os.fdopen(write, "wb", buffering=_CHUNK) as file:
+                body(file.write)
+        except BrokenPipeError:
+            pass  # nobody wants the rest
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=produce, name="archive", daemon=True)
+    thread.start()
+    try:
+        while chunk := await in_thread(os.read, read, _CHUNK):
+            yield chunk
+    finally:
+        os.close(read)
+        await in_thread(thread.join)
+    if failure:
+        raise failure[0]
+
+
+async def import_(
+    engine: Engine,
+    chunks: AsyncIterator[bytes],
+    name: str,
+    *,
+    changes: Sequence[str] = (),
+    message: str = "",
+    platform: str = "",
+) -> str:
+    """An image of one layer out of a tar of a root file system; its id."""
+    full = [str(reference.parse(name))] if name else []
+    if full and "@" in full[0]:
+        raise errors.InvalidArgument("cannot import digest reference")
+    runs_on = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
+    config = _config(runs_on, changes, message)
+    async with engine.images.writers.writing():
+        async with piped(chunks) as stream:
+            layer, diff_id = await in_thread(_take_layer, engine, stream)
+        config["rootfs"]["diff_ids"] = [diff_id]
+        manifest = archive.write_image(engine.store, config, [layer])
+        image_id = await register.register(engine, manifest, full)
+    engine.events.publish("image", "import", image_id, {"name": image_id})
+    return image_id
+
+
+def _config(runs_on: oci_image.Platform, lines: Sequence[str], message: str) -> dict[str, Any]:
+    inner: dict[str, Any] = {}
+    changes.apply(inner, lines)
+    created = clock.now()
+    step = {"created": created, "comment": message or "Imported from -"}
+    config: dict[str, Any] = {
+        "created": created,
+        "architecture": runs_on.architecture,
+        "os": runs_on.os,
+        "config": inner,
+        "rootfs": {"type": "layers", "diff_ids": []},
+        "history": [step],
+    }
+    if runs_on.variant:
+        config["variant"] = runs_on.variant
+    return config
+
+
+def _take_layer(engine: Engine, stream: Iterator[bytes]) -> tuple[dict[str, Any], str]:
+    with engine.store.write() as ingest:
+        layer = archive.LayerWriter(ingest)
+        for chunk in compress.decompress(stream):
+            layer.write(chunk)
+        return layer.finish()

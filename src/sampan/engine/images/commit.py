@@ -1,0 +1,102 @@
+"""`commit`: a container's writable layer becomes an image's top layer."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine.containers import pause as pausing_verbs
+from sampan.engine.images import register
+from sampan.image import archive, changes, content
+from sampan.kit import clock
+from sampan.kit.threads import in_thread
+from sampan.spec import oci_image, reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sampan.engine.containers.container import Container
+    from sampan.engine.engine import Engine
+
+# What a container's Config may override in the image's (moby's commit merges the same).
+_KEYS = (
+    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels",
+    "StopSignal", "Healthcheck", "OnBuild", "Shell",
+)  # fmt: skip
+
+
+async def commit(
+    engine: Engine,
+    name: str,
+    target: str,
+    *,
+    author: str = "",
+    comment: str = "",
+    changes: Sequence[str] = (),
+    config: dict[str, Any] | None = None,
+    pause: bool = True,
+) -> str:
+    """The new image's id. A running container is paused meanwhile, so that files are whole."""
+    full = [str(reference.parse(target))] if target else []
+    container = engine.containers.get(name)
+    pausing = pause and container.status == "running"
+    if pausing:
+        await pausing_verbs.pause(container)
+    try:
+        async with engine.images.writers.writing():
+            layer, diff_id = await in_thread(_layer, engine, container.id)
+            made = _config(engine, container, changes, config or {}, author, comment)
+            made["rootfs"]["diff_ids"].append(diff_id)
+            base = _base_layers(engine, container)
+            manifest = archive.write_image(engine.store, made, [*base, layer])
+            image_id = await register.register(engine, manifest, full)
+    finally:
+        if pausing:
+            await pausing_verbs.unpause(container)
+    engine.events.publish(
+        "container", "commit", container.id, {"comment": comment, "imageID": image_id}
+    )
+    return image_id
+
+
+def _layer(engine: Engine, key: str) -> tuple[dict[str, Any], str]:
+    with engine.store.write() as ingest:
+        layer = archive.LayerWriter(ingest)
+        engine.snapshots.diff(key, layer.write)
+        return layer.finish()
+
+
+def _base_layers(engine: Engine, container: Container) -> list[dict[str, Any]]:
+    row = engine.db.row("select manifest from images where id = ?", (container.image_id,))
+    if row is None:
+        return []
+    layers: list[dict[str, Any]] = json.loads(content.read(engine.store, row[0]))["layers"]
+    return layers
+
+
+def _config(
+    engine: Engine,
+    container: Container,
+    lines: Sequence[str],
+    override: dict[str, Any],
+    author: str,
+    comment: str,
+) -> dict[str, Any]:
+    row = engine.db.row("select config from images where id = ?", (container.image_id,))
+    base: dict[str, Any] = json.loads(row[0]) if row else {}
+    inner = {key: container.config[key] for key in _KEYS if container.config.get(key)}
+    inner |= {key: override[key] for key in _KEYS if override.get(key)}
+    changes.apply(inner, lines)
+    created, platform = clock.now(), oci_image.host_platform()
+    command = " ".join(container.config.get("Cmd") or [])
+    step = {"created": created, "author": author, "created_by": command, "comment": comment}
+    return {
+        **base,
+        "created": created,
+        "author": author,
+        "architecture": base.get("architecture", platform.architecture),
+        "os": base.get("os", "linux"),
+        "config": inner,
+        "rootfs": {"type": "layers", "diff_ids": [*(base.get("rootfs", {}).get("diff_ids") or [])]},
+        "history": [*(base.get("history") or []), {k: v for k, v in step.items() if v}],
+    }

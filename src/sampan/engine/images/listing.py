@@ -1,0 +1,132 @@
+"""`images`: what there is, under which names, how large, used by whom."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from typing import TYPE_CHECKING
+
+from sampan.engine.units import moment
+from sampan.kit import clock
+from sampan.kit.record import Record
+from sampan.spec import reference
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sampan.engine.engine import Engine
+    from sampan.engine.filters import Filters
+
+
+class Summary(Record):
+    id: str
+    created: str
+    size: int
+    shared: int  # bytes of layers that other images use, too; -1: not counted
+    containers: int
+    labels: dict[str, str]
+    tags: tuple[str, ...]
+    digests: tuple[str, ...]
+
+
+def list_(engine: Engine, filters: Filters, *, shared: bool = False) -> list[Summary]:
+    """Newest first; what the filters leave."""
+    rows = engine.db.rows("select * from images")
+    found = [summary(engine, row, shared=shared) for row in rows]
+    found = [image for image in found if _wanted(engine, image, filters)]
+    return sorted(found, key=lambda image: image.created, reverse=True)
+
+
+def summary(engine: Engine, row: sqlite3.Row, *, shared: bool = False) -> Summary:
+    db = engine.db
+    names = [r[0] for r in db.rows("select name from names where image_id = ?", (row["id"],))]
+    config = json.loads(row["config"])
+    inner = config.get("config") or {}
+    used = db.value("select count(*) from containers where image_id = ?", (row["id"],))
+    return Summary(
+        id=row["id"],
+        created=config.get("created") or row["created"],
+        size=row["size"],
+        shared=_shared(engine, row) if shared else -1,
+        containers=used,
+        labels=inner.get("Labels") or {},
+        tags=tuple(sorted(reference.familiar(name) for name in names if "@" not in name)),
+        digests=tuple(sorted(reference.familiar(name) for name in names if "@" in name)),
+    )
+
+
+def _shared(engine: Engine, row: sqlite3.Row) -> int:
+    """Bytes of the layers that some other image has, too."""
+    mine = _layers(row)
+    others: set[str] = set()
+    for other in engine.db.rows("select config from images where id != ?", (row["id"],)):
+        others.update(_layers(other))
+    sizes = engine.images.layer_sizes()
+    return sum(sizes.get(layer, 0) for layer in mine if layer in others)
+
+
+def _layers(row: sqlite3.Row) -> list[str]:
+    layers: list[str] = json.loads(row["config"]).get("rootfs", {}).get("diff_ids") or []
+    return layers
+
+
+def _wanted(engine: Engine, image: Summary, filters: Filters) -> bool:
+    if "dangling" in filters and filters.flag("dangling") == bool(image.tags):
+        return False
+    if not filters.labels(image.labels):
+        return False
+    if "reference" in filters and not any(
+        _matches(name, pattern)
+        for name in (*image.tags, *image.digests)
+        for pattern in filters.get("reference")
+    ):
+        return False
+    made = clock.parse(image.created)
+    return (
+        all(made < _created(engine, name) for name in filters.get("before"))
+        and all(made > _created(engine, name) for name in filters.get("since"))
+        and all(made < moment(text) for text in filters.get("until"))
+    )
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Docker's `reference=`: a path pattern over the familiar name, with or without its tag."""
+    bare = name.partition("@")[0]
+    bare = bare.rpartition(":")[0] if ":" in bare.rpartition("/")[2] else bare
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(bare, pattern)
+
+
+def _created(engine: Engine, name: str) -> int:
+    image = engine.images.get(name)
+    return clock.parse(image.config.get("created") or clock.ZERO)
+
+
+def history(engine: Engine, name: str) -> list[dict[str, object]]:
+    """Docker's history, newest step first; sizes are those of the unpacked layers."""
+    image = engine.images.get(name)
+    config = image.config
+    layers = list(config.get("rootfs", {}).get("diff_ids") or [])
+    sizes = engine.images.layer_sizes()
+    steps = list(config.get("history") or [])
+    if not steps:
+        steps = [{"created": config.get("created"), "comment": ""} for _ in layers]
+    told: list[dict[str, object]] = []
+    for step in steps:
+        layer = None if step.get("empty_layer") or not layers else layers.pop(0)
+        created = step.get("created")
+        told.append(
+            {
+                "Id": "<missing>",
+                "Created": clock.parse(created) // 10**9 if created else 0,
+                "CreatedBy": step.get("created_by", ""),
+                "Tags": None,
+                "Size": sizes.get(layer, 0) if layer else 0,
+                "Comment": step.get("comment", ""),
+            }
+        )
+    if told:
+        row = engine.db.row("select * from images where id = ?", (image.id,))
+        assert row is not None
+        told[-1]["Id"] = image.id
+        told[-1]["Tags"] = list(summary(engine, row).tags) or None
+    return told[::-1]

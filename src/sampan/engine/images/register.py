@@ -1,0 +1,112 @@
+"""From bytes in the store to an image that can be run: unpack its layers, write its row."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sampan.engine.images import names
+from sampan.image import content, worker
+from sampan.kit import clock, errors
+from sampan.spec import oci_image
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable
+
+    from sampan.engine.engine import Engine
+
+T = TypeVar("T")
+
+_AT_ONCE = asyncio.Semaphore(3)  # a layer is a process that eats a core
+_LINE = 1 << 20
+
+
+async def unpack(engine: Engine, layer: str, *, chain: list[str], diff_id: str) -> int:
+    """Unpack one layer blob as the top of `chain` (chain ids, base first); bytes it holds."""
+    chain_id, parent = chain[-1], chain[-2] if len(chain) > 1 else None
+    if engine.snapshots.has(chain_id):
+        return engine.snapshots.layer_size(chain_id)
+    command = worker.command(
+        engine.paths.root, layer=layer, chain_id=chain_id, parent=parent, diff_id=diff_id
+    )
+    async with _AT_ONCE:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, limit=_LINE
+        )
+        try:
+            line, _ = await process.communicate()
+        except BaseException:
+            process.kill()
+            await process.wait()
+            raise
+    size: int = worker.outcome(line)["size"]
+    return size
+
+
+async def together(work: Iterable[Awaitable[T]]) -> list[T]:
+    """All results; the first failure cancels the others and is raised when they have ended."""
+    tasks = [asyncio.ensure_future(item) for item in work]
+    try:
+        return [*await asyncio.gather(*tasks)]
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+async def register(
+    engine: Engine, manifest_digest: str, full_names: Iterable[str], *, target: str = ""
+) -> str:
+    """Unpack what is not unpacked yet, then make the image known; its id.
+
+    `target` is what the names stand for, where that is an index. Raises InvalidArgument for an
+    image that is none.
+    """
+    manifest, config = read(engine, manifest_digest)
+    pairs = oci_image.layers_of(manifest, config)
+    chain = oci_image.chain_ids(diff_id for _, diff_id in pairs)
+    jobs = [
+        unpack(engine, layer["digest"], chain=[*chain[: at + 1]], diff_id=diff_id)
+        for at, (layer, diff_id) in enumerate(pairs)
+    ]
+    sizes = await together(jobs)
+    image_id = manifest["config"]["digest"]
+    with engine.db.transaction():
+        engine.db.execute(
+            "insert into images (id, manifest, chain_id, config, created, size)"
+            " values (?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
+            (
+                image_id,
+                manifest_digest,
+                chain[-1] if chain else None,
+                content.read(engine.store, image_id).decode(),
+                clock.now(),
+                sum(sizes),
+            ),
+        )
+        for name in full_names:
+            names.put(engine.db, name, image_id, target or manifest_digest)
+    return str(image_id)
+
+
+def read(engine: Engine, manifest_digest: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An image's manifest and config out of the store."""
+    manifest = _document(engine, manifest_digest)
+    if oci_image.media_type(manifest) not in oci_image.MANIFESTS or "config" not in manifest:
+        raise errors.InvalidArgument(f"{manifest_digest} is no image manifest")
+    config = _document(engine, manifest["config"]["digest"])
+    if "rootfs" not in config:
+        raise errors.InvalidArgument(f"{manifest_digest} is no container image: no rootfs")
+    return manifest, config
+
+
+def _document(engine: Engine, digest: str) -> dict[str, Any]:
+    try:
+        document = json.loads(content.read(engine.store, digest))
+    except ValueError as error:
+        raise errors.InvalidArgument(f"{digest} is no JSON document") from error
+    if not isinstance(document, dict):
+        raise errors.InvalidArgument(f"{digest} is no JSON object")
+    return document

@@ -1,0 +1,139 @@
+"""`rmi` and `image prune`: names go first, then what no name and no container needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sampan.engine.units import moment
+from sampan.kit import clock, errors
+from sampan.spec import reference
+
+if TYPE_CHECKING:
+    from sampan.engine.engine import Engine
+    from sampan.engine.filters import Filters
+    from sampan.engine.images import Image
+
+
+class ImageInUse(errors.Conflict):
+    """Docker's sentence; `how` is what would help."""
+
+    def __init__(self, name: str, how: str, why: str) -> None:
+        super().__init__(f"conflict: unable to {name} ({how}) - {why}")
+
+
+async def remove(
+    engine: Engine, name: str, *, force: bool = False, prune: bool = True
+) -> list[dict[str, str]]:
+    """Docker's answer: `Untagged` for each name, `Deleted` for the image and its layers."""
+    image = engine.images.get(name)
+    names = [r[0] for r in _names(engine, image.id)]
+    full = None if engine.images.is_id(name) else reference.full(name)
+    if full in names and len([n for n in names if "@" not in n]) > 1:
+        return _untag(engine, image, [full, *_digests_of(names, full)])
+    short = image.id.removeprefix("sha256:")[:12]
+    if full is None and len({n.partition("@")[0] for n in names}) > 1 and not force:
+        raise ImageInUse(
+            f"delete {short}", "must be forced", "image is referenced in multiple repositories"
+        )
+    _check_containers(engine, image, name if full else short, tagged=bool(full), force=force)
+    removed = _untag(engine, image, names)
+    if engine.db.value("select 1 from containers where image_id = ?", (image.id,)):
+        return removed  # forced: the containers keep the image alive, without a name
+    if prune:
+        removed += await _delete(engine, [image])
+    return removed
+
+
+def _names(engine: Engine, image_id: str) -> list[tuple[str]]:
+    rows = engine.db.rows("select name from names where image_id = ? order by name", (image_id,))
+    return [(row[0],) for row in rows]
+
+
+def _digests_of(names: list[str], full: str) -> list[str]:
+    """The repo digests that go with the last tag of a repository."""
+    repository = reference.repository(full)
+    tags = [n for n in names if "@" not in n and reference.repository(n) == repository]
+    if len(tags) > 1:
+        return []
+    return [n for n in names if "@" in n and n.partition("@")[0] == repository]
+
+
+def _check_containers(
+    engine: Engine, image: Image, name: str, *, tagged: bool, force: bool
+) -> None:
+    verb = "remove repository reference" if tagged else "delete"
+    shown = f'"{name}"' if tagged else name
+    for row in engine.db.rows("select id, status from containers where image_id = ?", (image.id,)):
+        container, running = row["id"][:12], row["status"] in ("running", "paused", "restarting")
+        image_id = image.id.removeprefix("sha256:")[:12]
+        if running and not tagged:
+            raise ImageInUse(
+                f"{verb} {shown}",
+                "cannot be forced",
+                f"image is being used by running container {container}",
+            )
+        if not force:
+            raise ImageInUse(
+                f"{verb} {shown}",
+                "must force",
+                f"container {container} is using its referenced image {image_id}",
+            )
+
+
+def _untag(engine: Engine, image: Image, names: list[str]) -> list[dict[str, str]]:
+    with engine.db.transaction():
+        for name in names:
+            engine.db.execute("delete from names where name = ?", (name,))
+    for name in names:
+        engine.events.publish("image", "untag", image.id, {"name": reference.familiar(name)})
+    return [{"Untagged": reference.familiar(name)} for name in names]
+
+
+async def _delete(engine: Engine, images: list[Image]) -> list[dict[str, str]]:
+    """Rows first, then (nothing names them any more) the bytes."""
+    before = engine.images.layer_sizes()
+    with engine.db.transaction():
+        for image in images:
+            engine.db.execute("delete from images where id = ?", (image.id,))
+    for image in images:
+        engine.events.publish("image", "delete", image.id, {"name": image.id})
+    await engine.images.collect_garbage()
+    gone = set(before) - set(engine.images.layer_sizes())
+    removed = []
+    for image in images:
+        removed.append({"Deleted": image.id})
+        layers = image.config.get("rootfs", {}).get("diff_ids") or []
+        removed += [{"Deleted": layer} for layer in reversed(layers) if layer in gone]
+    return removed
+
+
+async def prune(engine: Engine, filters: Filters) -> tuple[list[dict[str, str]], int]:
+    """Unused images: only unnamed ones unless `dangling=false`. What went, and bytes freed."""
+    only_dangling = filters.flag("dangling", True)
+    before = sum(engine.images.layer_sizes().values())
+    removed: list[dict[str, str]] = []
+    doomed = []
+    for image in engine.images.list(filters_without_dangling(filters)):
+        if image.containers or (only_dangling and image.tags):
+            continue
+        if "until" in filters and not _older(image.created, filters):
+            continue
+        found = engine.images.get(image.id)
+        removed += _untag(engine, found, [n for (n,) in _names(engine, found.id)])
+        doomed.append(found)
+    if doomed:
+        removed += await _delete(engine, doomed)
+    freed = max(before - sum(engine.images.layer_sizes().values()), 0)
+    if doomed:
+        engine.events.publish("image", "prune", "", {"reclaimed": str(freed)})
+    return removed, freed
+
+
+def filters_without_dangling(filters: Filters) -> Filters:
+    from sampan.engine.filters import Filters as Kind
+
+    return Kind({name: filters.get(name) for name in ("label", "label!")})
+
+
+def _older(created: str, filters: Filters) -> bool:
+    return all(clock.parse(created) < moment(text) for text in filters.get("until"))

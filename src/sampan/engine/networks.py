@@ -1,0 +1,222 @@
+"""Networks by name. What a container does with one is in `engine/endpoints.py`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine.errors import AmbiguousId, NoSuchNetwork, NotPermitted
+from sampan.engine.filters import Filters
+from sampan.engine.units import moment
+from sampan.kit import clock, errors
+from sampan.kit.record import Record
+from sampan.network import ipam
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from sampan.engine.containers.container import Container
+    from sampan.engine.engine import Engine
+
+PREDEFINED = ("bridge", "host", "none")
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+
+class NetworkInfo(Record):
+    id: str
+    name: str
+    driver: str  # bridge, host, null
+    created: str
+    spec: dict[str, Any]  # ipam: {config: [{subnet, gateway, …}]}, options, labels, internal, …
+
+
+class Networks:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def start(self) -> None:
+        """The predefined networks exist from the first start on."""
+        for name, driver in (("bridge", "bridge"), ("host", "host"), ("none", "null")):
+            if self._engine.db.value("select 1 from networks where name = ?", (name,)) is None:
+                self._engine.db.execute(
+                    "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
+                    (secrets.token_hex(32), name, driver, clock.now(), json.dumps({})),
+                )
+
+    def list(self, filters: Filters) -> Sequence[NetworkInfo]:
+        """Docker's filters: name, id, driver, label, type (builtin, custom), dangling."""
+        found = [_network(row) for row in self._engine.db.rows("select * from networks")]
+        return [network for network in found if self._wanted(network, filters)]
+
+    def _wanted(self, network: NetworkInfo, filters: Filters) -> bool:
+        kind = "builtin" if network.name in PREDEFINED else "custom"
+        unused = kind == "custom" and not self.users(network)
+        return (
+            filters.match("name", network.name)
+            and filters.prefix("id", network.id)
+            and filters.exact("driver", network.driver)
+            and filters.exact("scope", "local")
+            and filters.exact("type", kind)
+            and filters.labels(network.spec.get("labels"))
+            and ("dangling" not in filters or filters.flag("dangling") == unused)
+        )
+
+    def users(self, network: NetworkInfo) -> Sequence[Container]:
+        """The containers that name it, running or not."""
+        names = (network.name, network.id)
+        return [c for c in self._engine.containers if any(n in c.networking for n in names)]
+
+    async def create(
+        self,
+        name: str,
+        *,
+        driver: str = "bridge",
+        pools: Sequence[dict[str, str]] = (),
+        internal: bool = False,
+        attachable: bool = False,
+        options: dict[str, str] | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> NetworkInfo:
+        """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …"""
+        self._check_new(name, driver)
+        endpoints = self._engine.endpoints
+        taken = endpoints.taken_subnets()
+        pool = dict(pools[0]) if pools else {}
+        asked = pool.get("subnet")
+        subnet = ipam.parse_subnet(asked, taken) if asked else ipam.choose_subnet(taken)
+        pool |= {
+            "subnet": str(subnet),
+            "gateway": str(ipam.gateway(subnet, pool.get("gateway", ""))),
+        }
+        info = NetworkInfo(
+            id=secrets.token_hex(32),
+            name=name,
+            driver=driver,
+            created=clock.now(),
+            spec={
+                "ipam": {"driver": "default", "config": [pool]},
+                "internal": internal,
+                "attachable": attachable,
+                "options": options or {},
+                "labels": labels or {},
+            },
+        )
+        self._engine.db.execute(
+            "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
+            (info.id, name, driver, info.created, json.dumps(info.spec)),
+        )
+        try:
+            await endpoints.driver.ensure(endpoints.describe(info))
+        except BaseException:
+            self._engine.db.execute("delete from networks where id = ?", (info.id,))
+            raise
+        self._event("create", info)
+        return info
+
+    def _check_new(self, name: str, driver: str) -> None:
+        if name in PREDEFINED:
+            raise NotPermitted(f"operation is not permitted on predefined {name} network")
+        if not _NAME.fullmatch(name):
+            raise errors.InvalidArgument(f"invalid network name {name!r}")
+        if self._engine.db.value("select 1 from networks where name = ?", (name,)):
+            raise errors.AlreadyExists(f"network with name {name} already exists")
+        if driver != "bridge":
+            raise errors.NotFound(
+                f'could not find plugin {driver} in v1 plugin registry: plugin "{driver}" not found'
+            )
+
+    async def remove(self, name: str) -> None:
+        info = self.get(name)
+        if info.name in PREDEFINED:
+            raise NotPermitted(f"{info.name} is a pre-defined network and cannot be removed")
+        if self._engine.db.value("select 1 from endpoints where network_id = ?", (info.id,)):
+            raise NotPermitted(
+                f"error while removing network: network {info.name} has active endpoints"
+            )
+        await self._engine.endpoints.driver.remove(self._engine.endpoints.describe(info))
+        self._engine.db.execute("delete from networks where id = ?", (info.id,))
+        self._event("destroy", info)
+
+    async def prune(self, filters: Filters) -> Sequence[str]:
+        """Remove custom networks that no container names; their names."""
+        removed = []
+        for info in self.list(Filters({n: filters.get(n) for n in ("label", "label!")})):
+            old = all(clock.parse(info.created) < moment(text) for text in filters.get("until"))
+            if info.name not in PREDEFINED and not self.users(info) and old:
+                await self.remove(info.id)
+                removed.append(info.name)
+        if removed:
+            self._engine.events.publish("network", "prune", "", {"reclaimed": "0"})
+        return removed
+
+    async def connect(self, name: str, container_name: str, settings: dict[str, Any]) -> None:
+        """Join a container to a network, at once if it runs."""
+        info, container = self.get(name), self._engine.containers.get(container_name)
+        if info.driver != "bridge" or container.network_mode() in ("host", "none"):
+            raise NotPermitted(
+                "container cannot be connected to or from host, none or container networks"
+            )
+        async with container.lock:
+            if info.name in container.networking or info.id in container.networking:
+                raise NotPermitted(
+                    f"endpoint with name {container.name} already exists in network {info.name}"
+                )
+            if container.running:
+                netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    await self._engine.endpoints.attach(container, info, settings, netns)
+                finally:
+                    os.close(netns)
+            container.networking[info.name] = settings
+            container.save_settings()
+
+    async def disconnect(self, name: str, container_name: str, *, force: bool = False) -> None:
+        """Take a container off a network."""
+        info = self.get(name)
+        try:
+            container = self._engine.containers.get(container_name)
+        except errors.NotFound:
+            if force:
+                return
+            raise
+        async with container.lock:
+            known = next((n for n in (info.name, info.id) if n in container.networking), None)
+            if known is None:
+                raise NotPermitted(
+                    f"container {container.id} is not connected to network {info.name}"
+                )
+            if container.running:
+                await self._engine.endpoints.detach(container, info)
+            del container.networking[known]
+            container.save_settings()
+
+    def _event(self, action: str, info: NetworkInfo) -> None:
+        about = {"name": info.name, "type": info.driver}
+        self._engine.events.publish("network", action, info.id, about)
+
+    def get(self, name: str) -> NetworkInfo:
+        """By name, by id, or by the start of an id."""
+        db = self._engine.db
+        row = db.row("select * from networks where name = ?1 or id = ?1", (name,))
+        if row is None and name and not set(name) - set("0123456789abcdef"):
+            rows = db.rows("select * from networks where id glob ? limit 2", (name + "*",))
+            if len(rows) > 1:
+                raise AmbiguousId(name)
+            row = rows[0] if rows else None
+        if row is None:
+            raise NoSuchNetwork(name)
+        return _network(row)
+
+
+def _network(row: sqlite3.Row) -> NetworkInfo:
+    return NetworkInfo(
+        id=row["id"],
+        name=row["name"],
+        driver=row["driver"],
+        created=row["created"],
+        spec=json.loads(row["spec"]),
+    )

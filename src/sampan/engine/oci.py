@@ -1,0 +1,231 @@
+"""Docker's Config and HostConfig as an OCI config.json.
+
+    document = oci.build(container, surroundings)
+
+Pure: what has to be looked up first (the user's numbers, other containers' processes, the files
+mounted over /etc) comes in as `Surroundings`. The parts that make up most of it stand beside
+this file: `oci_mounts`, `oci_resources`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine import oci_mounts, oci_resources, units
+from sampan.engine.users import Identity
+from sampan.kit import errors
+from sampan.kit.record import Record
+from sampan.spec import docker_defaults, docker_seccomp
+
+if TYPE_CHECKING:
+    from sampan.engine.containers.container import Container
+
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_FLAG_NAMESPACES = {  # HostConfig's key → the namespace, and whether it is private by default
+    "PidMode": ("pid", True),
+    "IpcMode": ("ipc", True),
+    "UTSMode": ("uts", True),
+    "CgroupnsMode": ("cgroup", True),
+}
+
+
+class Surroundings(Record):
+    """What `build` cannot know by itself."""
+
+    identity: Identity = Identity()
+    root_path: str = ""
+    files: tuple[tuple[str, str], ...] = ()  # (source on the host, /etc/hosts …)
+    peers: dict[str, int] = {}  # container named by a mode → its PID 1
+
+
+def build(container: Container, around: Surroundings) -> dict[str, Any]:
+    config, host = container.config, container.host_config
+    privileged = bool(host.get("Privileged"))
+    options = security_options(host.get("SecurityOpt") or ())
+    capabilities = effective_capabilities(host)
+    linux: dict[str, Any] = {
+        "namespaces": _namespaces(host, around.peers),
+        "resources": oci_resources.resources(host, privileged=privileged),
+        "cgroupsPath": container.cgroup,
+        "devices": oci_resources.devices(host),
+        "sysctl": {**_default_sysctls(host), **(host.get("Sysctls") or {})},
+    }
+    if not privileged:
+        unmasked = options.get("systempaths") == "unconfined"
+        for key, paths, default in (
+            ("maskedPaths", host.get("MaskedPaths"), docker_defaults.MASKED_PATHS),
+            ("readonlyPaths", host.get("ReadonlyPaths"), docker_defaults.READONLY_PATHS),
+        ):
+            linux[key] = [] if unmasked else list(default if paths is None else paths)
+        if seccomp := _seccomp(options, capabilities):
+            linux["seccomp"] = seccomp
+    document: dict[str, Any] = {
+        "ociVersion": "1.2.1",
+        "process": _process(container, around.identity, capabilities, options),
+        "root": {"path": around.root_path, "readonly": bool(host.get("ReadonlyRootfs"))},
+        "mounts": oci_mounts.mounts(container, around.files),
+        "linux": linux,
+    }
+    if "uts" in {n["type"] for n in linux["namespaces"]} and not _joins(host.get("UTSMode")):
+        document["hostname"] = config.get("Hostname") or container.id[:12]
+        if config.get("Domainname"):
+            document["domainname"] = config["Domainname"]
+    return document
+
+
+# ---- the process
+
+
+def command(config: dict[str, Any]) -> list[str]:
+    return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+
+
+def environment(config: dict[str, Any], home: str) -> list[str]:
+    """Docker's: PATH, HOSTNAME, TERM with a terminal, then the user's, then HOME if none is set."""
+    first = [PATH, f"HOSTNAME={config.get('Hostname') or ''}"]
+    if config.get("Tty"):
+        first.append("TERM=xterm")
+    merged: dict[str, str] = {}
+    for text in [*first, *(config.get("Env") or ())]:
+        merged[text.partition("=")[0]] = text
+    merged.setdefault("HOME", f"HOME={home}")
+    return list(merged.values())
+
+
+def _process(
+    container: Container, identity: Identity, capabilities: list[str], options: dict[str, str]
+) -> dict[str, Any]:
+    config, host = container.config, container.host_config
+    process: dict[str, Any] = {
+        "terminal": container.tty,
+        "user": user(identity),
+        "args": command(config),
+        "env": environment(config, identity.home),
+        "cwd": config.get("WorkingDir") or "/",
+        "capabilities": capability_sets(capabilities, identity.uid),
+        "rlimits": rlimits(host.get("Ulimits") or ()),
+        "noNewPrivileges": options.get("no-new-privileges", "false") == "true",
+    }
+    if host.get("OomScoreAdj"):
+        process["oomScoreAdj"] = host["OomScoreAdj"]
+    rows, columns = host.get("ConsoleSize") or (0, 0)
+    if rows and columns:
+        process["consoleSize"] = {"height": rows, "width": columns}
+    return process
+
+
+def user(identity: Identity) -> dict[str, Any]:
+    return {
+        "uid": identity.uid,
+        "gid": identity.gid,
+        "additionalGids": list(dict.fromkeys((identity.gid, *identity.groups))),
+    }
+
+
+def capability_sets(capabilities: list[str], uid: int) -> dict[str, list[str]]:
+    """A process that is not root gets them only as a bound, for set-uid programs."""
+    held = capabilities if uid == 0 else []
+    return {"bounding": capabilities, "effective": held, "permitted": held}
+
+
+def rlimits(limits: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": f"RLIMIT_{limit['Name'].upper()}",
+            "soft": limit["Soft"] % 2**64,  # -1: unlimited
+            "hard": limit["Hard"] % 2**64,
+        }
+        for limit in limits
+    ]
+
+
+def effective_capabilities(host: dict[str, Any]) -> list[str]:
+    """Docker's set with `CapAdd` and `CapDrop` (ALL included) over it."""
+    known = docker_defaults.ALL_CAPABILITIES
+    if host.get("Privileged"):
+        return list(known)
+    add, drop = _capabilities(host.get("CapAdd")), _capabilities(host.get("CapDrop"))
+    if "ALL" in add:
+        return [c for c in known if c not in drop]
+    base = [] if "ALL" in drop else [c for c in docker_defaults.CAPABILITIES if c not in drop]
+    return base + [c for c in known if c in add and c not in base]
+
+
+def _capabilities(names: Any) -> set[str]:
+    found = set()
+    for name in names or ():
+        upper = name.upper()
+        full = upper if upper == "ALL" or upper.startswith("CAP_") else f"CAP_{upper}"
+        if full != "ALL" and full not in docker_defaults.ALL_CAPABILITIES:
+            raise errors.InvalidArgument(f'invalid capability: unknown capability: "{full}"')
+        found.add(full)
+    return found
+
+
+# ---- security
+
+
+def security_options(options: Any) -> dict[str, str]:
+    """`key=value` or `key:value`; a bare `no-new-privileges` means true."""
+    found = {}
+    for text in options:
+        key, sign, value = text.partition("=")
+        if not sign:
+            key, sign, value = text.partition(":")
+        found[key] = value if sign else "true"
+    return found
+
+
+def _seccomp(options: dict[str, str], capabilities: list[str]) -> dict[str, Any]:
+    """The profile for these capabilities; clients send a file's content, not its name."""
+    chosen = options.get("seccomp", "builtin")
+    if chosen == "unconfined":
+        return {}
+    if chosen in ("builtin", "default"):
+        return docker_seccomp.profile(capabilities, os.uname().machine)
+    try:
+        profile = json.loads(chosen)
+    except ValueError as error:
+        raise errors.InvalidArgument(f"Decoding seccomp profile failed: {error}") from error
+    return docker_seccomp.resolve(profile, capabilities, os.uname().machine)
+
+
+# ---- namespaces
+
+
+def _joins(mode: str | None) -> bool:
+    return bool(mode) and str(mode).startswith("container:")
+
+
+def _namespaces(host: dict[str, Any], peers: dict[str, int]) -> list[dict[str, str]]:
+    found = [{"type": "mount"}]
+    for key, (kind, _) in _FLAG_NAMESPACES.items():
+        mode = host.get(key) or ""
+        if mode == "host":
+            continue
+        if _joins(mode):
+            pid = peers[mode.partition(":")[2]]
+            found.append({"type": kind, "path": f"/proc/{pid}/ns/{kind}"})
+        else:
+            found.append({"type": kind})
+    mode = host.get("NetworkMode") or "bridge"
+    if _joins(mode):
+        pid = peers[mode.partition(":")[2]]
+        found.append({"type": "network", "path": f"/proc/{pid}/ns/net"})
+    elif mode != "host":
+        found.append({"type": "network"})
+    return found
+
+
+def _default_sysctls(host: dict[str, Any]) -> dict[str, str]:
+    """Low ports and ping for everybody, as Docker since 20.10; only in a netns of its own."""
+    mode = host.get("NetworkMode") or "bridge"
+    if mode == "host" or _joins(mode):
+        return {}
+    return {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+
+
+def stop_signal(config: dict[str, Any]) -> int:
+    return units.signal_number(config.get("StopSignal"))

@@ -1,0 +1,89 @@
+"""The mounts of a container's config.json: /proc and its like, the user's, the files over /etc."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine.containers.mounts import tmpfs
+from sampan.spec import docker_defaults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sampan.engine.containers.container import Container
+
+    Mount = dict[str, Any]
+
+_TMPFS = ("noexec", "nosuid", "nodev")
+
+
+def mounts(container: Container, files: Iterable[tuple[str, str]]) -> list[Mount]:
+    """In the order they are made: parents before what lies in them."""
+    host = container.host_config
+    by_place: dict[str, Mount] = {}
+    for mount in default_mounts(host):
+        by_place[mount["destination"]] = mount
+    for source, where in files:
+        by_place[where] = _bind(source, where, ["rbind", "rprivate"])
+    for where, options in tmpfs(host).items():
+        by_place[where] = _tmpfs(where, options)
+    for point in container.mounts:
+        by_place[point["Destination"]] = _point(point)
+    # Sorting is stable, so /proc before /sys stays; a deeper path comes after its parent.
+    return sorted(by_place.values(), key=lambda mount: mount["destination"].count("/"))
+
+
+def default_mounts(host: dict[str, Any]) -> list[Mount]:
+    found = []
+    for mount in docker_defaults.MOUNTS:
+        mount = {**mount, "options": list(mount["options"])}
+        where = mount["destination"]
+        if where == "/dev/shm":
+            mount = _shm(mount, host)
+        elif where == "/dev/mqueue" and host.get("IpcMode") == "host":
+            mount = _bind("/dev/mqueue", where, ["rbind", "rprivate"])
+        elif host.get("Privileged") and where in ("/sys", "/sys/fs/cgroup"):
+            mount["options"] = ["rw" if o == "ro" else o for o in mount["options"]]
+        if where == "/sys" and _shares_network(host):
+            # sysfs shows a network namespace and can be mounted only by its owner
+            mount = _bind("/sys", where, ["rbind", "nosuid", "noexec", "nodev"])
+            mount["options"].append("rw" if host.get("Privileged") else "ro")
+        found.append(mount)
+    return found
+
+
+def _shares_network(host: dict[str, Any]) -> bool:
+    return False  # root may mount sysfs for any namespace it is in; rootless will say otherwise
+
+
+def _shm(mount: Mount, host: dict[str, Any]) -> Mount:
+    if host.get("IpcMode") == "host":
+        return _bind("/dev/shm", "/dev/shm", ["rbind", "rprivate"])
+    options = [o for o in mount["options"] if not o.startswith("size=")]
+    return {**mount, "options": [*options, f"size={host.get('ShmSize') or 64 << 20}"]}
+
+
+def _bind(source: str, where: str, options: list[str]) -> Mount:
+    return {"destination": where, "type": "bind", "source": source, "options": options}
+
+
+def _tmpfs(where: str, options: list[str]) -> Mount:
+    given = {option.partition("=")[0] for option in options}
+    defaults = [o for o in _TMPFS if o not in given and o.removeprefix("no") not in given]
+    return {
+        "destination": where,
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": [*defaults, *options],
+    }
+
+
+def _point(point: dict[str, Any]) -> Mount:
+    options = ["rbind" if point["Type"] == "bind" else "bind"]
+    if not point["RW"]:
+        options.append("ro")
+    options.append(point.get("Propagation") or "rprivate")
+    source = point["Source"]
+    return _bind(os.path.realpath(source) if point["Type"] == "bind" else source,
+                 point["Destination"], options)  # fmt: skip

@@ -1,0 +1,87 @@
+"""A container's root file system: the one place where containers meet the image's snapshots."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sampan.engine.engine import Engine
+
+    Mount = dict[str, Any]
+
+
+def prepare(engine: Engine, key: str, chain_id: str | None) -> None:
+    """A writable layer for container `key` over the image's layers."""
+    engine.snapshots.prepare(key, chain_id)
+
+
+def mounts(engine: Engine, key: str) -> list[Mount]:
+    """What the runtime mounts at the rootfs, as OCI mounts."""
+    return [
+        {
+            "destination": mount.destination or "/",
+            "type": mount.type,
+            "source": mount.source,
+            "options": list(mount.options),
+        }
+        for mount in engine.snapshots.mounts(key)
+    ]
+
+
+def remove(engine: Engine, key: str) -> None:
+    engine.snapshots.remove(key)
+
+
+def layers(engine: Engine, key: str) -> list[str]:
+    """The directories that are stacked, top first; of a plain directory that one."""
+    found: list[str] = []
+    for mount in mounts(engine, key):
+        options = dict(o.partition("=")[::2] for o in mount["options"] if "=" in o)
+        if "lowerdir" in options:
+            found += [d for d in (options.get("upperdir"), *options["lowerdir"].split(":")) if d]
+        else:
+            found.append(mount["source"])
+    return found
+
+
+def read_file(layers: list[str], path: str, limit: int = 1 << 20) -> bytes:
+    """A regular file of the stacked layers, without following any link; empty if there is none.
+
+    A container's own files are hostile: each step is opened by O_NOFOLLOW from its parent. A
+    whiteout or a link anywhere on the way means that there is no such file.
+    """
+    for layer in layers:
+        fd, below = _open_in(layer, path)
+        if fd is not None:
+            with os.fdopen(fd, "rb") as file:
+                return file.read(limit)
+        if not below:
+            return b""
+    return b""
+
+
+def _open_in(layer: str, path: str) -> tuple[int | None, bool]:
+    """The file in one layer, and whether lower layers may have it."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    current = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        *parents, name = path.strip("/").split("/")
+        for step in parents:
+            try:
+                following = os.open(step, flags | os.O_DIRECTORY, dir_fd=current)
+            except FileNotFoundError:
+                return None, True
+            except OSError:
+                return None, False
+            os.close(current)
+            current = following
+        try:
+            status = os.stat(name, dir_fd=current, follow_symlinks=False)
+        except FileNotFoundError:
+            return None, True
+        if status.st_mode & 0o170000 != 0o100000:
+            return None, False
+        return os.open(name, flags, dir_fd=current), False
+    finally:
+        os.close(current)

@@ -1,0 +1,64 @@
+"""Stopping every process of a cgroup at once: freezer.state on v1, cgroup.freeze on v2."""
+
+from __future__ import annotations
+
+import select
+import time
+
+from sampan.linux.cgroup import files
+from sampan.linux.cgroup.errors import CgroupBusy
+
+_TRIES = 1000
+
+
+def freeze_v1(directory: str) -> None:
+    """Freeze and see to it: a process forking at that moment can keep the state at FREEZING.
+
+    Asking again, and now and then letting go, gets past it (kernel: freezer-subsystem.rst).
+    """
+    path = f"{directory}/freezer.state"
+    for attempt in range(_TRIES):
+        if attempt and attempt % 50 == 0:
+            files.write(path, "THAWED")
+            time.sleep(0.01)
+        files.write(path, "FROZEN")
+        if attempt % 25 == 24:
+            time.sleep(0.00001)
+        state = files.read(path).strip()
+        if state == "FROZEN":
+            return
+        if state != "FREEZING":
+            break
+    files.write(path, "THAWED")
+    raise CgroupBusy(f"{directory} could not be frozen: a process there cannot be stopped")
+
+
+def thaw_v1(directory: str) -> None:
+    files.write(f"{directory}/freezer.state", "THAWED")
+
+
+def is_frozen_v1(directory: str) -> bool:
+    return files.read(f"{directory}/freezer.state").strip() != "THAWED"
+
+
+def is_frozen_v2(directory: str) -> bool:
+    try:
+        return files.read(f"{directory}/cgroup.freeze").strip() == "1"
+    except FileNotFoundError:
+        return False
+
+
+def set_v2(directory: str, frozen: bool, *, seconds: float = 10.0) -> None:
+    """Write cgroup.freeze and wait for cgroup.events to agree (it signals changes by POLLPRI)."""
+    with open(f"{directory}/cgroup.events", "rb", buffering=0) as events:
+        poll = select.poll()
+        poll.register(events, select.POLLPRI)
+        files.write(f"{directory}/cgroup.freeze", str(int(frozen)))
+        deadline = time.monotonic() + seconds
+        while f"frozen {int(frozen)}".encode() not in events.read(4096).splitlines():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                files.write(f"{directory}/cgroup.freeze", "0")
+                raise CgroupBusy(f"{directory} could not be frozen within {seconds:.0f} seconds")
+            poll.poll(left * 1000)
+            events.seek(0)

@@ -1,0 +1,77 @@
+"""The seam behind which every kind of network stands, and its nouns.
+
+A `Network` is a segment that endpoints share; an `Endpoint` is one container's place on it. The
+engine owns both as rows of its database and allocates names and addresses (`ipam`); a driver
+makes the kernel look like them and keeps no state of its own. So every call is idempotent or says
+what it found, and a driver made a second later, by another engine, goes on with the same records.
+
+Life: `ensure` before the first `connect` (and at each engine start, where it leaves alone what is
+right); `connect` between "created" and "go" of a container's start, given a descriptor of its
+network namespace; `disconnect` when it leaves while running (when it dies, the links die with its
+namespace, and `disconnect` is then a no-op); `remove` when the last endpoint is gone. Calls for one
+network do not run at the same time; calls for different ones may.
+
+Failures of the kernel come out as `errors.NetworkUnavailable` naming network and container. A
+failed `connect` leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sampan.kit.record import Record
+
+
+class Network(Record):
+    """Addresses are text; `subnet` and `gateway` are empty where the driver has none."""
+
+    id: str
+    name: str
+    driver: str = "bridge"
+    subnet: str = ""  # "172.17.0.0/16"
+    gateway: str = ""  # "172.17.0.1"
+    bridge: str = ""  # the interface's name on the host, at most 15 bytes
+    internal: bool = False  # no way out, no published ports
+    icc: bool = True  # may containers on it talk to each other
+    masquerade: bool = True
+    mtu: int = 0  # 0: the kernel's default
+    labels: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+
+
+class Endpoint(Record):
+    container_id: str
+    name: str  # the container's, for messages and /etc/hosts
+    ipv4: str = ""
+    prefix: int = 0
+    mac: str = ""  # "" derives it from the address, `mac_of`
+    interface: str = "eth0"
+    aliases: tuple[str, ...] = ()
+    default_route: bool = True  # through this network, if it is not internal
+
+
+class NetworkDriver(Protocol):
+    async def ensure(self, network: Network) -> None:
+        """Make the network exist as described; what is right already is not touched."""
+
+    async def remove(self, network: Network) -> None:
+        """Take it away; fine if it is gone. Its endpoints must be disconnected."""
+
+    async def connect(self, network: Network, endpoint: Endpoint, netns: int) -> None:
+        """Give the namespace its interface, address and routes, all usable on return."""
+
+    async def disconnect(self, network: Network, endpoint: Endpoint) -> None:
+        """Take the interface away; fine if it is gone."""
+
+
+def mac_of(ipv4: str) -> str:
+    """Docker's rule: 02:42 and the four bytes of the address, so that ARP caches stay right."""
+    return "02:42:" + ":".join(f"{int(byte):02x}" for byte in ipv4.split("."))
+
+
+def host_side(network: Network, endpoint: Endpoint) -> str:
+    """The name of a veth's host side: the same for the same container and network."""
+    import hashlib
+
+    key = f"{network.id} {endpoint.container_id}".encode()
+    return "smp" + hashlib.sha256(key).hexdigest()[:10]

@@ -1,0 +1,184 @@
+"""One nft table of our own, and what must be said in others' chains beside it.
+
+The table is the firewall's only memory: every call reads what the kernel has, writes the
+difference, and writes nothing where there is none (`rules` has the text). A table of another
+version, or one with rules missing, is replaced in one transaction.
+
+`ip_forward` is switched on when it is off, and a mark for that is left in the table. `teardown`
+switches it off again if the mark is there and nobody else has a chain at the forward hook: whoever
+began to count on forwarding in between (dockerd, libvirt, a VPN) has one.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+from sampan.linux import nft as nftables
+from sampan.network import errors, openings, rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sampan.linux.nft import Nft
+    from sampan.network.driver import Network
+    from sampan.network.rules import Element, Elements, Published
+
+_IP_FORWARD = "/proc/sys/net/ipv4/ip_forward"
+
+
+class Firewall:
+    """`table` is `kit.paths.Paths.nft_table`, which is also the tag on rules in others' chains."""
+
+    def __init__(self, table: str, nft: Nft) -> None:
+        self.table = table
+        self._nft = nft
+
+    async def reconcile(self, networks: Iterable[Network], published: Iterable[Published]) -> None:
+        """Make the host say exactly this of ours: at engine start, or after a foreign flush."""
+        networks = list(networks)
+        parts = [rules.network_elements(n) for n in networks]
+        want = rules.union(rules.published_elements(published), *parts)
+        self._write(want)
+        await openings.reconcile(self._nft, self.table, [n.bridge for n in networks])
+
+    async def add_network(self, network: Network) -> None:
+        have = self._read()[0]
+        want = rules.union(have, rules.network_elements(network))
+        if not network.internal:
+            want["internal"].discard(((network.bridge,), ()))
+        self._write(want)
+        await openings.reconcile(self._nft, self.table, _bridges(want))
+
+    async def remove_network(self, network: Network) -> None:
+        """The last one takes the table with it."""
+        have, present = self._read()
+        if not present:
+            return
+        gone = rules.union(
+            rules.network_elements(network), rules.network_elements(network.replace(internal=True))
+        )
+        want = {name: have[name] - gone[name] for name in rules.SETS}
+        if not want["bridges"]:
+            await self.teardown()
+            return
+        self._write(want)
+        await openings.reconcile(self._nft, self.table, _bridges(want))
+
+    def publish(self, published: Iterable[Published]) -> None:
+        """Add translations; one left by a dead container under the same key is replaced."""
+        new = rules.published_elements(published)
+        if not any(new.values()):
+            return
+        try:
+            self._nft.run(rules.changes(self.table, {}, new))
+        except nftables.Refused as e:
+            if e.errno not in (errno.EEXIST, errno.ENOENT):
+                raise _unavailable(e) from e
+            keys = {(kind, key) for kind in new for key, _ in new[kind]}
+            want = {k: {e for e in v if (k, e[0]) not in keys} for k, v in self._read()[0].items()}
+            self._write(rules.union(want, new))
+
+    def unpublish(self, published: Iterable[Published]) -> None:
+        """Take translations away; fine if some are gone or belong to another container by now."""
+        # `delete element` looks at the key alone, so each is asked for first (0.1 ms; reading
+        # the whole table would grow with it).
+        old = rules.published_elements(published)
+        ours = {kind: {e for e in old[kind] if self._stands(kind, e)} for kind in rules.SETS}
+        commands = rules.changes(self.table, ours, {})
+        if commands:
+            self._run_or_raise(commands)
+
+    def _stands(self, kind: str, element: Element) -> bool:
+        """Whether the kernel has this key with this value."""
+        try:
+            text = self._nft.run(rules.get(self.table, kind, element))
+        except nftables.Refused as e:
+            if e.errno != errno.ENOENT:
+                raise _unavailable(e) from e
+            return False
+        return rules.shows(text, kind, element)
+
+    async def teardown(self) -> None:
+        """Leave no trace: the table, rules in others' chains, `ip_forward` if it was ours."""
+        _, present = self._read()
+        await openings.reconcile(self._nft, self.table, [])
+        if not present:
+            return
+        mark = any(c["name"] == rules.FORWARDING for c in self._chains())
+        self._run_or_raise(f"delete table ip {self.table}")
+        if mark and not await self._others_forward():
+            _set_forwarding(b"0")
+
+    async def _others_forward(self) -> bool:
+        chains = [item["chain"] for item in self._nft.list("list chains") if "chain" in item]
+        return any(c.get("hook") == "forward" for c in chains) or openings.legacy_present()
+
+    def _write(self, want: Elements) -> None:
+        have, present = self._read()
+        forwarding = _forwarding()
+        commands = ""
+        if not present:
+            marked = any(c["name"] == rules.FORWARDING for c in self._chains())
+            commands = rules.table(self.table, want, forwarding=marked or not forwarding)
+        else:
+            commands = rules.changes(self.table, have, want)
+            if not forwarding:
+                commands += f"add chain ip {self.table} {rules.FORWARDING}\n"
+        if commands:
+            self._run_or_raise(commands)
+        if not forwarding:
+            _set_forwarding(b"1")
+
+    def _read(self) -> tuple[Elements, bool]:
+        """What stands in the kernel, and whether the skeleton around it is whole."""
+        try:
+            listed = self._nft.list(f"list table ip {self.table}")
+        except nftables.Refused as e:
+            if e.errno != errno.ENOENT:
+                raise _unavailable(e) from e
+            listed = []
+        return rules.parse_elements(listed), _whole(listed)
+
+    def _chains(self) -> list[dict[str, Any]]:
+        listed = self._nft.list("list chains ip")
+        chains = [item["chain"] for item in listed if "chain" in item]
+        return [c for c in chains if c["table"] == self.table]
+
+    def _run_or_raise(self, commands: str) -> None:
+        try:
+            self._nft.run(commands)
+        except nftables.Refused as e:
+            raise _unavailable(e) from e
+
+
+def _whole(listed: list[dict[str, Any]]) -> bool:
+    counts = {item["chain"]["name"]: 0 for item in listed if "chain" in item}
+    for item in listed:
+        if "rule" in item:
+            counts[item["rule"]["chain"]] = counts.get(item["rule"]["chain"], 0) + 1
+    counts.pop(rules.FORWARDING, None)
+    return counts == {**rules.rule_counts(), rules.VERSION: 0}
+
+
+def _bridges(elements: Elements) -> list[str]:
+    return sorted(key[0] for key, _ in elements["bridges"])
+
+
+def _forwarding() -> bool:
+    with open(_IP_FORWARD, "rb") as file:
+        return file.read().strip() != b"0"
+
+
+def _set_forwarding(value: bytes) -> None:
+    try:
+        with open(_IP_FORWARD, "wb", buffering=0) as file:
+            file.write(value)
+    except OSError as e:
+        raise errors.NetworkUnavailable(
+            f"cannot set {_IP_FORWARD} to {value.decode()}: {e.strerror}"
+        ) from e
+
+
+def _unavailable(error: nftables.Refused) -> errors.NetworkUnavailable:
+    return errors.NetworkUnavailable(f"cannot change the firewall: {error.strerror}")

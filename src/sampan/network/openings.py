@@ -1,0 +1,134 @@
+"""Rules of ours in other people's forward chains.
+
+An accept in our table does not overrule a drop in another base chain at the same hook, and a host
+with dockerd (or ufw) has `iptables -P FORWARD DROP`. So each bridge gets two accept rules at the
+head of that table's DOCKER-USER chain, which dockerd promises to leave alone, or else of FORWARD;
+each carries our table's name as its comment, by which it is found, kept or removed. What may pass
+is still decided by our own table's forward chain.
+
+iptables has two back ends, and a host may use both: iptables-nft's tables are plain nft tables;
+iptables-legacy's are reached through its program, and only where the kernel has such a table.
+"""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from sampan.kit.threads import in_thread
+from sampan.linux import nft as nftables
+from sampan.network import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sampan.linux.nft import Nft
+
+    Opening = tuple[str, str, str]  # chain, "iifname" or "oifname", bridge
+
+_FLAGS = {"-i": "iifname", "-o": "oifname"}
+
+
+async def reconcile(nft: Nft, tag: str, bridges: Iterable[str]) -> None:
+    """Let these bridges through, and no others that carry our tag."""
+    bridges = list(bridges)
+    _reconcile_nft(nft, tag, bridges)
+    if legacy_present():
+        await in_thread(_reconcile_legacy, tag, bridges)
+
+
+def legacy_present() -> bool:
+    """Whether the kernel has an iptables-legacy filter table here."""
+    try:
+        with open("/proc/net/ip_tables_names") as file:
+            return "filter" in file.read().split()
+    except OSError:
+        return False
+
+
+def _reconcile_nft(nft: Nft, tag: str, bridges: list[str]) -> None:
+    try:
+        listed = nft.list("list table ip filter")
+    except nftables.Refused as e:
+        if e.errno == errno.ENOENT:
+            return
+        raise errors.NetworkUnavailable(f"cannot read the table ip filter: {e.strerror}") from e
+    chains = {item["chain"]["name"]: item["chain"] for item in listed if "chain" in item}
+    rules = [item["rule"] for item in listed if "rule" in item]
+    drops = chains.get("FORWARD", {}).get("policy") == "drop"
+    jumps = {_jump(r) for r in rules if r["chain"] == "FORWARD"}
+    target = "DOCKER-USER" if "DOCKER-USER" in jumps else "FORWARD"
+    want = _wanted(target, bridges) if drops else set()
+    lines = []
+    for rule in rules:
+        if rule.get("comment") != tag:
+            continue
+        opening = (rule["chain"], *_interface(rule))
+        if opening in want:
+            want.remove(opening)
+        else:
+            lines.append(f"delete rule ip filter {rule['chain']} handle {rule['handle']}\n")
+    for chain, match, bridge in sorted(want):
+        lines.append(
+            f'insert rule ip filter {chain} {match} "{bridge}" counter accept comment "{tag}"\n'
+        )
+    if not lines:
+        return
+    try:
+        nft.run("".join(lines))
+    except nftables.Refused as e:
+        raise errors.NetworkUnavailable(f"cannot change the table ip filter: {e.strerror}") from e
+
+
+def _wanted(chain: str, bridges: Iterable[str]) -> set[Opening]:
+    return {(chain, match, bridge) for bridge in bridges for match in _FLAGS.values()}
+
+
+def _jump(rule: dict[str, Any]) -> str:
+    for expression in rule["expr"]:
+        if isinstance(expression, dict) and "jump" in expression:
+            return str(expression["jump"]["target"])
+    return ""
+
+
+def _interface(rule: dict[str, Any]) -> tuple[str, str]:
+    match = rule["expr"][0].get("match") or {}
+    left = match.get("left", {}).get("meta", {}) if match else {}
+    return str(left.get("key", "")), str(match.get("right", ""))
+
+
+def _reconcile_legacy(tag: str, bridges: list[str]) -> None:
+    try:
+        listed = _legacy("-S")
+    except FileNotFoundError:
+        raise errors.NetworkUnavailable(
+            "the kernel has an iptables-legacy filter table, but the program iptables-legacy "
+            "is missing: apt install iptables"
+        ) from None
+    lines = [line.split() for line in listed.splitlines()]
+    drops = ["-P", "FORWARD", "DROP"] in lines
+    jumps = ["-A", "FORWARD", "-j", "DOCKER-USER"] in lines
+    target = "DOCKER-USER" if jumps else "FORWARD"
+    want = _wanted(target, bridges) if drops else set()
+    for words in lines:
+        if words[0] != "-A" or tag not in words:
+            continue
+        opening = (words[1], _FLAGS.get(words[2], ""), words[3])
+        if opening in want:
+            want.remove(opening)
+        else:
+            _legacy("-D", *words[1:])
+    flags = {match: flag for flag, match in _FLAGS.items()}
+    for chain, match, bridge in sorted(want):
+        comment = ("-m", "comment", "--comment", tag)
+        _legacy("-I", chain, flags[match], bridge, *comment, "-j", "ACCEPT")
+
+
+def _legacy(*arguments: str) -> str:
+    done = subprocess.run(
+        ["iptables-legacy", "-w", "5", *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise errors.NetworkUnavailable(f"iptables-legacy: {done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,67 @@
+"""The line between the caller and PID 1: small messages over a socket pair that keeps them apart.
+
+A message is a tuple of strings; `()` is the end. The other side's end closes at its execve,
+which is how the caller learns that the command runs.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+
+_MAX = 64 << 10
+_FIELD = "\0"
+
+
+class Channel:
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def send(self, *parts: str) -> None:
+        os.write(self.fd, _FIELD.join(parts).encode("utf-8", "surrogateescape")[:_MAX])
+
+    def receive(self) -> tuple[str, ...]:
+        try:
+            data = os.read(self.fd, _MAX)
+        except ConnectionResetError:
+            data = b""
+        return tuple(data.decode("utf-8", "surrogateescape").split(_FIELD)) if data else ()
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def pair() -> tuple[Channel, Channel]:
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    return Channel(ours.detach()), Channel(theirs.detach())
+
+
+def accept(listener: int) -> Channel:
+    """The next caller of a listening socket of this kind."""
+    sock = _socket.socket(fileno=os.dup(listener))
+    fd, _address = sock._accept()  # type: ignore[attr-defined]
+    return Channel(fd)
+
+
+def listen(path: str) -> int:
+    """A listening socket at `path` (at most 107 bytes; relative ones to the working directory)."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    sock.bind(path)
+    sock.listen(1)
+    return sock.detach()
+
+
+def connect(path: str) -> Channel:
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    sock.connect(path)
+    return Channel(sock.detach())
+
+
+def send_descriptor(sock: int, name: str, fd: int) -> None:
+    """One descriptor by SCM_RIGHTS, with its name as the message (what runc's callers expect)."""
+    other = _socket.socket(fileno=os.dup(sock))
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, "little"))
+    other.sendmsg([name.encode()], [rights])
+    other.close()

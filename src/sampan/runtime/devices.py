@@ -1,0 +1,138 @@
+"""/dev of a container: the devices and links that the specification promises, and its console.
+
+All of it is made relative to one descriptor of the container's /dev, which may not be a symbolic
+link: else an image could have the nodes made on the host (CVE-2026-41579).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from sampan.linux import files, mount, pty
+from sampan.linux.mount import OPEN_TREE
+from sampan.runtime import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.runtime.plan import DevicePlan, Plan
+
+_LINKS = (
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+    ("pts/ptmx", "ptmx"),
+)
+
+
+def open_null() -> int:
+    """The host's /dev/null as O_PATH, and certainly that: it will cover the container's secrets."""
+    null = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    found = os.fstat(null)
+    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
+        raise errors.NotPermitted("/dev/null of this host is not the null device")
+    return null
+
+
+def populate(plan: Plan, root: int) -> None:
+    """Make the devices and links, unless the container has the host's own /dev."""
+    if plan.host_dev:
+        return
+    try:
+        dev = files.make_dirs(root, "/dev", resolve=files.RESOLVE.NO_SYMLINKS)
+    except OSError as error:
+        raise errors.UnsafePath("/dev of the image must be a real directory") from error
+    old = os.umask(0)
+    for device in plan.devices:
+        _make_device(plan, root, dev, device)
+    os.umask(old)
+    for target, name in _LINKS:
+        _link(target, name, dev)
+    os.close(dev)
+
+
+def _make_device(plan: Plan, root: int, dev: int, device: DevicePlan) -> None:
+    parent, name = dev, device.path.removeprefix("/dev/")
+    if "/" in name:
+        head, _, name = device.path.rpartition("/")
+        parent = files.make_dirs(root, head, resolve=files.RESOLVE.NO_SYMLINKS)
+    try:
+        if plan.user_namespace:  # mknod(2) is not for user namespaces: bind the host's node
+            _bind_device(parent, name, device.path)
+            return
+        _mknod(parent, name, device)
+    finally:
+        if parent != dev:
+            os.close(parent)
+
+
+def _mknod(parent: int, name: str, device: DevicePlan) -> None:
+    number = os.makedev(device.major, device.minor)
+    try:
+        os.mknod(name, device.mode, number, dir_fd=parent)
+    except FileExistsError:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        same = stat.S_IFMT(found.st_mode) == stat.S_IFMT(device.mode)
+        if not same or (found.st_rdev != number and not stat.S_ISFIFO(device.mode)):
+            raise errors.InvalidConfig(
+                f"device {device.path} exists in the image and is something else"
+            ) from None
+        return
+    except PermissionError:
+        _bind_device(parent, name, device.path)
+        return
+    if device.uid or device.gid:
+        os.chown(name, device.uid, device.gid, dir_fd=parent, follow_symlinks=False)
+
+
+def _bind_device(parent: int, name: str, source: str) -> None:
+    tree = mount.open_tree(source, OPEN_TREE.CLONE)
+    place = files.make_file(parent, name)
+    mount.move_mount(tree, place)
+    os.close(place)
+    os.close(tree)
+
+
+def _link(target: str, name: str, dev: int) -> None:
+    try:
+        os.symlink(target, name, dir_fd=dev)
+    except FileExistsError:
+        if name == "ptmx":  # a plain node would be the host's terminal multiplexer
+            try:
+                if os.readlink(name, dir_fd=dev) == target:
+                    return
+            except OSError:
+                pass
+            os.unlink(name, dir_fd=dev)
+            os.symlink(target, name, dir_fd=dev)
+
+
+def open_console() -> tuple[int, int, str]:
+    """A terminal of the container's own devpts; called after the pivot. (master, slave, name)"""
+    found = files.openat2(
+        -100, "/dev/pts/ptmx", os.O_PATH | os.O_NOFOLLOW, 0, files.RESOLVE.NO_SYMLINKS
+    )
+    if os.fstat(found).st_rdev != os.makedev(5, 2):
+        raise errors.UnsafePath("/dev/pts/ptmx of the container is no terminal multiplexer")
+    try:
+        return pty.open_pair(found)
+    finally:
+        os.close(found)
+
+
+def mount_console(slave: int) -> None:
+    """Show the terminal as /dev/console; both sides by descriptor (CVE-2025-52565)."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
+    dev = os.open("/dev", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        place = os.open("console", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev)
+    except FileNotFoundError:
+        os.close(os.open("console", flags | os.O_EXCL, 0o666, dir_fd=dev))
+        place = os.open("console", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev)
+    if stat.S_ISLNK(os.fstat(place).st_mode):
+        raise errors.UnsafePath("/dev/console of the image is a symbolic link")
+    tree = mount.open_tree(files.magic(slave), OPEN_TREE.CLONE)
+    mount.move_mount(tree, place)
+    for fd in (tree, place, dev):
+        os.close(fd)

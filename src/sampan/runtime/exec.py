@@ -1,0 +1,112 @@
+"""Run one more process in a running container."""
+
+from __future__ import annotations
+
+import os
+
+from sampan.kit.record import Record
+from sampan.linux import namespaces
+from sampan.linux.namespaces import CLONE
+from sampan.runtime import channel as channels
+from sampan.runtime import create, errors, init
+from sampan.runtime import plan as plans
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sampan.spec import oci_runtime
+
+
+class Target(Record):
+    """The container to join."""
+
+    pid: int  # its PID 1, as the caller sees it
+    manager: Any = None  # its cgroup (linux.cgroup.Manager)
+    seccomp: dict[str, Any] = {}
+
+
+def exec_process(
+    target: Target,
+    process: oci_runtime.Process,
+    *,
+    stdio: tuple[int, int, int] | None = None,
+    console: Any = None,
+    preserve_fds: int = 0,
+    pdeathsig: int = 0,
+) -> create.Created:
+    """Join the container's namespaces and cgroup; then as with `create`: wait_ready, start.
+
+    The new process is the caller's child. Raises WrongState where the container has ended.
+    """
+    if process.terminal and console is None:
+        raise errors.InvalidConfig("cannot allocate tty if there is no console socket")
+    try:
+        pidfd = os.pidfd_open(target.pid)
+        flags, pids = _foreign(target.pid)
+    except (ProcessLookupError, FileNotFoundError):
+        raise errors.WrongState("cannot exec in a stopped container") from None
+    plan = plans.make_process(
+        process,
+        target.seccomp,
+        user_namespace=bool(flags & CLONE.NEWUSER),
+        preserve_fds=preserve_fds,
+        pdeathsig=pdeathsig,
+    )
+    ours, theirs = channels.pair()
+    wires = init.Wires(theirs, stdio=stdio, console=console.fileno() if console is not None else -1)
+    try:
+        pid, child = create.clone(0, lambda: _join(plan, wires, pidfd, flags), pids=pids)
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+        for fd in (pidfd, pids):
+            if fd >= 0:
+                os.close(fd)
+    return _settled(plan, create.Created(pid, child, ours, target.manager, owns_cgroup=False))
+
+
+def _settled(plan: plans.ProcessPlan, created: create.Created) -> create.Created:
+    try:
+        create.settle(plan, created.pid, created.manager)
+        created.send_go()
+    except BaseException:
+        created.abort()
+        raise
+    return created
+
+
+def _foreign(pid: int) -> tuple[int, int]:
+    """(flags of the namespaces that are not ours, descriptor of the pid namespace or -1)."""
+    flags, pids = 0, -1
+    for kind, name in namespaces.FILES.items():
+        path = f"/proc/{pid}/ns/{name}"
+        try:
+            if os.stat(path).st_ino == os.stat(f"/proc/self/ns/{name}").st_ino:
+                continue
+        except FileNotFoundError:
+            if kind == "time":  # a kernel without them
+                continue
+            raise
+        if kind == "pid":
+            pids = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        else:
+            flags |= namespaces.FLAGS[kind]
+    return flags, pids
+
+
+def _join(plan: plans.ProcessPlan, wires: init.Wires, pidfd: int, flags: int) -> None:
+    def prepare() -> None:
+        init.expect(wires.channel, "go")  # in its cgroup before it is in the cgroup's namespace
+        if flags:
+            namespaces.setns(pidfd, flags)
+        os.setsid()
+        if plan.user_namespace:
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+        if plan.terminal:
+            init.join_terminal(plan, wires)
+
+    init.run_process(plan, wires, prepare)

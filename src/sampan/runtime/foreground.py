@@ -1,0 +1,143 @@
+"""A container in front of its caller: signals and terminal go through, its exit code is ours."""
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+
+from sampan.linux import pty, signals
+from sampan.linux.signals import SIGCHLD, SIGWINCH
+from sampan.runtime import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sampan.spec import oci_runtime
+
+
+def console(path: str) -> Any:
+    """The caller's console socket, connected, or None without a path."""
+    if not path:
+        return None
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        sock.connect(path)
+    except OSError as error:
+        raise errors.InvalidConfig(f"--console-socket {path}: {errors.reason(error)}") from error
+    return sock
+
+
+class Terminal:
+    """Our own terminal, in raw mode, and the master of the container's."""
+
+    def __init__(self) -> None:
+        self.sender, self._receiver = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        self._saved: Any = None
+
+    @classmethod
+    def needed(cls, process: oci_runtime.Process | None, console_socket: str) -> Terminal | None:
+        return cls() if process and process.terminal and not console_socket else None
+
+    def take(self) -> int:
+        """The master that PID 1 has sent; our terminal is raw from here on."""
+        _, ancillary, _, _ = self._receiver.recvmsg(4096, _socket.CMSG_SPACE(4))
+        master = int.from_bytes(ancillary[0][2][:4], "little")
+        if os.isatty(0):
+            import termios
+            import tty
+
+            self._saved = termios.tcgetattr(0)
+            tty.setraw(0)
+        self.resize(master)
+        return master
+
+    def resize(self, master: int) -> None:
+        try:
+            pty.set_size(master, *pty.size(0))
+        except OSError:  # ours is no terminal
+            pass
+
+    def restore(self) -> None:
+        if self._saved:
+            import termios
+
+            termios.tcsetattr(0, termios.TCSADRAIN, self._saved)
+
+
+def catch_signals(*, detached: bool) -> None:
+    """From here on they wait for `wait` to forward them."""
+    if not detached:
+        signals.block_all()
+
+
+def wait(pid: int, pidfd: int, terminal: Terminal | None) -> int:
+    """Serve it until it ends: its exit code, or 128 and the signal's number."""
+    if terminal is None:
+        while True:
+            number, _ = signals.wait()
+            if number == SIGCHLD:
+                found, status = os.waitpid(pid, os.WNOHANG)
+                if found:
+                    return _code(status)
+            else:
+                _forward(pidfd, number)
+    master = terminal.take()
+    try:
+        return _proxy(pid, pidfd, terminal, master)
+    finally:
+        terminal.restore()
+        os.close(master)
+
+
+def _code(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _forward(pidfd: int, number: int) -> None:
+    try:
+        signals.send(pidfd, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def _proxy(pid: int, pidfd: int, terminal: Terminal, master: int) -> int:
+    poll = select.poll()
+    for fd in (0, master, pidfd, signals.descriptor()):
+        poll.register(fd, select.POLLIN)
+    status = None
+    targets = {0: master, master: 1}
+    while status is None:
+        for fd, _ in poll.poll():
+            if fd in targets:
+                if not _copy(fd, targets[fd]):
+                    poll.unregister(fd)
+            elif fd == pidfd:
+                status = os.waitpid(pid, 0)[1]
+            else:
+                _signal(terminal, master, pidfd)
+    while select.select([master], [], [], 0)[0] and _copy(master, 1):
+        pass
+    return _code(status)
+
+
+def _signal(terminal: Terminal, master: int, pidfd: int) -> None:
+    for number in signals.pending():
+        if number == SIGWINCH:
+            terminal.resize(master)
+        elif number != SIGCHLD:
+            _forward(pidfd, number)
+
+
+def _copy(source: int, destination: int) -> bool:
+    try:
+        data = os.read(source, 65536)
+    except OSError:  # EIO: the last process has closed the terminal
+        return False
+    while data:
+        data = data[os.write(destination, data) :]
+        if not data:
+            return True
+    return False

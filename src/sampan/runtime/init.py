@@ -1,0 +1,297 @@
+"""The child's way from clone3 to execve: everything here runs inside the container.
+
+Nothing may be imported any more, or the image could bring its own `warnings.py` and have it run as
+the host's root; `lock_imports` makes sure. Errors go to the caller over the channel, and the
+process leaves by os._exit: no clean-up of the caller's copy of the interpreter may run here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import sys
+
+from sampan.kit import errors as kinds
+from sampan.linux import files, namespaces, process, pty, seccomp, signals
+from sampan.linux.namespaces import CLONE
+from sampan.linux.process import PR
+from sampan.runtime import channel as channels
+from sampan.runtime import command, credentials, devices, errors, hooks, reaper, rootfs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from sampan.runtime.channel import Channel
+    from sampan.runtime.plan import Plan, ProcessPlan
+
+
+class Wires:
+    """The descriptors that a child starts with; -1 is none."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        gate: int = -1,
+        stdio: tuple[int, int, int] | None = None,
+        console: int = -1,
+    ) -> None:
+        self.channel, self.gate, self.stdio, self.console = channel, gate, stdio, console
+        self.cgroups: list[int] = []  # `tasks` files to write ourselves into
+
+
+class _NoImports:
+    """The only finder that is left once a container's files may be in sight."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> NoReturn:
+        raise ImportError(f"{name}: nothing is imported inside a container")
+
+
+def lock_imports() -> None:
+    sys.meta_path[:] = [_NoImports]
+    sys.path.clear()
+    sys.path_hooks.clear()
+    sys.path_importer_cache.clear()
+
+
+def run(plan: Plan, wires: Wires) -> NoReturn:
+    """PID 1 of a new container."""
+
+    def prepare() -> None:
+        _enter(plan, wires)
+        if plan.own_mounts:
+            _build(plan, wires)
+        elif plan.process.terminal:
+            _terminal(plan.process, wires, own_mounts=False)
+
+    def hook() -> None:
+        state = {**plan.state, "status": "created", "pid": os.getpid()}
+        hooks.run_all(plan.hooks.start_container, "startContainer", state, plan.process.env)
+
+    run_process(plan.process, wires, prepare, hook if plan.hooks.start_container else None)
+
+
+def run_process(plan: ProcessPlan, wires: Wires, prepare, before_exec=None) -> NoReturn:  # type: ignore[no-untyped-def]
+    """The part that `create` and `exec` share: prepare, become the user, wait, execute."""
+    try:
+        gc.disable()
+        lock_imports()
+        signals.block_all()
+        prepare()
+        path = _become(plan, wires)
+        wires.channel.send("ready")
+        wires.channel = _wait_for_start(wires)
+        if before_exec:
+            before_exec()
+        _execute(plan, path, wires)
+    except BaseException as error:
+        _report(wires.channel, error)
+    os._exit(1)
+
+
+def _report(channel: Channel, error: BaseException) -> None:
+    name, text = type(error).__name__, str(error)
+    if isinstance(error, OSError) and not isinstance(error, kinds.SampanError):
+        text = errors.reason(error)
+        text = f"{error.filename}: {text}" if error.filename else str(error.args[-1])
+    elif not isinstance(error, kinds.SampanError):
+        line = error.__traceback__
+        while line and line.tb_next:
+            line = line.tb_next
+        if line:
+            code = line.tb_frame.f_code
+            text = f"{name}: {text} ({code.co_filename}:{line.tb_lineno})"
+    try:
+        channel.send("error", name, text)
+    except OSError:  # the caller is gone, and with it whoever could have been told
+        pass
+
+
+def expect(channel: Channel, word: str) -> None:
+    if channel.receive()[:1] != (word,):
+        os._exit(1)  # the caller is gone or gave up
+
+
+def _enter(plan: Plan, wires: Wires) -> None:
+    """Wait until the caller has mapped our ids; go into the cgroup, then join the rest."""
+    expect(wires.channel, "go")
+    for fd in wires.cgroups:
+        os.write(fd, b"0")
+    wires.channel.send("joined")
+    _join(plan)
+    os.setsid()
+    if plan.user_namespace:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    if plan.process.new_keyring:
+        _keyring(plan.process.new_keyring)
+    if plan.hostname:
+        process.sethostname(plan.hostname)
+    if plan.domainname:
+        process.setdomainname(plan.domainname)
+    for name, value in plan.sysctl:
+        _sysctl(name, value)
+    if plan.personality is not None:
+        process.personality(plan.personality)
+
+
+def _join(plan: Plan) -> None:
+    for kind, fd in plan.joined:
+        if kind not in ("user", "pid"):
+            namespaces.setns(fd, namespaces.FLAGS[kind])
+    if plan.new & CLONE.NEWCGROUP:  # only now: its root is the cgroup we are in
+        namespaces.unshare(CLONE.NEWCGROUP)
+
+
+def _keyring(name: str) -> None:
+    try:
+        process.join_session_keyring(name)
+    except OSError:  # no keyrings in this kernel, or a seccomp filter above us: not ours to insist
+        pass
+
+
+def _sysctl(name: str, value: str) -> None:
+    """Through the host's /proc, which no container could tamper with (CVE-2025-52881)."""
+    top = os.open("/proc/sys", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        strict = files.RESOLVE.BENEATH | files.RESOLVE.NO_SYMLINKS | files.RESOLVE.NO_XDEV
+        fd = files.openat2(top, name, os.O_WRONLY, 0, strict)
+        os.write(fd, value.encode())
+        os.close(fd)
+    except OSError as error:
+        raise errors.InvalidConfig(
+            f"sysctl {name.replace('/', '.')}={value}: {errors.reason(error)}"
+        ) from error
+    finally:
+        os.close(top)
+
+
+def _build(plan: Plan, wires: Wires) -> None:
+    null = devices.open_null()
+    root = rootfs.prepare(plan)
+    devices.populate(plan, root)
+    if plan.hooks.prestart or plan.hooks.create_runtime:
+        wires.channel.send("hooks")
+        expect(wires.channel, "hooks")
+    if plan.hooks.create_container:
+        state = {**plan.state, "status": "creating", "pid": os.getpid()}
+        hooks.run_all(plan.hooks.create_container, "createContainer", state)
+    rootfs.cover(plan, root, null)
+    os.close(null)
+    if plan.no_pivot:
+        rootfs.change_root(root)
+    else:
+        rootfs.pivot(root)
+    if plan.process.terminal:
+        _terminal(plan.process, wires, own_mounts=True)
+    rootfs.finish(plan)
+
+
+def _terminal(plan: ProcessPlan, wires: Wires, *, own_mounts: bool) -> None:
+    """A terminal of the container becomes 0, 1, 2; its master goes to the caller."""
+    master, slave, name = devices.open_console()
+    if plan.size:
+        pty.set_size(slave, *plan.size)
+    channels.send_descriptor(wires.console, name, master)
+    os.close(master)
+    if own_mounts:
+        devices.mount_console(slave)
+    pty.make_controlling(slave)
+    os.fchown(slave, plan.uid, -1)
+    wires.stdio = (slave, slave, slave)
+
+
+def join_terminal(plan: ProcessPlan, wires: Wires) -> None:
+    _terminal(plan, wires, own_mounts=False)
+
+
+def _become(plan: ProcessPlan, wires: Wires) -> str:
+    """Stdio, filter, working directory, ids and capabilities; the command's path."""
+    if wires.stdio:
+        # twice: the three may be given in an order where one would overwrite another
+        copies = [os.dup(fd) for fd in wires.stdio]
+        for number, fd in enumerate(copies):
+            os.dup2(fd, number)
+            os.close(fd)
+    _close_others(plan, wires)
+    plan.env.setdefault("HOME", command.home(plan.uid))
+    if plan.seccomp and not plan.no_new_privs:
+        seccomp.load(*plan.seccomp)  # without no_new_privs that needs CAP_SYS_ADMIN
+    entered = _change_directory(plan.cwd, make=True)
+    credentials.become(plan)
+    if not entered:
+        _change_directory(plan.cwd, make=False)
+    _check_directory()
+    if plan.no_new_privs:
+        process.prctl(PR.SET_NO_NEW_PRIVS, 1)
+    return command.find(plan.args[0], plan.env)
+
+
+def _close_others(plan: ProcessPlan, wires: Wires) -> None:
+    """Close what is the host's: a directory left open leads out (CVE-2024-21626)."""
+    first = 3 + plan.preserve_fds
+    for fd in range(3, first):
+        os.set_inheritable(fd, True)
+    keep = [wires.channel.fd] + ([wires.gate] if wires.gate >= 0 else [])
+    # first to where the next loop does not overwrite them
+    high = max(first, *keep) + len(keep)
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, high) for fd in keep]
+    for number, fd in enumerate(moved):
+        os.dup2(fd, first + number, inheritable=False)
+    process.close_from(first + len(moved))
+    wires.channel.fd = first
+    wires.gate = first + 1 if wires.gate >= 0 else -1
+
+
+def _change_directory(path: str, *, make: bool) -> bool:
+    try:
+        os.chdir(path)
+    except FileNotFoundError:
+        if not make:
+            raise errors.InvalidConfig(f"process.cwd: {path} does not exist") from None
+        os.makedirs(path, 0o755, exist_ok=True)
+        os.chdir(path)
+    except PermissionError:
+        if make:
+            return False  # perhaps the user may what root without capabilities may not
+        raise errors.InvalidConfig(f"process.cwd: {path}: permission denied") from None
+    except NotADirectoryError:
+        raise errors.InvalidConfig(f"process.cwd: {path} is not a directory") from None
+    return True
+
+
+def _check_directory() -> None:
+    """A working directory outside the root shows as `(unreachable)…` or not at all."""
+    try:
+        here = os.getcwd()
+    except OSError:
+        here = ""
+    if not here.startswith("/"):
+        raise errors.UnsafePath(
+            "process.cwd is outside of the root: possible container breakout detected"
+        )
+
+
+def _wait_for_start(wires: Wires) -> Channel:
+    channel = wires.channel
+    if wires.gate >= 0:
+        channel.close()  # whoever creates may go now
+        channel = channels.accept(wires.gate)
+        os.close(wires.gate)
+        wires.gate = -1
+    expect(channel, "start")
+    return channel
+
+
+def _execute(plan: ProcessPlan, path: str, wires: Wires) -> None:
+    if plan.seccomp and plan.no_new_privs:
+        seccomp.load(*plan.seccomp)
+    if plan.pdeathsig:  # only now: a change of ids clears it
+        process.prctl(PR.SET_PDEATHSIG, plan.pdeathsig)
+    if plan.init:
+        reaper.run(path, plan.args, plan.env, wires.channel)
+    signals.reset()
+    command.execute(path, plan.args, plan.env)

@@ -1,0 +1,87 @@
+"""`spec`: a config.json to begin with, and `features`: what this runtime can do."""
+
+from __future__ import annotations
+
+from sampan.linux import capabilities, namespaces
+from sampan.runtime import options
+from sampan.spec import oci_runtime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+_MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats")
+_READONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+
+
+def example() -> dict[str, Any]:
+    """A shell in a terminal, with few capabilities and a read-only root."""
+    safe = ["nosuid", "noexec", "nodev"]
+    return {
+        "ociVersion": oci_runtime.VERSION,
+        "process": {
+            "terminal": True,
+            "user": {"uid": 0, "gid": 0},
+            "args": ["sh"],
+            "env": [
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "TERM=xterm",
+            ],
+            "cwd": "/",
+            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), _CAPABILITIES),
+            "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
+            "noNewPrivileges": True,
+        },
+        "root": {"path": "rootfs", "readonly": True},
+        "hostname": "sampan",
+        "mounts": [
+            _mount("/proc", "proc", []),
+            _mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+            _mount(
+                "/dev/pts",
+                "devpts",
+                ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+            ),
+            _mount("/dev/shm", "tmpfs", [*safe, "mode=1777", "size=65536k"], "shm"),
+            _mount("/dev/mqueue", "mqueue", safe),
+            _mount("/sys", "sysfs", [*safe, "ro"]),
+            _mount("/sys/fs/cgroup", "cgroup", [*safe, "relatime", "ro"]),
+        ],
+        "linux": {
+            "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+            "namespaces": [
+                {"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")
+            ],
+            "maskedPaths": [*(f"/proc/{name}" for name in _MASKED), "/proc/scsi", "/sys/firmware"],
+            "readonlyPaths": [f"/proc/{name}" for name in _READONLY],
+        },
+    }
+
+
+def _mount(destination: str, fstype: str, chosen: list[str], source: str = "") -> dict[str, Any]:
+    mount = {"destination": destination, "type": fstype, "source": source or fstype}
+    return {**mount, "options": chosen} if chosen else mount
+
+
+def features() -> dict[str, Any]:
+    """https://github.com/opencontainers/runtime-spec/blob/main/features.md"""
+    return {
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": oci_runtime.VERSION,
+        "hooks": [
+            *("prestart", "createRuntime", "createContainer"),
+            *("startContainer", "poststart", "poststop"),
+        ],
+        "mountOptions": sorted({*options.NAMES} - {"tmpcopyup", "idmap", "ridmap"}),
+        "linux": {
+            "namespaces": sorted(set(namespaces.FLAGS) - {"time"}),
+            "capabilities": list(capabilities.NAMES),
+            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False},
+            "seccomp": {"enabled": True},
+            "apparmor": {"enabled": False},
+            "selinux": {"enabled": False},
+            "mountExtensions": {"idmap": {"enabled": False}},
+            "netDevices": {"enabled": False},
+        },
+    }

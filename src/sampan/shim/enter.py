@@ -1,0 +1,72 @@
+"""Make a container's root file system our own root, for the rest of this process's life."""
+
+from __future__ import annotations
+
+import os
+
+from sampan.kit import errors
+from sampan.linux import _libc, mount, namespaces
+from sampan.runtime import options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.shim.protocol import Archive
+
+_OPEN_TREE_CLONE = 1
+_AT_FDCWD = -100
+
+
+class ContainerGone(errors.Conflict): ...
+
+
+def root_of(request: Archive) -> None:
+    """With a PID: all that this process sees; for an export only the root file system itself."""
+    if request.pid is None:
+        _mount_own(request)
+    else:
+        _join(request.pid)
+        if request.action == "export":
+            _leave_submounts()
+
+
+def _join(pid: int) -> None:
+    try:
+        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as gone:
+        raise ContainerGone(f"process {pid} of the container is gone") from gone
+    namespaces.setns(namespace, namespaces.CLONE.NEWNS)
+    os.fchdir(root)
+    _root_here()
+    os.close(root)
+    os.close(namespace)
+
+
+def _leave_submounts() -> None:
+    """A copy of the root mount alone, open_tree(2): directories are seen as before they were
+    covered by volumes, /proc or /dev."""
+    copy = _libc.open_tree(_AT_FDCWD, b"/", _OPEN_TREE_CLONE | os.O_CLOEXEC, path="/")
+    os.fchdir(copy)
+    _root_here()
+    os.close(copy)
+
+
+def _mount_own(request: Archive) -> None:
+    namespaces.unshare(namespaces.CLONE.NEWNS)
+    mount.mount(None, "/", flags=mount.MS.REC | mount.MS.PRIVATE)
+    for layer in request.rootfs:
+        chosen = options.parse(tuple(layer.get("options") or ()))
+        mount.mount(
+            layer.get("source") or "none",
+            request.root_path,
+            layer.get("type") or None,
+            chosen.flags,
+            ",".join(chosen.data) or None,
+        )
+    os.chdir(request.root_path)
+    _root_here()
+
+
+def _root_here() -> None:
+    os.chroot(".")
+    os.chdir("/")

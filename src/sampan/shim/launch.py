@@ -1,0 +1,190 @@
+"""From a `start` request to a running PID 1, with the engine on the other end of the connection.
+
+    created (+ network namespace) → … go … → started
+
+A helper of the monitor creates the container (`helper` says why) and hands it over once it is ready
+to execute; the monitor then starts it, so that PID 1's parent, whose death it is not to survive
+(PR_SET_PDEATHSIG), is the monitor. Either a process comes out that runs, or nothing is left: no
+process, no cgroup, no descriptor. While PID 1 prepares its rootfs the engine sets up the network;
+the first of both to fail ends the attempt, and so does the engine's connection when it closes
+before "go".
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from sampan.kit import errors
+from sampan.linux import cgroup, unix
+from sampan.runtime import cgroups, channel, create
+from sampan.shim import helper, protocol, stdio
+from sampan.spec import oci_runtime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Any
+
+    from sampan.shim.protocol import Message, Start
+
+_SIGKILL = 9
+_TO_MONITOR = ("id", "bundle", "run", "stdin_once", "log")
+
+
+class EngineGone(errors.Unavailable):
+    """It closed the connection before the network was ready."""
+
+
+class Ready:
+    """A container that waits for its start, as the monitor gets it from the helper.
+
+    `request` has of the start request only what a monitor needs afterwards.
+    """
+
+    def __init__(self, message: Message, fds: list[int], helper_pid: int) -> None:
+        self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
+        self.cgroup = cgroup.manager(message["cgroup"])
+        self.process = create.Created(message["pid"], fds[0], channel.Channel(fds[1]), self.cgroup)
+        self.config = fds[2]  # a memfd with the part of config.json that execs need
+        self.streams = stdio.unpack(message["streams"], fds)
+        self._helper = helper_pid
+
+    def adopt(self) -> None:
+        """Be PID 1's parent, which one is when the helper has ended; needed for start and abort."""
+        if self._helper:
+            os.waitpid(self._helper, 0)
+            self._helper = 0
+
+
+def container(connection: socket.socket) -> Ready | None:
+    """Have the request on the connection carried out up to the start.
+
+    None where that failed: the engine has been told, and nothing is left.
+    """
+    pid, ours = helper.fork(lambda theirs: _help(connection, theirs))
+    try:
+        message, fds = unix.receive(ours)
+    except ConnectionError:
+        message, fds = None, []
+    finally:
+        ours.close()
+    if message is None:
+        os.waitpid(pid, 0)
+        return None
+    return Ready(message, fds, pid)
+
+
+def _help(connection: socket.socket, monitor: socket.socket) -> None:
+    try:
+        message, fds = unix.receive(connection)
+        _prepare(connection, monitor, message, fds)
+    except Exception as failure:
+        try:
+            unix.send(connection, protocol.error(failure))
+        except OSError:
+            pass  # the engine is gone, and so is the container
+        if not isinstance(failure, (errors.SampanError, OSError)):
+            raise  # a mistake of ours: its traceback belongs in the spawner's log
+
+
+def _prepare(
+    connection: socket.socket, monitor: socket.socket, message: Message, fds: list[int]
+) -> None:
+    request = protocol.parse_start(message, fds)
+    config = oci_runtime.parse(request.config)
+    streams = stdio.Streams(tty=request.tty, stdin=request.stdin)
+    process = create.create(config, _options(request, streams))
+    try:
+        streams.forked()
+        if request.network:
+            _tell_created(connection, process.pid)
+        _wait(connection, process, needs_go=request.network)
+        streams.ready(request.size)
+        path = cgroups.path_of(config, request.id, request.cgroup)
+        _hand_over(monitor, process, streams, message, fds, path)
+    except BaseException:
+        process.abort()
+        raise
+
+
+def _options(request: Start, streams: stdio.Streams) -> create.Options:
+    return create.Options(
+        container_id=request.id,
+        bundle=request.bundle,
+        stdio=streams.theirs,
+        console=streams.console_socket,
+        rootfs=tuple(
+            oci_runtime.parse_as(oci_runtime.Mount, {"destination": "/", **mount}, "rootfs")
+            for mount in request.rootfs
+        ),
+        cgroup=request.cgroup,
+        init=request.init,
+        pdeathsig=_SIGKILL,
+    )
+
+
+def _hand_over(
+    monitor: socket.socket,
+    process: create.Created,
+    streams: stdio.Streams,
+    message: Message,
+    fds: list[int],
+    cgroup_path: str,
+) -> None:
+    """The request's own descriptors come last, with their indexes moved."""
+    ours = [process.pidfd, process.fileno(), _saved(message["config"])]
+    packed = streams.pack(ours)
+    moved: dict[str, Any] = {name: message[name] for name in _TO_MONITOR if name in message}
+    for name in ("attach", "ports"):
+        items = message.get(name) or ()
+        moved[name] = [{**item, "fd": item["fd"] + len(ours)} for item in items]
+    body = {"request": moved, "cgroup": cgroup_path, "pid": process.pid, "streams": packed}
+    unix.send(monitor, body, [*ours, *fds])
+
+
+def _saved(config: Message) -> int:
+    import json
+
+    fd = os.memfd_create("config.json", os.MFD_CLOEXEC)
+    os.write(fd, json.dumps({"linux": config.get("linux") or {}}).encode())
+    return fd
+
+
+def _tell_created(connection: socket.socket, pid: int) -> None:
+    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        unix.send(connection, protocol.created(pid), [namespace])
+    except OSError as gone:
+        raise EngineGone("the engine went away while the container was created") from gone
+    finally:
+        os.close(namespace)
+
+
+def _wait(connection: socket.socket, process: create.Created, *, needs_go: bool) -> None:
+    """Until PID 1 is ready, and the engine too if it has something to do."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    if needs_go:
+        poll.register(connection, select.POLLIN)
+    ready = False
+    while needs_go or not ready:
+        for fd, _ in poll.poll():
+            if fd == process.fileno():
+                process.wait_ready()
+                ready = True
+            else:
+                _receive_go(connection)
+                needs_go = False
+            poll.unregister(fd)
+
+
+def _receive_go(connection: socket.socket) -> None:
+    try:
+        message, _ = unix.receive(connection)
+    except OSError as gone:
+        raise EngineGone(f"the engine went away before the network was ready: {gone}") from gone
+    if message is None:
+        raise EngineGone("the engine went away before the network was ready")
+    if message != protocol.go():
+        raise errors.InvalidArgument(f"expected go, the engine said {message.get('op')!r}")

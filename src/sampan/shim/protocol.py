@@ -1,0 +1,347 @@
+"""What engine, spawner and monitor say to each other: every message in one place.
+
+Messages are `linux.unix`'s: JSON with descriptors beside it. This module is bytes-free and does no
+I/O: a constructor returns the dictionary to send, a `parse_…` turns a received one into a record
+(or raises `InvalidArgument`), so that the asyncio engine and the blocking monitor share it.
+
+    spawner  hello() → hello_answer() · retire() · start() · archive()
+    start    → created (+ netns) · ← go() → started | error → events until exit
+    monitor  subscribe() → state, events
+             attach() exec() resize() kill() close_stdin() → ok | started | error
+
+Events: `created started error state exec_exit oom detach exit`. Times are RFC 3339, exit codes
+0 to 255 (128 + signal where a signal ended it), sizes (rows, columns). A descriptor is named by its
+index among those that travel with the message.
+"""
+
+from __future__ import annotations
+
+from sampan.kit import errors
+from sampan.kit.record import Record
+from sampan.runtime import errors as runtime_errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    Message = dict[str, Any]
+
+DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
+ENGINE_ERROR = 125  # docker run's exit code where no other applies
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        errors.NotFound,
+        errors.AlreadyExists,
+        errors.Conflict,
+        errors.InvalidArgument,
+        errors.Unsupported,
+        errors.Unavailable,
+    )
+}
+
+
+class Attach(Record):
+    """One client: which streams it wants and how. `fd` is its socket once received, else -1."""
+
+    fd: int = -1
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    multiplexed: bool = True
+    detach_keys: str = ""
+
+
+class Log(Record):
+    driver: str = "none"  # or json-file
+    path: str = ""
+    max_size: int = 0  # bytes; 0: no rotation
+    max_file: int = 1
+    labels: dict[str, str] = {}  # written with each record, as Docker's "attrs"
+
+
+class Port(Record):
+    """A published port: a bound socket (TCP: listening) and where its connections go."""
+
+    fd: int
+    host: str
+    port: int
+
+
+class Start(Record):
+    id: str
+    bundle: str
+    run: str
+    config: Message  # the OCI config.json
+    root_path: str = ""  # where rootfs is mounted; "": config's root.path
+    rootfs: tuple[Message, ...] = ()
+    cgroup: str = ""
+    init: bool = False
+    tty: bool = False
+    stdin: bool = False
+    stdin_once: bool = False
+    size: tuple[int, int] | None = None
+    log: Log = Log()
+    attach: tuple[Attach, ...] = ()
+    ports: tuple[Port, ...] = ()
+    network: bool = False
+
+    def message(self) -> Message:
+        """As the engine sends it; `fd`s are indexes of the descriptors sent along."""
+        body = _plain(self)
+        return {"op": "start", **body}
+
+
+class Exec(Record):
+    exec_id: str
+    process: Message  # an OCI process
+    tty: bool = False
+    stdin: bool = False
+    size: tuple[int, int] | None = None
+    attach: Attach | None = None  # None: its output is thrown away
+
+    def message(self) -> Message:
+        return {"op": "exec", **_plain(self)}
+
+
+class Archive(Record):
+    """Docker's cp and export. With `pid` the container's own mounts are seen, else `rootfs`."""
+
+    action: str  # stat, get, put, export
+    path: str = "/"
+    pid: int | None = None
+    rootfs: tuple[Message, ...] = ()
+    root_path: str = ""
+    no_overwrite_dir_non_dir: bool = False
+    owner: tuple[int, int] | None = None  # put: everything belongs to this uid and gid
+
+    def message(self) -> Message:
+        return {"op": "archive", **_plain(self)}
+
+
+class ExitRecord(Record):
+    """The bundle's `exit.json`, and the `exit` event."""
+
+    exit_code: int
+    signal: int | None
+    oom_killed: bool
+    exited_at: str
+    started_at: str
+    pid: int
+
+    def message(self) -> Message:
+        return dict(self.__dict__)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Record):
+        return {name: _plain(field) for name, field in value.__dict__.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value
+
+
+# ---- what the engine says
+
+
+def hello() -> Message:
+    return {"op": "hello"}
+
+
+def retire() -> Message:
+    return {"op": "retire"}
+
+
+def go() -> Message:
+    """The network is there: PID 1 may exec."""
+    return {"op": "go"}
+
+
+def subscribe() -> Message:
+    return {"op": "subscribe"}
+
+
+def attach(client: Attach) -> Message:
+    """Goes with one descriptor, the client's socket."""
+    return {"op": "attach", **_plain(client)}
+
+
+def resize(rows: int, columns: int, exec_id: str | None = None) -> Message:
+    return {"op": "resize", "rows": rows, "columns": columns, "exec_id": exec_id}
+
+
+def kill(signal: int) -> Message:
+    return {"op": "kill", "signal": signal}
+
+
+def close_stdin() -> Message:
+    return {"op": "close_stdin"}
+
+
+# ---- what spawner and monitor say
+
+
+def hello_answer(version: str, pid: int) -> Message:
+    return {"version": version, "pid": pid}
+
+
+def ok(**more: object) -> Message:
+    return {"ok": True, **more}
+
+
+def created(pid: int) -> Message:
+    """Goes with one descriptor, the network namespace, if `network` was asked for."""
+    return {"event": "created", "pid": pid}
+
+
+def started(pid: int, started_at: str) -> Message:
+    return {"event": "started", "pid": pid, "started_at": started_at}
+
+
+def state(pid: int, started_at: str, execs: dict[str, int]) -> Message:
+    return {"event": "state", "pid": pid, "started_at": started_at, "execs": execs}
+
+
+def exec_exit(exec_id: str, exit_code: int) -> Message:
+    return {"event": "exec_exit", "exec_id": exec_id, "exit_code": exit_code}
+
+
+def oom() -> Message:
+    return {"event": "oom"}
+
+
+def detach(exec_id: str | None = None) -> Message:
+    return {"event": "detach", "exec_id": exec_id}
+
+
+def exit(record: ExitRecord) -> Message:
+    return {"event": "exit", **record.message()}
+
+
+def error(cause: BaseException) -> Message:
+    """Any exception as an `error` event: its kind, an exit code for the caller, its sentence."""
+    kind = next((name for name, kind in _KINDS.items() if isinstance(cause, kind)), "SampanError")
+    code = runtime_errors.exit_code(cause)
+    return {"event": "error", "kind": kind, "code": code, "message": _sentence(cause)}
+
+
+def _sentence(cause: BaseException) -> str:
+    text = str(cause) or type(cause).__name__
+    if isinstance(cause, OSError) and cause.strerror:
+        text = f"{cause.strerror}: {cause.filename}" if cause.filename else cause.strerror
+    return "; ".join([text, *getattr(cause, "__notes__", ())])
+
+
+class RemoteError(errors.SampanError):
+    """Base of what `failure` returns: carries the exit code (125, 126, 127) beside the kind."""
+
+    exit_code: int = ENGINE_ERROR
+
+
+_REMOTE: dict[str, type[errors.SampanError]] = {
+    name: type(name, (RemoteError, kind), {}) for name, kind in _KINDS.items()
+}
+
+
+def failure(message: Message | None) -> errors.SampanError | None:
+    """The exception that an answer stands for, or None where all is well.
+
+    It is one of the six kinds (and a `RemoteError` with `exit_code`); a connection that ended
+    without an answer (`message` is None) is `Unavailable`.
+    """
+    if message is None:
+        return errors.Unavailable("the monitor went away before it answered")
+    if message.get("event") != "error":
+        return None
+    raised = _REMOTE.get(message["kind"], RemoteError)(message["message"])
+    raised.exit_code = message["code"]  # type: ignore[attr-defined]
+    return raised
+
+
+# ---- parsing
+
+
+def parse_start(message: Message, fds: Sequence[int]) -> Start:
+    fields = _known(Start, message)
+    fields["log"] = Log(**_known(Log, fields.get("log") or {}))
+    fields["attach"] = tuple(_attach(item, fds) for item in fields.get("attach") or ())
+    fields["ports"] = tuple(
+        Port(**{**_known(Port, item), "fd": _descriptor(item, fds)})
+        for item in fields.get("ports") or ()
+    )
+    _tuples(fields)
+    start: Start = _build(Start, fields, message)
+    return start
+
+
+def parse_exec(message: Message, fds: Sequence[int]) -> Exec:
+    fields = _known(Exec, message)
+    if fields.get("attach"):
+        fields["attach"] = _attach({**fields["attach"], "fd": 0}, fds)
+    _tuples(fields)
+    request: Exec = _build(Exec, fields, message)
+    return request
+
+
+def parse_attach(message: Message, fds: Sequence[int]) -> Attach:
+    return _attach({**message, "fd": 0}, fds)
+
+
+def parse_archive(message: Message) -> Archive:
+    fields = _known(Archive, message)
+    _tuples(fields)
+    if fields.get("action") not in ("stat", "get", "put", "export"):
+        raise errors.InvalidArgument(f"archive knows no action {fields.get('action')!r}")
+    request: Archive = _build(Archive, fields, message)
+    return request
+
+
+def _attach(message: Message, fds: Sequence[int]) -> Attach:
+    detach_keys(message.get("detach_keys") or "")  # refused here, not when they are first needed
+    return Attach(**{**_known(Attach, message), "fd": _descriptor(message, fds)})
+
+
+def _descriptor(message: Message, fds: Sequence[int]) -> int:
+    index = message.get("fd")
+    if not isinstance(index, int) or not 0 <= index < len(fds):
+        raise errors.InvalidArgument(f"descriptor {index!r} is not among the {len(fds)} received")
+    return fds[index]
+
+
+def _known(record: type[Record], message: Message) -> Message:
+    """The fields a record knows; later versions may send more."""
+    return {name: message[name] for name in record._fields if name in message}
+
+
+def _tuples(fields: Message) -> None:
+    for name in ("size", "rootfs", "owner"):
+        if fields.get(name) is not None:
+            fields[name] = tuple(fields[name])
+
+
+def _build(record: Callable[..., Any], fields: Message, message: Message) -> Any:
+    try:
+        return record(**fields)
+    except TypeError as missing:
+        raise errors.InvalidArgument(f"message {message.get('op')!r}: {missing}") from missing
+
+
+def detach_keys(text: str) -> bytes:
+    """Docker's `ctrl-p,ctrl-q` as the bytes a terminal sends; "" gives none.
+
+    Single characters, `ctrl-` with a letter or one of `@[\\]^_`, and `DEL`.
+    """
+    keys = bytearray()
+    for name in filter(None, text.split(",")):
+        control = name[5:].upper() if name.lower().startswith("ctrl-") else ""
+        if len(name) == 1 and name.isascii():
+            keys.append(ord(name))
+        elif name == "DEL":
+            keys.append(127)
+        elif len(control) == 1 and "@" <= control <= "_":
+            keys.append(ord(control) - 64)
+        else:
+            raise errors.InvalidArgument(f"unknown detach key {name!r} in {text!r}")
+    return bytes(keys)

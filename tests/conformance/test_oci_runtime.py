@@ -1,0 +1,312 @@
+"""An OCI runtime from outside; runc passes the same tests, so they are known to be right."""
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+SOURCE = os.path.join(os.path.dirname(__file__), "..", "..", "src")
+SAMPAN = [
+    os.path.realpath(sys.executable),
+    "-ISc",
+    f"import sys; sys.path.insert(0, {SOURCE!r})\n"
+    "from sampan.cli.sampan_oci import main; sys.exit(main())",
+]
+PROC = {"destination": "/proc", "type": "proc", "source": "proc"}
+DEV = {
+    "destination": "/dev",
+    "type": "tmpfs",
+    "source": "tmpfs",
+    "options": ["nosuid", "mode=755", "size=64k"],
+}
+PTS = {
+    "destination": "/dev/pts",
+    "type": "devpts",
+    "source": "devpts",
+    "options": ["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+}
+CAPS = ["CAP_KILL", "CAP_CHOWN"]
+BASE = {
+    "ociVersion": "1.0.2",
+    "process": {
+        "args": ["true"],
+        "env": ["PATH=/bin"],
+        "cwd": "/",
+        "user": {"uid": 0, "gid": 0},
+        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), CAPS),
+    },
+    "root": {"path": "rootfs"},
+    "mounts": [PROC, DEV, PTS],
+    "linux": {
+        "namespaces": [{"type": t} for t in ("pid", "mount", "ipc", "uts", "network")],
+        "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+        "maskedPaths": ["/proc/kcore", "/proc/scsi", "/proc/acpi", "/proc/not-there"],
+        "readonlyPaths": ["/proc/sys"],
+    },
+}
+
+
+class Runtime:
+    def __init__(self, command, directory, name):
+        self.command, self.name = [*command, "--root", str(directory / "state")], name
+        self.bundle = directory / "bundle"
+        rootfs = self.bundle / "rootfs"
+        for path in ("bin", "proc", "dev", "etc", "tmp", "sys"):
+            (rootfs / path).mkdir(parents=True)
+        shutil.copy("/usr/bin/busybox", rootfs / "bin/busybox")
+        for tool in ("sh", "true", "cat", "sleep", "id", "ls", "hostname", "mount", "tty", "touch"):
+            (rootfs / "bin" / tool).symlink_to("busybox")
+        self.rootfs, self.config, self.made = rootfs, copy.deepcopy(BASE), set()
+
+    def __call__(self, *arguments, fails=False):
+        done = subprocess.run(
+            [*self.command, *arguments], capture_output=True, text=True, cwd=self.bundle, timeout=30
+        )
+        if not fails:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    def write(self):
+        (self.bundle / "config.json").write_text(json.dumps(self.config))
+
+    def run(self, *args, **process):
+        self.config["process"].update(args=list(args), **process)
+        self.write()
+        return self("run", self.id("run"), fails=True)
+
+    def id(self, name):
+        made = f"smp-{self.name}-{os.getpid()}-{name}"
+        self.config["linux"]["cgroupsPath"] = f"/{made}"
+        self.made.add(made)
+        return made
+
+    def create(self, *args, name="c"):
+        self.config["process"]["args"] = list(args)
+        container = self.id(name)
+        self.write()
+        # not through pipes: the container would hold them open
+        with open(self.bundle / "log", "w+") as log:
+            code = subprocess.run(
+                [*self.command, "create", "--pid-file", "pid", container],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.bundle,
+            ).returncode
+            log.seek(0)
+            assert code == 0, log.read()
+        return container
+
+    def status(self, container):
+        return json.loads(self("state", container).stdout)["status"]
+
+    def wait_for(self, container, status):
+        for _ in range(500):
+            if self.status(container) == status:
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"never {status}")
+
+
+@pytest.fixture(params=["sampan-oci", "runc"])
+def runtime(request, tmp_path):
+    command = SAMPAN if request.param == "sampan-oci" else ["runc"]
+    if not shutil.which(command[0]):
+        pytest.skip("runc is not installed")
+    made = Runtime(command, tmp_path, request.param)
+    yield made
+    for container in made.made:
+        made("delete", "--force", container, fails=True)
+
+
+def test_exit_code_and_output(runtime):
+    done = runtime.run("sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
+
+
+def test_signal_becomes_128_and_its_number(runtime):
+    # PID 1 of a namespace cannot be killed from inside: a shell passes its child's code on
+    assert runtime.run("sh", "-c", "sh -c 'kill -9 $$'; exit $?").returncode == 137
+
+
+def test_lifecycle(runtime):
+    container = runtime.create("sleep", "100")
+    assert runtime.status(container) == "created"
+    pid = int((runtime.bundle / "pid").read_text())
+    assert json.loads(runtime("state", container).stdout)["pid"] == pid
+    assert "already exists" in runtime("create", container, fails=True).stderr
+    runtime("start", container)
+    assert runtime.status(container) == "running"
+    assert runtime("start", container, fails=True).returncode == 1
+    assert runtime("delete", container, fails=True).returncode == 1
+    listed = json.loads(runtime("list", "--format", "json").stdout)
+    assert [c["id"] for c in listed] == [container]
+    runtime("kill", container, "KILL")
+    runtime.wait_for(container, "stopped")
+    assert runtime("kill", container, "TERM", fails=True).returncode == 1
+    runtime("delete", container)
+    assert "does not exist" in runtime("state", container, fails=True).stderr
+
+
+def test_delete_of_a_created_container_and_by_force(runtime):
+    created = runtime.create("sleep", "100")
+    runtime("delete", "--force", created)
+    running = runtime.create("sleep", "100", name="d")
+    runtime("start", running)
+    runtime("delete", "--force", running)
+    assert runtime("delete", "--force", running, fails=True).returncode == 0
+
+
+def test_exec(runtime):
+    container = runtime.create("sleep", "100")
+    runtime("start", container)
+    done = runtime(
+        "exec",
+        "--env",
+        "A=b",
+        "--cwd",
+        "/tmp",
+        container,
+        "sh",
+        "-c",
+        "echo $A $PWD; exit 3",
+        fails=True,
+    )
+    assert (done.returncode, done.stdout) == (3, "b /tmp\n")
+    done = runtime("exec", "--user", "12:34", container, "id")
+    assert done.stdout.startswith("uid=12 gid=34")
+    assert runtime("exec", container, "nope", fails=True).returncode == 255
+    assert json.loads(runtime("ps", "--format", "json", container).stdout)
+
+
+def test_pause_and_resume(runtime):
+    container = runtime.create("sleep", "100")
+    runtime("start", container)
+    runtime("pause", container)
+    assert runtime.status(container) == "paused"
+    runtime("resume", container)
+    assert runtime.status(container) == "running"
+
+
+def test_missing_and_unusable_commands(runtime):
+    assert "executable file not found in $PATH" in runtime.run("nope").stderr
+    assert "permission denied" in runtime.run("/proc/version").stderr
+    assert runtime.run("/bin").returncode != 0
+
+
+def test_capabilities_and_no_new_privileges(runtime):
+    done = runtime.run("cat", "/proc/self/status", noNewPrivileges=True)
+    status = dict(line.split(":\t", 1) for line in done.stdout.splitlines() if ":\t" in line)
+    assert [status[f"Cap{n}"] for n in ("Inh", "Prm", "Eff", "Bnd", "Amb")] == [
+        *("0" * 16, "0" * 14 + "21", "0" * 14 + "21", "0" * 14 + "21", "0" * 16)
+    ]
+    assert status["NoNewPrivs"] == "1"
+
+
+def test_user_groups_umask_and_limits(runtime):
+    done = runtime.run(
+        *(
+            "sh",
+            "-c",
+            "id; umask; ulimit -n; cat /proc/self/oom_score_adj; grep Groups /proc/self/status",
+        ),
+        user={"uid": 5, "gid": 6, "additionalGids": [7, 8], "umask": 0o27},
+        rlimits=[{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}],
+        oomScoreAdj=500,
+    )
+    assert done.stdout.split("\n")[1:4] == ["0027", "100", "500"]
+    assert done.stdout.startswith("uid=5 gid=6") and "Groups:\t7 8" in done.stdout
+
+
+def test_masked_and_readonly_paths(runtime):
+    done = runtime.run(
+        "sh",
+        "-c",
+        "cat /proc/kcore; ls /proc/acpi; echo 1 > /proc/sys/kernel/panic || echo refused",
+    )
+    assert done.stdout == "refused\n"
+
+
+def test_readonly_root(runtime):
+    runtime.config["root"]["readonly"] = True
+    done = runtime.run("sh", "-c", "touch /x || echo refused")
+    assert done.stdout == "refused\n"
+    assert not (runtime.rootfs / "x").exists()
+
+
+def test_mounts(runtime):
+    (runtime.bundle / "data").mkdir()
+    (runtime.bundle / "data/file").write_text("hello")
+    bind = {"type": "bind", "source": "data", "options": ["rbind", "ro"]}
+    file = {"type": "bind", "source": "data/file", "options": ["bind"]}
+    runtime.config["mounts"] += [
+        {"destination": "/new/place", **bind},
+        {"destination": "/etc/one", **file},
+        {"destination": "/tmp", "type": "tmpfs", "source": "t", "options": ["nosuid", "size=8k"]},
+    ]
+    done = runtime.run("sh", "-c", "cat /new/place/file /etc/one; touch /new/place/x || mount")
+    assert done.stdout.startswith("hellohello")
+    line = next(line for line in done.stdout.splitlines() if " /tmp " in line)
+    assert "nosuid" in line and "size=8k" in line
+
+
+def test_hostname_and_default_devices(runtime):
+    runtime.config["hostname"] = "harbour"
+    script = "hostname; echo x > /dev/null && cat /dev/zero | head -c1 | wc -c; readlink /dev/stdin"
+    for tool in ("head", "wc", "readlink"):
+        (runtime.rootfs / "bin" / tool).symlink_to("busybox")
+    done = runtime.run("sh", "-c", script)
+    assert done.stdout.split() == ["harbour", "1", "/proc/self/fd/0"], done.stderr
+
+
+def test_hooks_run_in_order(runtime):
+    log = runtime.bundle / "hooks"
+
+    def hook(name):
+        script = f"cat >/dev/null; echo {name} >> {log}"
+        return [{"path": "/bin/sh", "args": ["sh", "-c", script]}]
+
+    runtime.config["hooks"] = {
+        name: hook(name)
+        for name in ("prestart", "createRuntime", "createContainer", "poststart", "poststop")
+    }
+    assert runtime.run("true").returncode == 0
+    assert log.read_text().split() == [
+        *("prestart", "createRuntime", "createContainer", "poststart", "poststop")
+    ]
+
+
+def test_a_failing_hook_leaves_no_container(runtime):
+    runtime.config["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}
+    assert runtime.run("true").returncode == 1
+    assert runtime("list", "--quiet").stdout == ""
+
+
+def test_proc_must_be_a_real_directory(runtime):
+    (runtime.rootfs / "proc").rmdir()
+    (runtime.rootfs / "proc").symlink_to("tmp")
+    assert runtime.run("true").returncode == 1
+
+
+def test_working_directory_is_made(runtime):
+    assert runtime.run("sh", "-c", "pwd", cwd="/made/for/you").stdout == "/made/for/you\n"
+
+
+def test_limits_reach_the_cgroup(runtime):
+    runtime.config["linux"]["resources"]["pids"] = {"limit": 33}
+    container = runtime.create("sleep", "100")
+    pid = (runtime.bundle / "pid").read_text()
+    with open(f"/proc/{pid}/cgroup") as file:
+        lines = [line.rstrip("\n").split(":", 2) for line in file]
+    v1 = [p for _, names, p in lines if "pids" in names.split(",")]
+    unified = next((p for _, names, p in lines if not names), "")
+    top = f"/sys/fs/cgroup/pids{v1[0]}" if v1 else f"/sys/fs/cgroup{unified}"
+    with open(f"{top}/pids.max") as file:
+        assert file.read() == "33\n"
+    runtime("delete", "--force", container)
+    assert not os.path.exists(top)
