@@ -106,7 +106,9 @@ def merge(scopes: Iterable[str]) -> tuple[str, ...]:
     actions: dict[str, set[str]] = {}
     for item in scopes:
         for one in item.split():
-            resource, _, wanted = one.rpartition(":")
+            resource, colon, wanted = one.rpartition(":")
+            if not colon:
+                continue  # no scope of the specification
             actions.setdefault(resource, set()).update(filter(None, wanted.split(",")))
     return tuple(
         f"{resource}:{','.join(sorted(actions[resource]))}" for resource in sorted(actions)

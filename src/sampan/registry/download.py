@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+import asyncio
+from contextlib import ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from sampan.kit import errors as kinds
 from sampan.kit.threads import in_thread
@@ -11,11 +12,14 @@ from sampan.registry import errors, retries
 from sampan.registry.events import Event, Meter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from sampan.registry.client import Blob, Client
     from sampan.registry.events import Listener
     from sampan.registry.store import Ingest, Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PIECE = 1 << 20  # bytes handed to a thread at once: hashing and writing them takes about 1 ms
 _STALLS = 5  # times in a row that a try may bring nothing new
@@ -33,21 +37,30 @@ async def download(
                 await _Download(client, descriptor, ingest, on_event, skip).run()
                 return
             except (errors.WrongDigest, errors.WrongSize) as error:
-                await in_thread(ingest.reset)
+                await _finished(ingest.reset)
                 if skip == hosts - 1:
                     raise
                 on_event(Event(kind="warning", digest=digest, message=str(error)))
 
 
+async def _finished(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`in_thread` that is never left behind: cancelled, it still waits for the thread.
+
+    Else the ingest would be closed, and its descriptor be another file's, under a write.
+    """
+    work = asyncio.ensure_future(in_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
+
+
 @asynccontextmanager
 async def _ingest(store: Store, name: str) -> AsyncIterator[Ingest]:
     """`store.write`, off the loop: it hashes again what an earlier try left."""
-    context = store.write(name)
-    ingest = await in_thread(context.__enter__)
-    try:
-        yield ingest
-    finally:
-        context.__exit__(None, None, None)
+    with ExitStack() as stack:
+        yield await _finished(stack.enter_context, store.write(name))
 
 
 class _Download:
@@ -75,7 +88,7 @@ class _Download:
             if not resumed:
                 raise
             # What an earlier try had left may have been somebody else's bytes: once from the start.
-            await in_thread(self._ingest.reset)
+            await _finished(self._ingest.reset)
             self._etag = ""
             await self._complete()
             await self._commit()
@@ -84,7 +97,7 @@ class _Download:
         """Until all bytes are here; a try that brings something new does not count as failed."""
         stalls = 0
         if self._ingest.offset > self._size:
-            await in_thread(self._ingest.reset)
+            await _finished(self._ingest.reset)
         while self._ingest.offset < self._size:
             before = self._ingest.offset
             try:
@@ -113,7 +126,7 @@ class _Download:
     async def _take(self, blob: Blob) -> None:
         self._etag, self._host = blob.etag, blob.host
         if blob.offset != self._ingest.offset:
-            await in_thread(self._ingest.reset)
+            await _finished(self._ingest.reset)
         parts: list[bytes] = []
         size = 0
         try:
@@ -134,13 +147,13 @@ class _Download:
         came = self._ingest.offset + len(piece)
         if came > self._size:
             raise errors.WrongSize(self._host, self._digest, self._size, came)
-        await in_thread(self._ingest.write, piece)
+        await _finished(self._ingest.write, piece)
         self._meter.show(came)
 
     async def _commit(self) -> None:
         self._on_event(Event(kind="verifying", digest=self._digest, total=self._size))
         try:
-            await in_thread(self._ingest.commit, self._digest, self._size)
+            await _finished(self._ingest.commit, self._digest, self._size)
         except kinds.InvalidArgument as error:
             actual = str(getattr(error, "actual", "") or "others")
             raise errors.WrongDigest(self._host, self._digest, actual) from error

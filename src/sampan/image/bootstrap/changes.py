@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sampan.image.bootstrap.recipe import Recipe, Workshop
 
 _OWN = "/run/sampan"  # inside
+_KEY = "bootstrap"  # of the writable layer; the caller holds the cache's lock
 _PHASE = "sampan-phase:"
 
 # Runs as the first process of the namespaces; $1: mount options, $2: where, $3: prepared files.
@@ -82,19 +83,18 @@ def layer(shop: Workshop, state: State, base: Layer, recipe: Recipe) -> Layer:
         shop.say(f"  unpacking the base of {state.suite.name}")
         with shop.store.open(base.descriptor["digest"]) as file:
             stack.unpack(base.diff_id, None, file, base.diff_id)
-    key = f"bootstrap-{os.getpid()}"
-    stack.remove(key)
-    stack.prepare(key, base.diff_id)
-    place = f"{shop.cache}/{key}"
+    stack.remove(_KEY)
+    stack.prepare(_KEY, base.diff_id)
+    place = f"{shop.cache}/{_KEY}"
     try:
         _prepare(place, state, recipe)
-        _run(stack.mounts(key)[0].options, place, state.epoch, shop.say)
+        _run(stack.mounts(_KEY)[0].options, place, state.epoch, shop.say)
         with shop.store.write() as ingest:
             made = archive.LayerWriter(ingest)
-            _copy(stack, key, made, state.epoch)
+            _copy(stack, base.diff_id, made, state.epoch)
             descriptor, diff_id = made.finish()
     finally:
-        stack.remove(key)
+        stack.remove(_KEY)
         _remove(place)
     shop.say(
         f"  layer of changes: {descriptor['size'] / 1e6:.1f} MB, {time.monotonic() - began:.1f} s"
@@ -163,12 +163,18 @@ def _run(options: tuple[str, ...], place: str, epoch: int, say: Callable[[str], 
     programs.follow("a step in the new file system", words, environment, heard)
 
 
-def _copy(stack: snapshots.Overlay, key: str, made: archive.LayerWriter, epoch: int) -> None:
+def _copy(stack: snapshots.Overlay, below: str, made: archive.LayerWriter, epoch: int) -> None:
     """The writable layer as a tar into a file, and from there, made normal, into the store."""
+    lower = stack.view(below)[0].source
+
+    def hides(directory: str) -> bool:
+        """overlayfs marks every new directory opaque; that says something only over another."""
+        return os.path.isdir(f"{lower}/{directory}")
+
     with tempfile.TemporaryFile(dir="/var/tmp") as file:
-        stack.diff(key, file.write)
+        stack.diff(_KEY, file.write)
         file.seek(0)
-        normal.copy(compress.chunks(file), made.write, epoch=epoch)
+        normal.copy(compress.chunks(file), made.write, epoch=epoch, hides=hides)
 
 
 def _remove(place: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from email.utils import parsedate_tz
 from typing import TYPE_CHECKING, Any
 
-from sampan.image import archive, compress, tar
+from sampan.image import archive, compress, snapshots, tar
 from sampan.image.bootstrap import changes, normal, programs, suites
 from sampan.image.bootstrap.errors import BootstrapFailed
 from sampan.image.bootstrap.recipe import Base, Layer, Recipe, Workshop
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Say = Callable[[str], object]
 
 DISTRIBUTIONS = ("debian", "ubuntu")
+_KEPT = 12  # layers in the cache
 _FORM = "1"  # of the layers; a new one makes the cache's entries void
 
 
@@ -51,6 +53,7 @@ def base(shop: Workshop, recipe: Recipe) -> Base:
             wanted = json.dumps([state.key, recipe.include, recipe.run]).encode()
             name = f"change-{hashlib.sha256(wanted).hexdigest()[:32]}"
             layers.append(kept(shop, name, lambda: changes.layer(shop, state, first, recipe)))
+        _prune(shop)
     return Base(layers=tuple(layers), created=state.epoch)
 
 
@@ -61,12 +64,31 @@ def kept(shop: Workshop, name: str, make: Callable[[], Layer]) -> Layer:
         with open(path, "rb") as file:
             layer = Layer(**json.load(file))
         if layer.descriptor["digest"] in shop.store:
+            os.utime(path)
             return layer
     except (FileNotFoundError, ValueError, TypeError):
         pass
     layer = make()
     atomic.write(path, json.dumps(vars(layer)).encode())
     return layer
+
+
+def _prune(shop: Workshop) -> None:
+    """Keep the layers that were used last, and nothing that belongs to none of them."""
+    paths = sorted(glob.glob(f"{shop.cache}/*.json"), key=os.path.getmtime)
+    for path in paths[:-_KEPT]:
+        os.unlink(path)
+    layers = []
+    for path in paths[-_KEPT:]:
+        with open(path, "rb") as file:
+            layers.append(json.load(file))
+    digests = {layer["descriptor"]["digest"] for layer in layers}
+    for digest in list(shop.store.walk()):
+        if digest not in digests:
+            shop.store.delete(digest)
+    stack = snapshots.Overlay(shop.cache)
+    for chain_id in set(stack.layers()) - {layer["diff_id"] for layer in layers}:
+        stack.remove_layer(chain_id)
 
 
 @contextmanager

@@ -49,10 +49,12 @@ def copy(
     *,
     epoch: int,
     files: Mapping[str, bytes] | None = None,
+    hides: Callable[[str], bool] = lambda directory: True,
 ) -> None:
     """Copy a tar, made normal; `files` (path → contents) replace or join what is there.
 
-    `epoch`: seconds since 1970; no time in the copy is later.
+    `epoch`: seconds since 1970; no time in the copy is later. `hides` tells whether a directory's
+    opaque mark hides anything below it.
     """
     source = tar.Source(chunks)
     writer = tar.Writer(write)
@@ -61,6 +63,9 @@ def copy(
         entry.name = entry.name.removeprefix("./").rstrip("/")
         hidden = entry.name.replace(".wh.", "", 1)  # a whiteout goes with what it hides
         if not entry.name or entry.name == "." or hidden in added or dropped(hidden):
+            continue
+        above, _, last = entry.name.rpartition("/")
+        if last == ".wh..wh..opq" and not hides(above):
             continue
         if entry.kind == tar.HARD_LINK:
             entry.link = entry.link.removeprefix("./")
