@@ -40,6 +40,7 @@ class Teller:
         self._report, self._words = report, words
         self._waiting: list[dict[str, Any]] = []
         self._news = asyncio.Event()
+        self._layers: set[str] = set()
         self._there: set[str] = set()
         self._ended = False
 
@@ -57,6 +58,10 @@ class Teller:
         await asyncio.gather(self._task, return_exceptions=True)
 
     def __call__(self, event: Event) -> None:
+        if event.kind == "layer":
+            self._layers.add(event.digest)
+        elif event.digest and event.digest not in self._layers and event.kind != "exists":
+            return  # a config's way is nobody's business
         if event.kind == "exists":
             self._there.add(event.digest)
         elif event.kind == "complete" and event.digest in self._there:
