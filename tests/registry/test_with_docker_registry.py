@@ -123,7 +123,7 @@ async def test_tags_are_listed_and_deleted(registry: str) -> None:
 @in_loop
 async def test_two_pulls_at_once_share_the_download(registry: str, tmp_path) -> None:
     source, target = MemoryStore(), content.FileStore(str(tmp_path))
-    digest = add_image(source, noise(2 << 20, "shared"))
+    digest = add_image(source, noise(8 << 20, "shared"))
     transferred = []
 
     def listen(event) -> None:
@@ -132,6 +132,7 @@ async def test_two_pulls_at_once_share_the_download(registry: str, tmp_path) -> 
 
     async with client(f"{registry}/twice:1") as one, client(f"{registry}/twice:1") as two:
         await push(one, source, digest, "1")
+        await two.ping()  # so that neither has a head start
         await asyncio.gather(pull(one, target, on_event=listen), pull(two, target, on_event=listen))
     assert len(transferred) == len(set(transferred)) == 2  # config and layer, once each
 
