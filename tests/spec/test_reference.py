@@ -76,7 +76,9 @@ def test_the_parts():
 
 
 def test_upper_case_is_named():
-    with pytest.raises(reference.InvalidReference, match=r"repository name \(.*Busybox\) must be low"):
+    with pytest.raises(
+        reference.InvalidReference, match=r"repository name \(.*Busybox\) must be low"
+    ):
         reference.parse("Busybox")
 
 

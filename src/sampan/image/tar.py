@@ -451,11 +451,11 @@ def entry_of(path: str, name: str, status: os.stat_result) -> Entry:
     elif kind in (CHARACTER, BLOCK_DEVICE):
         entry.device = (os.major(status.st_rdev), os.minor(status.st_rdev))
     if kind in (REGULAR, DIRECTORY):
-        entry.xattrs = _xattrs(path)
+        entry.xattrs = xattrs(path)
     return entry
 
 
-def _xattrs(path: str) -> dict[str, bytes]:
+def xattrs(path: str) -> dict[str, bytes]:
     """Those an image carries; overlayfs's own and the host's labels stay behind."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
