@@ -263,7 +263,7 @@ class SnapshotterContract:
         assert list(snapshots.keys()) == []
         with pytest.raises(SnapshotNotFound):
             snapshots.mounts("c1")
-        assert not [p for p in tmp_path.rglob("d")]
+        assert not list(tmp_path.rglob("d"))
 
     def test_removed_layers_are_gone(self, snapshots):
         put_layers(snapshots, BASE, TOP)

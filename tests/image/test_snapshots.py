@@ -30,7 +30,7 @@ class TestNative(SnapshotterContract):
 def test_overlayfs_is_chosen_where_it_works(tmp_path):
     chosen = room.choose(str(tmp_path))
     assert (chosen.name, chosen.why) == ("overlay", "overlayfs works here")
-    assert not [p for p in tmp_path.rglob("*probe*")]
+    assert not list(tmp_path.rglob("*probe*"))
 
 
 @pytest.mark.needs("mount")

@@ -216,7 +216,7 @@ def _apply(entry: Entry, pax: dict[str, bytes]) -> None:
                 entry.xattrs[key[len(_XATTR) :]] = value
             elif not value:
                 continue  # "shall delete any header block field": ours keeps what is there
-            elif key == "path" and "GNU.sparse.name" not in pax or key == "GNU.sparse.name":
+            elif (key == "path" and "GNU.sparse.name" not in pax) or key == "GNU.sparse.name":
                 entry.name = os.fsdecode(value)
             elif key == "linkpath" and entry.kind in (HARD_LINK, SYMLINK):
                 entry.link = os.fsdecode(value)
