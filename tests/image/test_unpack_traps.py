@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import threading
 
 import pytest
 
@@ -260,3 +261,14 @@ def test_no_descriptor_is_left_open(place):
             path = place / name
             os.system(f"rm -rf '{path}'")
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_large_layer_that_is_refused_leaves_no_thread(place):
+    large = [member(f"f{number}", data=bytes(1 << 20)) for number in range(6)]
+    data = archive(*large, member("../x"))
+    before = threading.active_count()
+    with pytest.raises(Trap):
+        put(place, data)
+    assert threading.active_count() == before
+    data = archive(*large)
+    assert put(place, data).diff_id == "sha256:" + hashlib.sha256(data).hexdigest()

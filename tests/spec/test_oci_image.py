@@ -75,7 +75,7 @@ def test_what_is_no_platform(text):
 
 
 def test_chain_ids():
-    """L0, then SHA256 of "ChainID(L0) L1" and so on (config.md); figures of coreutils' sha256sum."""
+    """L0, then the SHA256 of "ChainID(L0) L1" (config.md); figures of coreutils' sha256sum."""
     a, b, c = (f"sha256:{letter * 64}" for letter in "abc")
     assert oci_image.chain_ids([a]) == [a]
     assert oci_image.chain_ids([a, b, c]) == [

@@ -39,11 +39,13 @@ VALID = [  # what a person writes, full, familiar
 ]
 
 INVALID = [
-    "", " ", "/", ":", "@", "/x", "x/", "a//b", "x:", ":1", "x@", f"@{DIGEST}", "x y", "x\n", "x:1\n",
+    "", " ", "/", ":", "@", "/x", "x/", "a//b", "x:", ":1", "x@", f"@{DIGEST}", "x y", "x\n",
+    "x:1\n",
     "Busybox", "library/Busybox", "host.io/X", "a_", "_a", "a.", ".a", "a-", "-a", "a..b", "a___b",
     "a._b", "é", "x:é", "x:-a", "x:.a", "x:" + "t" * 129, "x:a:b", "x@sha256:abc", f"x@{DIGEST}0",
     f"x@{DIGEST.upper()}", f"x@SHA256:{HEX}", "x@md5:" + "0" * 32, f"x@{DIGEST}@{DIGEST}", HEX,
-    "-host.io/x", "a.-b.io/x", "host.io./x", "host..io/x", "host.io:/x", "host.io:p/x", "host:80:80/x",
+    "-host.io/x", "a.-b.io/x", "host.io./x", "host..io/x", "host.io:/x", "host.io:p/x",
+    "host:80:80/x",
     "[::1/x", "https://host.io/x", "../x", "./x", "host.io/../x", "host.io/" + "a" * 256,
 ]  # fmt: skip
 
@@ -76,7 +78,9 @@ def test_the_parts():
 
 
 def test_upper_case_is_named():
-    with pytest.raises(reference.InvalidReference, match=r"repository name \(.*Busybox\) must be low"):
+    with pytest.raises(
+        reference.InvalidReference, match=r"repository name \(.*Busybox\) must be low"
+    ):
         reference.parse("Busybox")
 
 

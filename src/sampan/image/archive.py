@@ -77,9 +77,7 @@ def _images(
     raise NotAnArchive("it has neither manifest.json nor index.json")
 
 
-def _take_in(
-    store: content.ContentStore, stream: Iterator[bytes], files: dict[str, str]
-) -> None:
+def _take_in(store: content.ContentStore, stream: Iterator[bytes], files: dict[str, str]) -> None:
     """Every file of the archive into the store: path → digest, links followed."""
     links: dict[str, str] = {}
     source = tar.Source(compress.decompress(stream))
@@ -149,7 +147,9 @@ def _docker(store: content.ContentStore, files: dict[str, str]) -> Iterator[Load
             "layers": [_descriptor(store, _layer_type(store, layer), layer) for layer in layers],
         }
         oci_image.layers_of(manifest, _json(store, config))
-        names = tuple(reference.full(name) for name in _list(entry.get("RepoTags"), "RepoTags", str))
+        names = tuple(
+            reference.full(name) for name in _list(entry.get("RepoTags"), "RepoTags", str)
+        )
         digest = content.add(store, oci_image.encode(manifest))
         yield Loaded(manifest=digest, names=names)
 

@@ -216,7 +216,7 @@ def _apply(entry: Entry, pax: dict[str, bytes]) -> None:
                 entry.xattrs[key[len(_XATTR) :]] = value
             elif not value:
                 continue  # "shall delete any header block field": ours keeps what is there
-            elif key == "path" and "GNU.sparse.name" not in pax or key == "GNU.sparse.name":
+            elif (key == "path" and "GNU.sparse.name" not in pax) or key == "GNU.sparse.name":
                 entry.name = os.fsdecode(value)
             elif key == "linkpath" and entry.kind in (HARD_LINK, SYMLINK):
                 entry.link = os.fsdecode(value)
@@ -451,11 +451,11 @@ def entry_of(path: str, name: str, status: os.stat_result) -> Entry:
     elif kind in (CHARACTER, BLOCK_DEVICE):
         entry.device = (os.major(status.st_rdev), os.minor(status.st_rdev))
     if kind in (REGULAR, DIRECTORY):
-        entry.xattrs = _xattrs(path)
+        entry.xattrs = xattrs(path)
     return entry
 
 
-def _xattrs(path: str) -> dict[str, bytes]:
+def xattrs(path: str) -> dict[str, bytes]:
     """Those an image carries; overlayfs's own and the host's labels stay behind."""
     try:
         names = os.listxattr(path, follow_symlinks=False)

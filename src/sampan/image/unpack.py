@@ -23,9 +23,10 @@ from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 _WHITEOUT, _META, _OPAQUE = ".wh.", ".wh..wh.", ".wh..wh..opq"
+_LARGE = 4 << 20  # bytes
 _OPEN_AT_ONCE = 64  # directories on the way to the current one
 _OPAQUE_XATTR = "trusted.overlay.opaque"
 _NEW_FILE = os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -72,7 +73,8 @@ def unpack(
     OSError; what was unpacked until then is the caller's to remove.
     """
     digest = hashlib.sha256()
-    source = tar.Source(_measured(chunks, digest, limit))
+    measured = _measured(chunks, digest, limit)
+    source = tar.Source(measured)
     old = os.umask(0)
     worker = _Unpacker(directory, owners=owners)
     try:
@@ -81,6 +83,7 @@ def unpack(
         source.drain()
         worker.finish()
     finally:
+        measured.close()
         worker.close()
         os.umask(old)
     actual = f"sha256:{digest.hexdigest()}"
@@ -89,14 +92,26 @@ def unpack(
     return Unpacked(diff_id=actual, size=worker.size, entries=worker.entries)
 
 
-def _measured(chunks: Iterator[bytes], digest: hashlib._Hash, limit: int | None) -> Iterator[bytes]:
+def _measured(
+    chunks: Iterator[bytes], digest: hashlib._Hash, limit: int | None
+) -> Generator[bytes, None, None]:
+    """The chunks on their way; for a large layer a thread hashes them."""
     total = 0
-    for chunk in chunks:
-        digest.update(chunk)
-        total += len(chunk)
-        if limit is not None and total > limit:
-            raise TooLarge(limit)
-        yield chunk
+    beside = None
+    try:
+        for chunk in chunks:
+            if total > _LARGE and beside is None:
+                from sampan.image.hashing import Beside
+
+                beside = Beside(digest)
+            (beside or digest).update(chunk)
+            total += len(chunk)
+            if limit is not None and total > limit:
+                raise TooLarge(limit)
+            yield chunk
+    finally:
+        if beside is not None:
+            beside.finish()
 
 
 class _Unpacker:

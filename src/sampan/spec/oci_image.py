@@ -102,9 +102,9 @@ def media_type(document: dict[str, Any]) -> str:
 
 
 def choose(index: dict[str, Any], wanted: Platform) -> dict[str, Any]:
-    """The entry that suits `wanted` best, the first of equals; an attestation (`unknown/unknown`) is never one.
+    """The entry that suits `wanted` best, the first of equals.
 
-    Raises NoMatchingPlatform.
+    An attestation (`unknown/unknown`) is never one. Raises NoMatchingPlatform.
     """
     entries = index.get("manifests") or []
     for variant in _variants(wanted):
