@@ -40,7 +40,7 @@ class Native(Overlay):
             _lay(layer, f"{place}/fs", {})
         put(f"{place}/parent", parent or "")
 
-    def mounts(self, key: str) -> list[Mount]:
+    def mounts(self, key: str, between: tuple[str, ...] = ()) -> list[Mount]:
         return [Mount(type="bind", source=f"{self._place(key)}/fs", options=("rbind", "rw"))]
 
     def view(self, chain_id: str | None) -> list[Mount]:
@@ -49,18 +49,18 @@ class Native(Overlay):
             self.prepare(key, chain_id)
         return [Mount(type="bind", source=f"{self._place(key)}/fs", options=("rbind", "ro"))]
 
-    def changes(self, key: str) -> list[Change]:
-        return list(self._changes(key))
+    def changes(self, key: str, between: tuple[str, ...] = ()) -> list[Change]:
+        return list(self._changes(key, between))
 
-    def _changes(self, key: str) -> Iterator[Change]:
+    def _changes(self, key: str, between: tuple[str, ...]) -> Iterator[Change]:
         place = self._place(key)
-        stack = self._parents(key)
+        stack = [*between, *self._parents(key)]
         yield from _compare(f"{place}/fs", "", stack)
 
     def diff(self, key: str, write: Callable[[bytes], object]) -> None:
         writer = tar.Writer(write)
         seen: dict[tuple[int, int], str] = {}
-        for change in self._changes(key):
+        for change in self._changes(key, ()):
             name = change.path.lstrip("/")
             if change.kind == 2:
                 above, _, base = name.rpartition("/")

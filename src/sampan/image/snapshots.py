@@ -72,12 +72,17 @@ class Snapshotter(Protocol):
         unpacked in any order and at once."""
 
     def prepare(self, key: str, parent: str | None) -> None: ...
-    def mounts(self, key: str) -> list[Mount]: ...
+    def mounts(self, key: str, between: tuple[str, ...] = ()) -> list[Mount]:
+        """What shows the writable layer over its parents. `between` are directories that lie
+        between the two, top first: content of nobody's, such as mount points."""
+
     def view(self, chain_id: str | None) -> list[Mount]: ...
     def diff(self, key: str, write: Callable[[bytes], object]) -> None:
         """The writable layer as an OCI layer tar, whiteouts included."""
 
-    def changes(self, key: str) -> list[Change]: ...
+    def changes(self, key: str, between: tuple[str, ...] = ()) -> list[Change]:
+        """What the writable layer has that parents and `between` have not."""
+
     def usage(self, key: str) -> Usage: ...
     def layer_size(self, chain_id: str) -> int: ...
     def layers(self) -> Iterator[str]: ...
@@ -98,9 +103,6 @@ class Overlay(Layers):
         self.why = why
         self._writable = f"{self._base}/c"
         os.makedirs(self._writable, mode=0o711, exist_ok=True)
-        self._init = f"{self._base}/init"
-        if not os.path.isdir(self._init):
-            _make_init(self._init)
 
     def prepare(self, key: str, parent: str | None) -> None:
         stack = self.stack(parent)  # refuses a parent that is not there
@@ -116,9 +118,11 @@ class Overlay(Layers):
             os.utime(f"{place}/fs", ns=times)
         put(f"{place}/parent", parent or "")
 
-    def mounts(self, key: str) -> list[Mount]:
+    def mounts(self, key: str, between: tuple[str, ...] = ()) -> list[Mount]:
         place = self._place(key)
-        stack = [self._init, *self.stack(get(f"{place}/parent"))]
+        stack = [*between, *self.stack(get(f"{place}/parent"))]
+        if not stack:
+            return [Mount(type="bind", source=f"{place}/fs", options=("rbind", "rw"))]
         options = (
             f"lowerdir={':'.join(stack)}",
             f"upperdir={place}/fs",
@@ -155,9 +159,9 @@ class Overlay(Layers):
                 size += status.st_size if stat.S_ISREG(status.st_mode) else 0
         return Usage(size=size, inodes=inodes)
 
-    def changes(self, key: str) -> list[Change]:
+    def changes(self, key: str, between: tuple[str, ...] = ()) -> list[Change]:
         place = self._place(key)
-        stack = [self._init, *self.stack(get(f"{place}/parent"))]
+        stack = [*between, *self.stack(get(f"{place}/parent"))]
         found: list[Change] = []
         _compare(f"{place}/fs", "", stack, found)
         return found
@@ -216,20 +220,6 @@ def _try_overlay(place: str) -> None:
         os.close(filesystem.mount())
     finally:
         discard(top)
-
-
-def _make_init(place: str) -> None:
-    """What the runtime mounts over, as the layer between image and container: so that the mount
-    points it would have to make do not show as the container's own changes (as dockerd's -init)."""
-    made = f"{place}.{os.getpid()}.new"
-    for name in ("dev/pts", "dev/shm", "etc", "proc", "sys"):
-        os.makedirs(f"{made}/{name}", mode=0o755, exist_ok=True)
-    for name in ("dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
-        os.close(os.open(f"{made}/{name}", os.O_CREAT | os.O_CLOEXEC, 0o644))
-    try:
-        os.rename(made, place)
-    except OSError:  # another process was faster
-        discard(made)
 
 
 def _compare(upper: str, path: str, stack: list[str], found: list[Change]) -> None:

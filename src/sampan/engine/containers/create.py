@@ -135,14 +135,14 @@ def merge_image(config: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]
 
 
 def _merge_env(image: list[str], user: list[str]) -> list[str]:
-    """The user's variables win; a name without `=` takes the variable away."""
+    """The user's variables win; one without `=` takes the image's away, and stays as it is."""
     merged: dict[str, str] = {}
     for text in [*image, *user]:
         key = text.partition("=")[0]
         if not key:
             raise errors.InvalidArgument(f"invalid environment variable: {text}")
         merged[key] = text
-    return [text for text in merged.values() if "=" in text]
+    return list(merged.values())
 
 
 def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
