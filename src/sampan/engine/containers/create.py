@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, units
@@ -63,7 +64,10 @@ def _make(
 ) -> Container:
     container_id = secrets.token_hex(32)
     name = name or names.generate(engine.containers.by_name)
-    config["Hostname"] = config.get("Hostname") or container_id[:12]
+    shared = host_config.get("NetworkMode") == "host"
+    config["Hostname"] = config.get("Hostname") or (
+        socket.gethostname() if shared else container_id[:12]
+    )
     points = mounts.resolve(engine, host_config, config.get("Volumes") or {})
     container = fresh(
         engine,

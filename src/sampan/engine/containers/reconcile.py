@@ -95,6 +95,7 @@ async def _reconnect(container: Container) -> None:
     container.pid, container.started_at = state["pid"], state["started_at"]
     container.boot_id = lifecycle.boot_id()
     container.save()
+    await container.engine.endpoints.names.take_over(container)
     lifecycle.follow(container, connection)
 
 
