@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+
+import pytest
 
 from .conftest import IMAGE
-from .programs import Cli, until
+from .host import Host
+from .programs import Cli, Engine, until
 
 SERVE = "echo page > /tmp/index.html; exec httpd -f -p 80 -h /tmp"
 
@@ -79,15 +84,122 @@ def test_udp(cli: Cli) -> None:
     server.wait()
 
 
-def test_containers_reach_each_other_and_names(cli: Cli) -> None:
+@pytest.fixture
+def harbour(cli: Cli) -> Iterator[str]:
     cli("network", "create", "--label", "voyage=1", "harbour")
+    yield "harbour"
+    cli.remove_all()
+    cli("network", "rm", "harbour")
+
+
+def resolve(cli: Cli, container: str, name: str) -> str:
+    """What the container's name server says: an address, or nothing."""
+    done = cli("exec", container, "nslookup", "-type=a", name, check=False)
+    lines = done.stdout.splitlines()[2:]  # without the server's own
+    return next((line.split()[-1] for line in lines if line.startswith("Address")), "")
+
+
+def address(cli: Cli, container: str, network: str) -> str:
+    networks = json.loads(cli.text("inspect", container))[0]["NetworkSettings"]["Networks"]
+    found: str = networks[network]["IPAddress"]
+    return found
+
+
+def test_containers_reach_each_other_and_names(cli: Cli, harbour: str) -> None:
+    cli.run("-d", "--name", "quay", "--network", harbour, IMAGE, "sh", "-c", SERVE)
+    ask = "for i in 1 2 3 4 5; do ping -c1 -W1 quay >/dev/null && echo seen && break; done"
+    assert cli.run("--rm", "--network", harbour, IMAGE, "sh", "-c", ask).stdout == "seen\n"
+
+
+def test_every_name_of_a_container(cli: Cli, harbour: str) -> None:
+    where = ["--network", harbour]
+    cli.run("-d", "--name", "asker", *where, IMAGE, "sleep", "1000")
+    options = ["--name", "Pier", "--hostname", "beach", "--network-alias", "mole"]
+    cli.run("-d", *options, *where, IMAGE, "sleep", "1000")
+    short_id = cli.text("ps", "-q", "--filter", "name=Pier")
+    expected = address(cli, "Pier", harbour)
+    for name in ("pier", "PIER", "mole", "beach", short_id, "Pier.harbour", "mole.harbour"):
+        assert resolve(cli, "asker", name) == expected, name
+    reverse = cli("exec", "asker", "nslookup", expected).stdout
+    assert "Pier.harbour" in reverse
+    cli("rename", "Pier", "bollard")
+    assert resolve(cli, "asker", "bollard") == expected
+    assert resolve(cli, "asker", "mole") == expected
+    cli("rm", "-f", "bollard")
+    assert resolve(cli, "asker", "mole") == ""
+
+
+def test_names_end_at_the_network(cli: Cli, harbour: str) -> None:
+    cli.run("-d", "--name", "inside", "--network", harbour, IMAGE, "sleep", "1000")
+    cli.run("-d", "--name", "outside", IMAGE, "sleep", "1000")
+    assert resolve(cli, "inside", "outside") == ""
+    assert "127.0.0.11" not in cli("exec", "outside", "cat", "/etc/resolv.conf").stdout
+    cli("network", "connect", "--alias", "guest", harbour, "outside")
+    assert resolve(cli, "inside", "guest") == address(cli, "outside", harbour)
+    assert resolve(cli, "outside", "inside") == address(cli, "inside", harbour)
+    cli("network", "disconnect", harbour, "outside")
+    assert resolve(cli, "inside", "guest") == ""
+
+
+def test_resolv_conf_keeps_search_domains(cli: Cli, harbour: str) -> None:
+    options = ["--dns-search", "port.example", "--dns", "192.0.2.1"]
+    show = cli.run("--rm", "--network", harbour, *options, IMAGE, "cat", "/etc/resolv.conf").stdout
+    lines = [line for line in show.splitlines() if not line.startswith("#") and line]
+    assert sorted(lines) == ["nameserver 127.0.0.11", "options ndots:0", "search port.example"]
+
+
+NAME_SERVER = """
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(("127.0.0.53", 53))
+print("ready", flush=True)
+while True:
+    data, sender = sock.recvfrom(512)
+    question = data[12:data.index(b"\\0", 12) + 5]
+    sock.sendto(data[:2] + bytes.fromhex("81800001000100000000") + question
+        + bytes.fromhex("c00c000100010000003c0004cb007107"), sender)
+"""
+
+
+def test_the_rest_of_the_world_is_asked_from_the_host(sampan: Cli) -> None:
+    sampan("network", "create", "outer")
+    server = subprocess.Popen([sys.executable, "-c", NAME_SERVER], stdout=subprocess.PIPE)
     try:
-        cli.run("-d", "--name", "quay", "--network", "harbour", IMAGE, "sh", "-c", SERVE)
-        ask = "for i in 1 2 3 4 5; do ping -c1 -W1 quay >/dev/null && echo seen && break; done"
-        assert cli.run("--rm", "--network", "harbour", IMAGE, "sh", "-c", ask).stdout == "seen\n"
+        assert server.stdout is not None and server.stdout.readline() == b"ready\n"
+        options = ["--name", "asker", "--network", "outer", "--dns", "127.0.0.53"]
+        sampan.run("-d", *options, IMAGE, "sleep", "1000")
+        assert resolve(sampan, "asker", "www.example.org") == "203.0.113.7"
+        assert resolve(sampan, "asker", "asker") == address(sampan, "asker", "outer")
     finally:
-        cli("rm", "-f", "quay")
-        cli("network", "rm", "harbour")
+        server.kill()
+        server.communicate()
+        sampan.remove_all()
+        sampan("network", "rm", "outer")
+
+
+def ports_of(cli: Cli, network: str) -> list[str]:
+    """The links of containers that are still on the network's bridge."""
+    bridge = "smp-" + cli.text("network", "inspect", "--format", "{{.Id}}", network)[:10]
+    return os.listdir(f"/sys/class/net/{bridge}/brif")
+
+
+def test_names_after_the_engine_was_killed_and_nothing_left(
+    sampan: Cli, engine: Engine, host: Host
+) -> None:
+    sampan("network", "create", "harbour")
+    try:
+        before = host.traces()
+        for name in ("one", "two"):
+            sampan.run("-d", "--name", name, "--network", "harbour", IMAGE, "sleep", "1000")
+        engine.kill()
+        engine.start()
+        assert resolve(sampan, "one", "two") == address(sampan, "two", "harbour")
+        sampan("rm", "-f", "one", "two")
+        until(lambda: host.traces() == before, message=f"{host.traces()} != {before}")
+        until(lambda: not ports_of(sampan, "harbour"), message="a name server kept a link alive")
+    finally:
+        sampan.remove_all()
+        sampan("network", "rm", "harbour")
 
 
 def test_host_network(cli: Cli) -> None:

@@ -23,10 +23,6 @@ def write(container: Container, plan: Plan) -> list[tuple[str, str]]:
             for name in ("hosts", "resolv.conf", "hostname")
         ]
     hostname = container.config.get("Hostname") or container.id[:12]
-    if mode == "host":
-        import socket
-
-        hostname = container.config.get("Hostname") or socket.gethostname()
     domain = container.config.get("Domainname")
     names = [f"{hostname}.{domain}", hostname] if domain else [hostname]
     texts = {
@@ -34,21 +30,32 @@ def write(container: Container, plan: Plan) -> list[tuple[str, str]]:
             [(place.endpoint.ipv4, names) for place in plan.places],
             list(_extra_hosts(host, plan)),
         ),
-        "resolv.conf": files.resolv_conf(
-            _host_resolv_conf(),
-            dns=host.get("Dns") or (),
-            search=host.get("DnsSearch") or (),
-            options=host.get("DnsOptions") or (),
-        )
-        if mode != "host" or host.get("Dns")
-        else _host_resolv_conf(),
+        "resolv.conf": resolv_conf(container, embedded=any(place.named for place in plan.places)),
         "hostname": files.hostname(hostname),
     }
     for name, text in texts.items():
-        # Written in place: the file is bind-mounted by inode while the container runs.
-        with open(f"{container.bundle}/{name}", "w") as file:
-            file.write(text)
+        write_file(container, name, text)
     return [(f"{container.bundle}/{name}", f"/etc/{name}") for name in texts]
+
+
+def write_file(container: Container, name: str, text: str) -> None:
+    """In place: the file is bind-mounted by inode while the container runs."""
+    with open(f"{container.bundle}/{name}", "w") as file:
+        file.write(text)
+
+
+def resolv_conf(container: Container, *, embedded: bool) -> str:
+    """`embedded`: its name server is ours (`engine/name_servers.py`)."""
+    host = container.host_config
+    if container.network_mode() == "host" and not host.get("Dns"):
+        return host_resolv_conf()
+    return files.resolv_conf(
+        host_resolv_conf(),
+        dns=host.get("Dns") or (),
+        search=host.get("DnsSearch") or (),
+        options=host.get("DnsOptions") or (),
+        embedded=embedded,
+    )
 
 
 def _extra_hosts(host: dict[str, object], plan: Plan) -> Iterator[tuple[str, str]]:
@@ -61,7 +68,7 @@ def _extra_hosts(host: dict[str, object], plan: Plan) -> Iterator[tuple[str, str
         yield name, address
 
 
-def _host_resolv_conf() -> str:
+def host_resolv_conf() -> str:
     try:
         with open("/etc/resolv.conf") as file:
             return file.read()

@@ -16,7 +16,7 @@ import secrets
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import units
+from sampan.engine import containerfiles, name_servers, units
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.linux import netlink
@@ -41,6 +41,11 @@ class Place(Record):
     endpoint: driver.Endpoint
     id: str
 
+    @property
+    def named(self) -> bool:
+        """Containers find each other by name: on all networks but the default one."""
+        return self.network.name != "bridge"
+
 
 class Plan(Record):
     places: tuple[Place, ...] = ()
@@ -58,6 +63,7 @@ class Endpoints:
         self._last: dict[str, IPv4Address] = {}  # network → the address last given
         self.firewall = Firewall(engine.paths.nft_table, Nft())
         self.driver = BridgeDriver(self.firewall)
+        self.names = name_servers.NameServers(engine)
 
     def close(self) -> None:
         self.driver.close()
@@ -180,6 +186,7 @@ class Endpoints:
             " id = excluded.id, address = excluded.address, mac = excluded.mac",
             (endpoint_id, container.id, info.id, str(address), mac, json.dumps(settings)),
         )
+        self.names.changed(info.id)
         return self._place(container, network, str(address), mac, settings, endpoint_id, position)
 
     def _place(
@@ -254,11 +261,14 @@ class Endpoints:
         bindings = self.bindings(container) if plan.reservations else []
         if bindings:
             await publish(self.firewall, plan.places[0].network, plan.places[0].endpoint, bindings)
+        if any(place.named for place in plan.places):
+            await self.names.open(container, netns)
         for place in plan.places:
             self._event("connect", container, place.network)
 
     async def release(self, container: Container) -> None:
         """The container is gone, and its links with it."""
+        await self.names.close(container)
         places = self.places(container)
         bindings = self.bindings(container)
         if bindings and places:
@@ -268,6 +278,7 @@ class Endpoints:
             if bindings:
                 self._engine.db.execute("delete from ports where container_id = ?", (container.id,))
         for place in places:
+            self.names.changed(place.network.id)
             self._event("disconnect", container, place.network)
 
     # ---- one network of a running container
@@ -281,8 +292,13 @@ class Endpoints:
             place = self._take(container, info, settings, position)
         try:
             await self.driver.connect(place.network, place.endpoint, netns)
+            if place.named:
+                await self.names.open(container, netns)
+                text = containerfiles.resolv_conf(container, embedded=True)
+                containerfiles.write_file(container, "resolv.conf", text)
         except BaseException:
             self._engine.db.execute("delete from endpoints where id = ?", (place.id,))
+            self.names.changed(info.id)
             raise
         self._event("connect", container, place.network)
 
@@ -295,6 +311,7 @@ class Endpoints:
                     await unpublish(self.firewall, place.network, place.endpoint, bindings)
                 await self.driver.disconnect(place.network, place.endpoint)
                 self._engine.db.execute("delete from endpoints where id = ?", (place.id,))
+                self.names.changed(info.id)
                 self._event("disconnect", container, place.network)
 
     def _event(self, action: str, container: Container, network: driver.Network) -> None:

@@ -95,6 +95,7 @@ class Engine:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.endpoints.names.stop()
         self.endpoints.close()
         self.db.close()
 

@@ -8,6 +8,7 @@ ones that have ended, and directories that no row names.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -32,6 +33,8 @@ async def reconcile(engine: Engine) -> None:
             await _one(container)
         except errors.SampanError:
             log.exception("container %s is set aside", container.id)
+    names = engine.endpoints.names
+    await asyncio.gather(*(names.take_over(c) for c in engine.containers if c.running))
     _release_stale(engine)
     # Looked up before the API answers, so that no create that is under way is among them.
     if orphans := _orphans(engine):
