@@ -39,7 +39,8 @@ def row(peers: list[Peer], work: Path, runs: int = 3) -> dict[str, float]:
         f"storage: {{filesystem: {{rootdirectory: {work}/registry}}}}\n"
         f"http: {{addr: '127.0.0.1:{port}'}}\n"
     )
-    server = subprocess.Popen([program, "serve", str(config)], stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen([program, "serve", str(config)], stdout=quiet, stderr=quiet)
     try:
         reference = f"127.0.0.1:{port}/bench/large:latest"
         _push(port)

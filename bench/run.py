@@ -57,18 +57,18 @@ def run_row(*options: str) -> Callable[[list[Peer], int], Row]:
         return medians(
             peers,
             runs,
-            lambda peer: timed(lambda: peer.run("run", "--rm", *options, IMAGE, "true")),
+            lambda peer: peer.time("run", "--rm", *options, IMAGE, "true"),
         )
 
     return row
 
 
 def _start(peer: Peer, number: int) -> None:
-    peer.run("run", "-d", "--name", f"bench{number}", IMAGE, "sleep", "1000")
+    peer.time("run", "-d", "--name", f"bench{number}", IMAGE, "sleep", "1000")
 
 
 def _remove_all(peer: Peer) -> None:
-    peer.run("rm", "-f", *(f"bench{number}" for number in range(COUNT)))
+    peer.time("rm", "-f", *(f"bench{number}" for number in range(COUNT)))
 
 
 def detached(at_once: int) -> Callable[[list[Peer], int], Row]:
@@ -96,14 +96,14 @@ def remove_running(peers: list[Peer], runs: int) -> Row:
 def exec_true(peers: list[Peer], runs: int) -> Row:
     for peer in peers:
         peer.run("run", "-d", "--name", "bench-exec", IMAGE, "sleep", "1000")
-    row = medians(peers, runs, lambda p: timed(lambda: p.run("exec", "bench-exec", "true")))
+    row = medians(peers, runs, lambda peer: peer.time("exec", "bench-exec", "true"))
     for peer in peers:
         peer.run("rm", "-f", "bench-exec")
     return row
 
 
 def list_containers(peers: list[Peer], runs: int) -> Row:
-    return medians(peers, runs, lambda peer: timed(lambda: peer.run("ps")))
+    return medians(peers, runs, lambda peer: peer.time("ps"))
 
 
 def monitor_memory(peers: list[Peer], runs: int) -> Row:
@@ -156,7 +156,7 @@ def oci_run(work: Path, rootfs: Path, runs: int) -> Row:
     return medians(
         peers,
         runs,
-        lambda p: timed(lambda: p.run("run", "--bundle", str(bundle), f"b{next(number)}")),
+        lambda peer: peer.time("run", "--bundle", str(bundle), f"b{next(number)}"),
     )
 
 

@@ -7,13 +7,21 @@ PATH="$(readlink -f ../..)/.venv/bin:$PATH"
 PORT=${PORT:-8080}
 REGISTRY_PORT=${REGISTRY_PORT:-5055}
 
-show() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
-fetch() { curl --silent --show-error --fail --max-time 10 --retry 20 --retry-connrefused --retry-delay 1 "$@"; }
+show() {
+  local word line=
+  for word in "$@"; do
+    case $word in *[!a-zA-Z0-9_./:=@,+-]*) word="'$word'" ;; esac
+    line+=" $word"
+  done
+  printf '\n\033[1m$%s\033[0m\n' "$line"
+  "$@"
+}
+fetch() { curl --silent --fail --max-time 10 --retry 20 --retry-connrefused --retry-delay 1 "$@"; }
 
 [ "$(id -u)" = 0 ] || { echo "the demo needs root (namespaces, mounts, a bridge)" >&2; exit 1; }
 
 show sampan version
-sampan rm --force web web-again >/dev/null 2>&1 || true
+sampan rm --force web >/dev/null 2>&1 || true
 
 show sampan image bootstrap debian:12 --include nginx-light --tag nginx:1.25 \
   --run 'sed -i "s|/var/www/html|/usr/share/nginx/html|" /etc/nginx/sites-available/default' \
@@ -43,10 +51,12 @@ fetch --output /dev/null "http://127.0.0.1:$REGISTRY_PORT/v2/"
 name=127.0.0.1:$REGISTRY_PORT/nginx:1.25
 show sampan tag nginx:1.25 "$name"
 show sampan push "$name"
-show sampan rmi "$name"
+show sampan rm -f web
+show sampan rmi nginx:1.25 "$name"
 show sampan pull "$name"
-show sampan run --rm --name web-again "$name" nginx -v
-sampan rmi "$name" >/dev/null
+show sampan tag "$name" nginx:1.25
+show sampan run -d --name web -p "$PORT:80" -v .:/usr/share/nginx/html "$name"
+show fetch "http://127.0.0.1:$PORT/"
 
 cat <<TXT
 

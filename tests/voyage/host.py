@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 from pathlib import Path
 
 from sampan.kit.paths import Paths
 
-from .programs import Engine
+from .programs import Engine, until
 
 
 class Host:
@@ -27,6 +28,21 @@ class Host:
             "engine's descriptors": self.engine_descriptors(),
             "directories": self.directories(),
         }
+
+    def when_quiet(self) -> dict[str, object]:
+        """The traces once the last container's are gone; whatever is made once must be made."""
+        until(lambda: self.links() == 0 and self.cgroups() == 0)
+        return self.traces()
+
+    def returns_to(self, before: dict[str, object]) -> None:
+        """What is left behind goes within a moment, or the difference is shown."""
+        for _ in range(100):
+            after = self.traces()
+            if after == before:
+                return
+            select.select([], [], [], 0.1)
+        changed = {key: (before[key], after[key]) for key in after if after[key] != before[key]}
+        raise AssertionError(f"left behind (before, after): {changed}")
 
     def mounts(self) -> int:
         text = Path("/proc/self/mountinfo").read_text()

@@ -290,3 +290,14 @@ def test_signals_are_passed_on(cli: Cli) -> None:
     assert process.stdout.readline() == b"got\n"
     assert process.wait(10) == 9
     process.stdout.close()
+
+
+def test_copy_sees_the_volumes_of_a_stopped_container(cli: Cli, scratch: Path) -> None:
+    (scratch / "here").write_text("beta")
+    (scratch / "mounted").mkdir()
+    mount = f"{scratch}/mounted:/deep/down"
+    cli("create", "--label", LABEL, "--name", "shelf", "-v", mount, IMAGE, "true")
+    cli("cp", str(scratch / "here"), "shelf:/deep/down/there")
+    assert (scratch / "mounted/there").read_text() == "beta"
+    cli("cp", "shelf:/deep/down/there", str(scratch / "back"))
+    assert (scratch / "back").read_text() == "beta"

@@ -46,11 +46,12 @@ def test_attached_session_survives_the_engine(engine: Engine, sampan: Cli) -> No
     process.stdin.write(b"after\n")
     process.stdin.flush()
     assert process.stdout.readline() == b"after\n"
-    process.stdin.close()
+    sampan("kill", "session")
     assert process.stdout.read() == b""
     process.wait(10)
+    process.stdin.close()
     process.stdout.close()
-    assert sampan.text("wait", "session") == "0"
+    assert sampan.text("wait", "session") == "137"
 
 
 def test_restarted_engine_still_stops_and_execs(engine: Engine, sampan: Cli) -> None:
@@ -74,7 +75,7 @@ def test_killed_monitor_takes_its_container_along(engine: Engine, sampan: Cli) -
 
 def test_nothing_is_left_after_200_runs(sampan: Cli, host: Host) -> None:
     sampan.run("--rm", IMAGE, "true")  # whatever is made once is made now
-    before = host.traces()
+    before = host.when_quiet()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         codes = list(
             pool.map(
@@ -85,15 +86,15 @@ def test_nothing_is_left_after_200_runs(sampan: Cli, host: Host) -> None:
             )
         )
     assert {done.returncode for done in codes} == {3}
-    until(lambda: host.traces() == before, 20, f"left behind: {before} became {host.traces()}")
+    host.returns_to(before)
 
 
 def test_failed_starts_leave_nothing(sampan: Cli, host: Host) -> None:
     sampan.run("--rm", IMAGE, "true")
-    before = host.traces()
+    before = host.when_quiet()
     for _ in range(10):
         assert sampan.run("--rm", "-p", "80", IMAGE, "no-such", check=False).returncode == 127
-    until(lambda: host.traces() == before, 20, f"left behind: {before} became {host.traces()}")
+    host.returns_to(before)
 
 
 def test_shutdown_leaves_no_trace_on_the_host(engine: Engine, sampan: Cli, host: Host) -> None:

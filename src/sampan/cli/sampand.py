@@ -20,7 +20,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from sampan.kit import atomic
+from sampan.cli.start_engine import CANNOT_START
+from sampan.kit import atomic, errors
 from sampan.kit import paths as kit_paths
 from sampan.linux import unix
 
@@ -135,7 +136,10 @@ def _serve(paths: Paths, *, debug: bool, ready: socket.socket | None = None) -> 
     try:
         asyncio.run(_run(paths, ready))
     except Exception as error:
-        logging.getLogger("sampan").exception("the engine ended")
+        if isinstance(error, errors.SampanError):
+            logging.getLogger("sampan").error("%s%s", CANNOT_START, error)
+        else:
+            logging.getLogger("sampan").exception("the engine ended")
         if ready:
             try:
                 ready.sendall(str(error).encode()[:4000])

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NOTE_AFTER = 1.0  # seconds until the user is told what we wait for
 PATIENCE = 30.0  # seconds until we give up
+CANNOT_START = "the engine cannot start: "  # how sampand says so in its log
+_MANY = 4096
 SHOWN_LINES = 12  # of the engine's log, when it fails
 
 
@@ -94,6 +96,7 @@ def _become_engine(words: list[str], log: int, write: int) -> None:
         os.dup2(null, 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        os.closerange(3, _MANY)  # whatever our caller left open is not the engine's
         os.chdir("/")
         os.execv(words[0], words)
     except OSError as error:
@@ -137,5 +140,7 @@ def _failure(paths: Paths, what: str) -> StartFailed:
             lines = file.read()[-8192:].decode("utf-8", "replace").splitlines()[-SHOWN_LINES:]
     except OSError:
         lines = []
+    if lines and CANNOT_START in lines[-1]:
+        return StartFailed(CANNOT_START + lines[-1].partition(CANNOT_START)[2])
     said = "".join(f"\n  {line}" for line in lines)
     return StartFailed(f"{what}; its log is {log_path(paths)}{':' if said else ''}{said}")

@@ -65,7 +65,8 @@ async def swarm(call: Call) -> web.StreamResponse:
 
 
 for _group in ("swarm", "nodes", "services", "tasks", "secrets", "configs"):
-    routes.add(("GET", "POST", "DELETE"), f"/{_group}{{rest:.*}}")(swarm)
+    for _path in (f"/{_group}", f"/{_group}/{{rest:.*}}"):
+        routes.add(("GET", "POST", "DELETE"), _path)(swarm)
 
 
 @routes.post("/sampan/shutdown")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import TYPE_CHECKING, Any
 
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Call, Routes
 from sampan.kit import clock, errors
+from sampan.registry import credentials as registry_credentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -16,24 +15,19 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from sampan.engine.images import Image, Images, Summary
+    from sampan.registry.auth import Credentials
 
 routes = Routes()
 
 LIST_FILTERS = ("dangling", "label", "label!", "before", "since", "reference", "until")
 
 
-def credentials(call: Call) -> dict[str, str]:
-    """`X-Registry-Auth`: base64url JSON with username, password, identitytoken."""
-    header = call.request.headers.get("X-Registry-Auth", "")
-    if not header:
-        return {}
+def credentials(call: Call) -> Credentials | None:
+    """Those of `X-Registry-Auth`. Clients also send junk for "none", which dockerd ignores, too."""
     try:
-        decoded = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
-    except ValueError:
-        return {}  # docker sends junk for "no credentials"; dockerd ignores it, too
-    if not isinstance(decoded, dict):
-        return {}
-    return {str(key): str(value) for key, value in decoded.items() if value}
+        return registry_credentials.from_header(call.request.headers.get("X-Registry-Auth", ""))
+    except errors.InvalidArgument:
+        return None
 
 
 async def body_chunks(call: Call) -> AsyncIterator[bytes]:
@@ -264,5 +258,6 @@ async def distribution(call: Call) -> web.StreamResponse:
 @routes.post("/auth")
 async def authenticate(call: Call) -> web.StreamResponse:
     body = await call.body()
-    await call.engine.images.login(str(body.get("serveraddress") or ""), body)
+    given = registry_credentials.from_entry(body)
+    await call.engine.images.login(str(body.get("serveraddress") or ""), given)
     return call.json({"Status": "Login Succeeded", "IdentityToken": ""})

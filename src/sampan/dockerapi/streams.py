@@ -111,7 +111,7 @@ async def start_exec(call: Call) -> web.StreamResponse:
         stdin=bool(process.config.get("AttachStdin")),
         stdout=bool(process.config.get("AttachStdout")),
         stderr=bool(process.config.get("AttachStderr")),
-        multiplexed=not process.tty,
+        multiplexed=not body.get("Tty"),  # the start's word, whatever the exec was made with
         detach_keys=process.config.get("DetachKeys") or protocol.DEFAULT_DETACH_KEYS,
     )
     taken = await hijack.upgrade(call, _content_type(call, tty=process.tty))

@@ -52,6 +52,7 @@ class Engine:
         self.started_at = clock.now()
         self.store = FileStore(paths.root)
         self.snapshots = snapshots.choose(paths.root)
+        self.snapshots.collect()
         self.images = images.Images(self)
         self.volumes = volumes.Volumes(self)
         self.networks = networks.Networks(self)

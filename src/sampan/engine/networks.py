@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
 
 PREDEFINED = ("bridge", "host", "none")
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
 class NetworkInfo(Record):
@@ -120,8 +118,8 @@ class Networks:
     def _check_new(self, name: str, driver: str) -> None:
         if name in PREDEFINED:
             raise NotPermitted(f"operation is not permitted on predefined {name} network")
-        if not _NAME.fullmatch(name):
-            raise errors.InvalidArgument(f"invalid network name {name!r}")
+        if not name.strip() or "/" in name:
+            raise errors.InvalidArgument(f"invalid network name: {name!r} is blank or has a slash")
         if self._engine.db.value("select 1 from networks where name = ?", (name,)):
             raise errors.AlreadyExists(f"network with name {name} already exists")
         if driver != "bridge":

@@ -91,7 +91,7 @@ def environment(config: dict[str, Any], home: str) -> list[str]:
     for text in [*first, *(config.get("Env") or ())]:
         merged[text.partition("=")[0]] = text
     merged.setdefault("HOME", f"HOME={home}")
-    return list(merged.values())
+    return [text for text in merged.values() if "=" in text]
 
 
 def _process(

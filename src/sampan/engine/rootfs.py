@@ -25,8 +25,22 @@ def mounts(engine: Engine, key: str) -> list[Mount]:
             "source": mount.source,
             "options": list(mount.options),
         }
-        for mount in engine.snapshots.mounts(key)
+        for mount in engine.snapshots.mounts(key, between(engine))
     ]
+
+
+def between(engine: Engine) -> tuple[str, ...]:
+    """The layer between image and container: what the runtime mounts over, so that the mount points
+    it would have to make do not show as the container's own changes (as dockerd's "-init")."""
+    place = f"{engine.paths.root}/snapshots/mountpoints"
+    if not os.path.isdir(place):
+        made = f"{place}.new"
+        for name in ("dev/pts", "dev/shm", "etc", "proc", "sys"):
+            os.makedirs(f"{made}/{name}", mode=0o755, exist_ok=True)
+        for name in ("dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
+            os.close(os.open(f"{made}/{name}", os.O_CREAT | os.O_CLOEXEC, 0o644))
+        os.rename(made, place)
+    return (place,)
 
 
 def remove(engine: Engine, key: str) -> None:

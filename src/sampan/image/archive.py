@@ -24,6 +24,7 @@ from sampan.spec import oci_image, reference
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+_BOOKS = ("manifest.json", "index.json", "oci-layout", "repositories")
 _SMALL = 8 << 20  # no manifest or config is larger
 
 
@@ -42,38 +43,69 @@ def load(
     stream: Iterator[bytes],
     platform: oci_image.Platform | None = None,
 ) -> list[Loaded]:
-    """Read an archive in any compression. Raises NotAnArchive, TarError."""
-    files = _take_in(store, stream)
-    if "manifest.json" in files:
-        found = list(_docker(store, files))
-    elif "index.json" in files:
-        found = list(_layout(store, files, platform or oci_image.host_platform()))
-    else:
-        raise NotAnArchive("it has neither manifest.json nor index.json")
-    for name in ("manifest.json", "index.json", "oci-layout", "repositories"):
-        if name in files:
-            store.delete(files[name])
-    return found
+    """Read an archive in any compression. Raises NotAnArchive, TarError, DigestMismatch.
 
-
-def _take_in(store: content.ContentStore, stream: Iterator[bytes]) -> dict[str, str]:
-    """Every file of the archive into the store: path → digest, links followed."""
+    An archive that is refused leaves nothing in the store that was not there before.
+    """
+    before = set(store.walk())
     files: dict[str, str] = {}
+    try:
+        _take_in(store, stream, files)
+        return _images(store, files, platform or oci_image.host_platform())
+    except BaseException:
+        for digest in set(files.values()) - before:
+            store.delete(digest)
+        raise
+    finally:
+        for name in _BOOKS:
+            if name in files and files[name] not in before:
+                store.delete(files[name])
+
+
+def _images(
+    store: content.ContentStore, files: dict[str, str], platform: oci_image.Platform
+) -> list[Loaded]:
+    """Where both forms are there, the layout's: it keeps the manifests as they were."""
+    if "index.json" in files and "oci-layout" in files:
+        found = list(_layout(store, files, platform))
+        if found or "manifest.json" not in files:
+            return found
+    if "manifest.json" in files:
+        return list(_docker(store, files))
+    if "index.json" in files:
+        return list(_layout(store, files, platform))
+    raise NotAnArchive("it has neither manifest.json nor index.json")
+
+
+def _take_in(store: content.ContentStore, stream: Iterator[bytes], files: dict[str, str]) -> None:
+    """Every file of the archive into the store: path → digest, links followed."""
     links: dict[str, str] = {}
     source = tar.Source(compress.decompress(stream))
     for entry in tar.read(source):
-        name = os.path.normpath(entry.name).lstrip("/")
+        name = _path(entry.name)
+        if entry.sparse is not None:
+            raise NotAnArchive(f"{name} is a sparse member")
         if entry.kind == tar.REGULAR:
             with store.write() as ingest:
                 for piece in source.pieces(entry.size):
-                    ingest.write(bytes(piece))
+                    ingest.write(piece)
                 files[name] = ingest.commit(_claimed(name))
         elif entry.kind in (tar.SYMLINK, tar.HARD_LINK):
             above = os.path.dirname(name) if entry.kind == tar.SYMLINK else ""
-            links[name] = os.path.normpath(os.path.join(above, entry.link)).lstrip("/")
+            links[name] = _path(os.path.join(above, entry.link))
     source.drain()
-    files |= {name: files[target] for name, target in links.items() if target in files}
-    return files
+    for name in links:
+        target, seen = name, set()
+        while target in links and target not in seen:
+            seen.add(target)
+            target = links[target]
+        if target in files:
+            files[name] = files[target]
+
+
+def _path(name: str) -> str:
+    """A key to find a file by; nothing is ever opened under such a name."""
+    return os.path.normpath(name).lstrip("/")
 
 
 def _claimed(name: str) -> str | None:
@@ -85,23 +117,29 @@ def _claimed(name: str) -> str | None:
     return None
 
 
-def _json(store: content.ContentStore, digest: str) -> Any:
+def _json(store: content.ContentStore, digest: str, kind: type = dict) -> Any:
+    if not reference.valid_digest(digest) or digest not in store:
+        raise NotAnArchive(f"it names {digest!r}, which is not in it")
     if store.size(digest) > _SMALL:
         raise NotAnArchive(f"{digest} is too large for a manifest or a config")
     try:
-        return json.loads(content.read(store, digest))
+        document = json.loads(content.read(store, digest))
     except ValueError as error:
         raise NotAnArchive(f"{digest} is no JSON: {error}") from error
+    if not isinstance(document, kind):
+        raise NotAnArchive(f"{digest} is not the kind of document that it should be")
+    return document
 
 
 def _docker(store: content.ContentStore, files: dict[str, str]) -> Iterator[Loaded]:
-    entries = _json(store, files["manifest.json"])
-    for entry in entries if isinstance(entries, list) else []:
+    for entry in _list(_json(store, files["manifest.json"], list), "manifest.json"):
         try:
-            config = files[os.path.normpath(entry["Config"])]
-            layers = [files[os.path.normpath(name)] for name in entry.get("Layers") or []]
+            config = files[_path(entry["Config"])]
+            layers = [files[_path(name)] for name in entry.get("Layers") or []]
         except KeyError as error:
             raise NotAnArchive(f"manifest.json names {error}, which is not in it") from None
+        except TypeError:
+            raise NotAnArchive("manifest.json names something that is no path") from None
         manifest = {
             "schemaVersion": 2,
             "mediaType": oci_image.MANIFEST,
@@ -109,25 +147,53 @@ def _docker(store: content.ContentStore, files: dict[str, str]) -> Iterator[Load
             "layers": [_descriptor(store, _layer_type(store, layer), layer) for layer in layers],
         }
         oci_image.layers_of(manifest, _json(store, config))
+        names = tuple(
+            reference.full(name) for name in _list(entry.get("RepoTags"), "RepoTags", str)
+        )
         digest = content.add(store, oci_image.encode(manifest))
-        names = tuple(reference.full(name) for name in entry.get("RepoTags") or [])
         yield Loaded(manifest=digest, names=names)
+
+
+def _list(value: Any, what: str, kind: type = dict) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, kind) for each in value):
+        raise NotAnArchive(f"{what} is not what it should be")
+    return value
 
 
 def _layout(
     store: content.ContentStore, files: dict[str, str], platform: oci_image.Platform
 ) -> Iterator[Loaded]:
-    for entry in _json(store, files["index.json"]).get("manifests") or []:
+    names: dict[str, list[str]] = {}
+    for entry in _list(_json(store, files["index.json"]).get("manifests"), "index.json"):
         annotations = entry.get("annotations") or {}
         name = annotations.get("io.containerd.image.name") or annotations.get(
             "org.opencontainers.image.ref.name", ""
         )
-        digest = entry["digest"]
+        digest = entry.get("digest", "")
         document = _json(store, digest)
         if oci_image.media_type(document) in oci_image.INDEXES:
             digest = oci_image.choose(document, platform)["digest"]
-        names = (reference.full(name),) if ":" in name or "/" in name else ()
-        yield Loaded(manifest=digest, names=names)
+        _complete(store, digest)
+        found = names.setdefault(digest, [])
+        if ":" in name or "/" in name:
+            found.append(reference.full(name))
+    for digest, full in names.items():
+        yield Loaded(manifest=digest, names=tuple(full))
+
+
+def _complete(store: content.ContentStore, digest: str) -> None:
+    """Refuse a manifest whose parts are not all there, or do not belong together."""
+    manifest = _json(store, digest)
+    try:
+        parts = [part["digest"] for part in (manifest["config"], *(manifest.get("layers") or []))]
+    except (KeyError, TypeError):
+        raise NotAnArchive(f"{digest} is no image manifest") from None
+    for part in parts:
+        if part not in store:
+            raise NotAnArchive(f"{part}, of the manifest {digest}, is not in it")
+    oci_image.layers_of(manifest, _json(store, parts[0]))
 
 
 def _descriptor(store: content.ContentStore, kind: str, digest: str) -> dict[str, Any]:

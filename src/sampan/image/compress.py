@@ -13,7 +13,7 @@ from sampan.kit import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
+    from typing import IO, BinaryIO
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 18
@@ -24,7 +24,7 @@ class Corrupt(errors.InvalidArgument):
         super().__init__(f"the compressed layer is corrupt: {why}")
 
 
-def chunks(file: BinaryIO, size: int = _CHUNK) -> Iterator[bytes]:
+def chunks(file: BinaryIO | IO[bytes], size: int = _CHUNK) -> Iterator[bytes]:
     while part := file.read(size):
         yield part
 

@@ -5,7 +5,7 @@
     writer = Writer(write); writer.add(entry, data)
 
 Names are text in which bytes that are no UTF-8 stand as surrogates (os.fsencode gives them back).
-Sparse files of GNU's old form are refused; the PAX forms are read. pax(1), tar(5).
+A sparse member has its map in `entry.sparse`, and `entry.size` bytes of data. pax(1), tar(5).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import stat
 
+from sampan.image import sparse
 from sampan.kit import errors
 
 TYPE_CHECKING = False
@@ -23,11 +24,12 @@ BLOCK = 512
 REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = range(7)
 _KINDS = {
     b"0": REGULAR, b"\0": REGULAR, b"7": REGULAR, b"1": HARD_LINK, b"2": SYMLINK,
-    b"3": CHARACTER, b"4": BLOCK_DEVICE, b"5": DIRECTORY, b"6": FIFO,
+    b"3": CHARACTER, b"4": BLOCK_DEVICE, b"5": DIRECTORY, b"6": FIFO, b"S": REGULAR,
 }  # fmt: skip
 _LETTERS = b"0123456"
 _XATTR = "SCHILY.xattr."
 _LARGEST_EXTENSION = 1 << 20
+_NOBODY = (1 << 32) - 1  # to chown(2): leave as it is
 
 
 class TarError(errors.InvalidArgument):
@@ -92,9 +94,16 @@ class Source:
 
 
 class Entry:
-    """One member. `link` is a link's target; `device` (major, minor)."""
+    """One member. `link` is a link's target; `device` (major, minor).
 
-    __slots__ = ("device", "gid", "kind", "link", "mode", "mtime", "name", "size", "uid", "xattrs")
+    `size` counts the bytes of data in the archive. Of a sparse file they are the pieces of
+    `sparse`, [(offset, length), …], and `true_size` is what the file measures.
+    """
+
+    __slots__ = (
+        "device", "gid", "kind", "link", "mode", "mtime", "name", "size", "sparse", "true_size",
+        "uid", "xattrs",
+    )  # fmt: skip
 
     def __init__(self, name: str, kind: int = REGULAR, *, mode: int = 0o644, size: int = 0) -> None:
         self.name, self.kind, self.mode, self.size = name, kind, mode, size
@@ -102,6 +111,8 @@ class Entry:
         self.link = ""
         self.device = (0, 0)
         self.xattrs: dict[str, bytes] = {}
+        self.sparse: sparse.Map | None = None
+        self.true_size = size
 
 
 def read(source: Source) -> Iterator[Entry]:
@@ -117,8 +128,8 @@ def read(source: Source) -> Iterator[Entry]:
             return
         if header[0] == 0 and not header.strip(b"\0"):
             return
-        kind, size = header[156:157], _number(header[124:136])
         _check(header)
+        kind, size = header[156:157], _number(header[124:136])
         if kind in (b"x", b"g", b"L", b"K", b"X"):
             data = _extension(source, size)
             if kind in b"xX":
@@ -126,18 +137,44 @@ def read(source: Source) -> Iterator[Entry]:
             elif kind == b"g":
                 global_pax |= _pax(data)
             elif kind == b"L":
-                long_name = data.rstrip(b"\0")
+                long_name = data.split(b"\0", 1)[0]
             else:
-                long_link = data.rstrip(b"\0")
+                long_link = data.split(b"\0", 1)[0]
             continue
         entry = _entry(header, kind, size, long_name, long_link)
         if pax or global_pax:
             _apply(entry, {**global_pax, **pax})
+        end = _end(source, entry, header, pax)
         pax, long_name, long_link = {}, None, None
-        stored = entry.size
-        before = source.offset
+        _limits(entry)
         yield entry
-        source.skip(before + stored + -stored % BLOCK - source.offset)
+        source.skip(end - source.offset)
+
+
+def _end(source: Source, entry: Entry, header: bytes, pax: dict[str, bytes]) -> int:
+    """Where the next header is; a sparse member's map is read on the way."""
+    if entry.kind != REGULAR:
+        return source.offset
+    if header[156:157] == b"S":
+        entry.sparse, entry.true_size = sparse.old_gnu(header, source.take, _number)
+    end = source.offset + entry.size + -entry.size % BLOCK
+    if any(key.startswith("GNU.sparse.") for key in pax):
+        before = source.offset
+        entry.sparse, entry.true_size = sparse.pax(pax, entry.name, source.take)
+        entry.size -= source.offset - before
+    if entry.sparse is not None:
+        sparse.check(entry.sparse, entry.true_size, entry.size, entry.name)
+    return end
+
+
+def _limits(entry: Entry) -> None:
+    """Numbers that no system call takes are refused here, by the member's name."""
+    seconds = entry.mtime // 10**9
+    owners = 0 <= entry.uid < _NOBODY and 0 <= entry.gid < _NOBODY
+    if not owners or abs(seconds) >= 1 << 62 or max(entry.device) >= 1 << 31:
+        raise TarError(f"{entry.name}: an owner, a time or a device number is out of range")
+    if "\0" in entry.name + entry.link:
+        raise TarError(f"{entry.name!r}: a name with a zero byte")
 
 
 def _extension(source: Source, size: int) -> bytes:
@@ -162,7 +199,9 @@ def _entry(header: bytes, kind: bytes, size: int, name: bytes | None, link: byte
     entry.mode = _number(header[100:108]) & 0o7777
     entry.uid, entry.gid = _number(header[108:116]), _number(header[116:124])
     entry.mtime = _number(header[136:148]) * 1_000_000_000
-    entry.size = size if entry.kind == REGULAR else 0
+    entry.size = entry.true_size = size if entry.kind == REGULAR else 0
+    if size < 0:
+        raise TarError(f"{entry.name}: a size below zero")
     if entry.kind in (HARD_LINK, SYMLINK):
         entry.link = os.fsdecode(link or header[157:257].split(b"\0", 1)[0])
     elif entry.kind in (CHARACTER, BLOCK_DEVICE):
@@ -171,24 +210,30 @@ def _entry(header: bytes, kind: bytes, size: int, name: bytes | None, link: byte
 
 
 def _apply(entry: Entry, pax: dict[str, bytes]) -> None:
-    if any(key.startswith("GNU.sparse.") for key in pax):
-        raise TarError(f"{entry.name}: sparse members are not supported")
     try:
         for key, value in pax.items():
-            if key == "path":
+            if key.startswith(_XATTR):
+                entry.xattrs[key[len(_XATTR) :]] = value
+            elif not value:
+                continue  # "shall delete any header block field": ours keeps what is there
+            elif (key == "path" and "GNU.sparse.name" not in pax) or key == "GNU.sparse.name":
                 entry.name = os.fsdecode(value)
             elif key == "linkpath" and entry.kind in (HARD_LINK, SYMLINK):
                 entry.link = os.fsdecode(value)
             elif key == "size" and entry.kind == REGULAR:
-                entry.size = int(value)
+                entry.size = entry.true_size = _decimal(value)
             elif key == "mtime":
                 entry.mtime = _nanoseconds(value.decode())
             elif key in ("uid", "gid"):
-                setattr(entry, key, int(value))
-            elif key.startswith(_XATTR):
-                entry.xattrs[key[len(_XATTR) :]] = value
+                setattr(entry, key, _decimal(value))
     except ValueError as error:
         raise TarError(f"{entry.name}: bad extended header: {error}") from None
+
+
+def _decimal(text: bytes) -> int:
+    if not text.isdigit():
+        raise ValueError(f"{text[:32]!r} is no number")
+    return int(text)
 
 
 def _nanoseconds(text: str) -> int:
@@ -203,31 +248,45 @@ def _number(field: bytes) -> int:
             1 << (8 * len(field) - 1) if field[0] & 0x40 else 0
         )
     text = field.split(b"\0", 1)[0].strip()
-    try:
-        return int(text, 8) if text else 0
-    except ValueError:
-        raise TarError(f"{field!r} in a header is no octal number") from None
+    if text.strip(b"01234567"):
+        raise TarError(f"{field!r} in a header is no octal number")
+    return int(text, 8) if text else 0
 
 
 def _check(header: bytes) -> None:
-    stored = _number(header[148:156])
-    if sum(header) - sum(header[148:156]) + 256 != stored:
-        raise TarError("this is no tar archive: a header's checksum is wrong")
+    """The sum of the header's bytes; some old tars took them as signed."""
+    try:
+        stored = _number(header[148:156])
+    except TarError:
+        stored = -1
+    actual = sum(header) - sum(header[148:156]) + 256
+    if actual != stored:
+        signed = actual - 256 * sum(1 for byte in header[:148] + header[156:] if byte > 127)
+        if signed != stored:
+            raise TarError("this is no tar archive: a header's checksum is wrong")
 
 
 def _pax(data: bytes) -> dict[str, bytes]:
-    records = {}
-    while data:
-        length, space, _ = data.partition(b" ")
-        try:
-            end = int(length)
-        except ValueError:
-            end = 0
-        if not space or end <= len(length) + 2 or end > len(data):
+    """`LENGTH KEY=VALUE\\n` records. Sparse maps of version 0.0, a record for each number, become
+    those of 0.1."""
+    records: dict[str, bytes] = {}
+    pieces: list[bytes] = []
+    at = 0
+    while at < len(data):
+        space = data.find(b" ", at, at + 12)
+        length = data[at:space]
+        end = at + int(length) if space > 0 and length.isdigit() else 0
+        if end <= space + 2 or end > len(data):
             raise TarError("an extended header is malformed")
-        key, _, value = data[len(length) + 1 : end - 1].partition(b"=")
-        records[key.decode("utf-8", "replace")] = value
-        data = data[end:]
+        key, equals, value = data[space + 1 : end - 1].partition(b"=")
+        if not equals or b"\0" in key or data[end - 1] != 10:
+            raise TarError("an extended header is malformed")
+        if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
+            pieces.append(value)
+        records[os.fsdecode(key)] = value
+        at = end
+    if pieces:
+        records["GNU.sparse.map"] = b",".join(pieces)
     return records
 
 
@@ -392,11 +451,11 @@ def entry_of(path: str, name: str, status: os.stat_result) -> Entry:
     elif kind in (CHARACTER, BLOCK_DEVICE):
         entry.device = (os.major(status.st_rdev), os.minor(status.st_rdev))
     if kind in (REGULAR, DIRECTORY):
-        entry.xattrs = _xattrs(path)
+        entry.xattrs = xattrs(path)
     return entry
 
 
-def _xattrs(path: str) -> dict[str, bytes]:
+def xattrs(path: str) -> dict[str, bytes]:
     """Those an image carries; overlayfs's own and the host's labels stay behind."""
     try:
         names = os.listxattr(path, follow_symlinks=False)

@@ -17,14 +17,18 @@ import os
 import stat
 
 from sampan.image import tar
+from sampan.image.removal import remove_tree
 from sampan.kit import errors
 from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
-_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
+_WHITEOUT, _META, _OPAQUE = ".wh.", ".wh..wh.", ".wh..wh..opq"
+_LARGE = 4 << 20  # bytes
+_OPEN_AT_ONCE = 64  # directories on the way to the current one
+_OPAQUE_XATTR = "trusted.overlay.opaque"
 _NEW_FILE = os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -69,7 +73,8 @@ def unpack(
     OSError; what was unpacked until then is the caller's to remove.
     """
     digest = hashlib.sha256()
-    source = tar.Source(_measured(chunks, digest, limit))
+    measured = _measured(chunks, digest, limit)
+    source = tar.Source(measured)
     old = os.umask(0)
     worker = _Unpacker(directory, owners=owners)
     try:
@@ -78,6 +83,7 @@ def unpack(
         source.drain()
         worker.finish()
     finally:
+        measured.close()
         worker.close()
         os.umask(old)
     actual = f"sha256:{digest.hexdigest()}"
@@ -86,20 +92,34 @@ def unpack(
     return Unpacked(diff_id=actual, size=worker.size, entries=worker.entries)
 
 
-def _measured(chunks: Iterator[bytes], digest: hashlib._Hash, limit: int | None) -> Iterator[bytes]:
+def _measured(
+    chunks: Iterator[bytes], digest: hashlib._Hash, limit: int | None
+) -> Generator[bytes, None, None]:
+    """The chunks on their way; for a large layer a thread hashes them."""
     total = 0
-    for chunk in chunks:
-        digest.update(chunk)
-        total += len(chunk)
-        if limit is not None and total > limit:
-            raise TooLarge(limit)
-        yield chunk
+    beside = None
+    try:
+        for chunk in chunks:
+            if total > _LARGE and beside is None:
+                from sampan.image.hashing import Beside
+
+                beside = Beside(digest)
+            (beside or digest).update(chunk)
+            total += len(chunk)
+            if limit is not None and total > limit:
+                raise TooLarge(limit)
+            yield chunk
+    finally:
+        if beside is not None:
+            beside.finish()
 
 
 class _Unpacker:
     def __init__(self, root: int, *, owners: bool) -> None:
         self._root, self._owners = root, owners
+        self._way: list[tuple[str, int]] = []  # open directories from below the root to the parent
         self._parent, self._parent_name = root, ""
+        self._inherits = _gives_group(root)
         self._times: dict[str, int] = {}  # directories' mtimes, set when nothing changes them more
         self.size = self.entries = 0
 
@@ -108,78 +128,113 @@ class _Unpacker:
         name = _clean(entry.name)
         if not name:
             if entry.kind == tar.DIRECTORY:
-                self._attributes_of_directory(entry, ".", self._root)
-                self._times["."] = entry.mtime
+                self._attributes_of_directory(entry, self._root)
+                self._times[""] = entry.mtime
+                self._leave()
             return
         above, _, base = name.rpartition("/")
-        self._enter(above, entry.name)
+        if above != self._parent_name:
+            self._enter(above, entry.name)
         if whiteouts and base.startswith(_WHITEOUT):
-            self._whiteout(base, above, entry.name)
+            self._whiteout(base, entry.name)
         elif entry.kind == tar.DIRECTORY:
             self._directory(entry, base, name)
         else:
             self._make(entry, base, source)
 
     def _enter(self, name: str, shown: str) -> None:
-        """Make `name` the open parent; missing directories on the way are made."""
-        if name == self._parent_name:
-            return
-        self._leave()
-        fd = self._root
-        for step in name.split("/") if name else ():
-            try:
-                following = os.open(step, _DIRECTORY, dir_fd=fd)
-            except FileNotFoundError:
-                os.mkdir(step, 0o755, dir_fd=fd)
-                following = os.open(step, _DIRECTORY, dir_fd=fd)
-            except NotADirectoryError:
+        """Make `name` the open parent; missing directories on the way are made.
+
+        What it shares with the last parent stays open: nothing replaces a directory on the way
+        without entering the one above it first.
+        """
+        steps = name.split("/") if name else []
+        shared = 0
+        for (step, _), wanted in zip(self._way, steps, strict=False):
+            if step != wanted:
+                break
+            shared += 1
+        self._leave(shared)
+        fd = self._parent
+        for step in steps[shared:]:
+            following = self._step(step, fd, shown)
+            if len(self._way) < _OPEN_AT_ONCE:
+                self._way.append((step, following))
+            elif fd != self._way[-1][1]:
+                os.close(fd)
+            fd = self._parent = following
+        self._parent_name = name
+        self._inherits = _gives_group(fd)
+
+    def _step(self, step: str, fd: int, shown: str) -> int:
+        try:
+            return os.open(step, _DIRECTORY, dir_fd=fd)
+        except FileNotFoundError:
+            os.mkdir(step, 0o755, dir_fd=fd)
+        except NotADirectoryError:
+            if not _is_whiteout(step, fd):
                 raise Trap(shown, f"{step!r} on its way is a link or a file") from None
-            except OSError as error:
-                if error.errno == 40:  # ELOOP: O_NOFOLLOW met a link
-                    raise Trap(shown, f"{step!r} on its way is a link") from None
-                raise
-            finally:
-                if fd != self._root:
-                    os.close(fd)
-            fd = following
-        self._parent, self._parent_name = fd, name
+            self._replace_by_directory(step, 0o755, fd)
+        return os.open(step, _DIRECTORY, dir_fd=fd)
 
-    def _leave(self) -> None:
-        if self._parent != self._root:
+    def _leave(self, keep: int = 0) -> None:
+        """Go back to the first `keep` directories of the way."""
+        if self._parent not in (self._root, *(fd for _, fd in self._way[-1:])):
             os.close(self._parent)
-        self._parent, self._parent_name = self._root, ""
+        while len(self._way) > keep:
+            os.close(self._way.pop()[1])
+        self._parent = self._way[-1][1] if self._way else self._root
+        self._parent_name = "/".join(step for step, _ in self._way)
+        self._inherits = _gives_group(self._parent)
 
-    def _whiteout(self, base: str, above: str, shown: str) -> None:
+    def _whiteout(self, base: str, shown: str) -> None:
         if base == _OPAQUE:
-            os.setxattr(self._parent, "trusted.overlay.opaque", b"y")
+            os.setxattr(self._parent, _OPAQUE_XATTR, b"y")
             return
+        if base.startswith(_META):
+            return  # aufs kept its own books under such names
         hidden = base[len(_WHITEOUT) :]
         if hidden in ("", ".", ".."):
             raise Trap(shown, "a whiteout needs a name")
         try:
             os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=self._parent)
-        except FileExistsError:
-            pass  # of this same layer: a whiteout hides lower ones only
+        except FileExistsError:  # of this same layer: a whiteout hides lower ones only
+            if stat.S_ISDIR(os.lstat(hidden, dir_fd=self._parent).st_mode):
+                fd = os.open(hidden, _DIRECTORY, dir_fd=self._parent)
+                try:
+                    os.setxattr(fd, _OPAQUE_XATTR, b"y")
+                finally:
+                    os.close(fd)
 
     def _directory(self, entry: tar.Entry, base: str, name: str) -> None:
         try:
             os.mkdir(base, entry.mode, dir_fd=self._parent)
         except FileExistsError:
             if not stat.S_ISDIR(os.lstat(base, dir_fd=self._parent).st_mode):
-                os.unlink(base, dir_fd=self._parent)
-                os.mkdir(base, entry.mode, dir_fd=self._parent)
+                self._replace_by_directory(base, entry.mode, self._parent)
         fd = os.open(base, _DIRECTORY, dir_fd=self._parent)
         try:
-            self._attributes_of_directory(entry, base, fd)
+            self._attributes_of_directory(entry, fd)
         finally:
             os.close(fd)
         self._times[name] = entry.mtime
 
-    def _attributes_of_directory(self, entry: tar.Entry, base: str, fd: int) -> None:
+    def _replace_by_directory(self, base: str, mode: int, parent: int) -> None:
+        """What stood here, be it a whiteout, hid a lower layer's; so does the directory."""
+        os.unlink(base, dir_fd=parent)
+        os.mkdir(base, mode, dir_fd=parent)
+        fd = os.open(base, _DIRECTORY, dir_fd=parent)
+        try:
+            os.setxattr(fd, _OPAQUE_XATTR, b"y")
+        finally:
+            os.close(fd)
+
+    def _attributes_of_directory(self, entry: tar.Entry, fd: int) -> None:
         if self._owners:
             os.fchown(fd, entry.uid, entry.gid)
         os.fchmod(fd, entry.mode)
-        _set_xattrs(fd, entry)
+        if entry.xattrs:
+            _set_xattrs(fd, entry)
 
     def _make(self, entry: tar.Entry, base: str, source: tar.Source) -> None:
         try:
@@ -213,10 +268,12 @@ class _Unpacker:
     def _file(self, entry: tar.Entry, base: str, source: tar.Source) -> None:
         fd = os.open(base, _NEW_FILE, entry.mode & 0o777, dir_fd=self._parent)
         try:
-            if entry.size:
+            if entry.sparse is not None:
+                _write_sparse(entry, fd, source)
+            elif entry.size:
                 source.copy_to(fd, entry.size)
-                self.size += entry.size
-            if self._owners and (entry.uid or entry.gid):
+            self.size += entry.true_size
+            if self._owners and (entry.uid or entry.gid or self._inherits):
                 os.fchown(fd, entry.uid, entry.gid)
             if entry.mode & 0o7000:
                 os.fchmod(fd, entry.mode)  # after chown, which clears setuid and setgid
@@ -237,13 +294,15 @@ class _Unpacker:
                     os.close(fd)
                 fd = following
             os.link(name, base, src_dir_fd=fd, dst_dir_fd=self._parent, follow_symlinks=False)
-        except (NotADirectoryError, FileNotFoundError, PermissionError) as error:
-            why = f"it is a hard link to {entry.link!r}, which is not in the layer"
-            raise Trap(entry.name, why) from error
-        except OSError as error:
-            if error.errno == 40:
-                raise Trap(entry.name, f"{entry.link!r} leads through a link") from None
+        except FileExistsError:
+            if os.path.sameopenfile(fd, self._parent) and name == base:
+                return  # to itself
             raise
+        except NotADirectoryError:
+            raise Trap(entry.name, f"{entry.link!r} leads through a link or a file") from None
+        except (FileNotFoundError, PermissionError) as error:
+            why = f"it is a hard link to {entry.link!r}, which is no file of this layer"
+            raise Trap(entry.name, why) from error
         finally:
             if fd != self._root:
                 os.close(fd)
@@ -251,25 +310,45 @@ class _Unpacker:
     def _remove(self, base: str) -> None:
         """The later of two entries with one name counts (layer.md: replace, not merge)."""
         if stat.S_ISDIR(os.lstat(base, dir_fd=self._parent).st_mode):
-            import shutil
-
-            shutil.rmtree(base, dir_fd=self._parent)
+            name = f"{self._parent_name}/{base}".lstrip("/")
+            gone = [n for n in self._times if n == name or n.startswith(f"{name}/")]
+            for each in gone:
+                del self._times[each]
+            remove_tree(base, dir_fd=self._parent)
         else:
             os.unlink(base, dir_fd=self._parent)
 
     def finish(self) -> None:
-        self._leave()
-        for name in sorted(self._times, reverse=True):
+        for name in sorted(self._times, key=lambda name: name.split("/"), reverse=True):
+            times = (self._times[name], self._times[name])
+            if not name:
+                os.utime(self._root, ns=times)
+                continue
             above, _, base = name.rpartition("/")
-            try:
+            if above != self._parent_name:
                 self._enter(above, name)
-                times = (self._times[name], self._times[name])
-                os.utime(base, ns=times, dir_fd=self._parent, follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # replaced by a later entry
+            os.utime(base, ns=times, dir_fd=self._parent, follow_symlinks=False)
 
     def close(self) -> None:
         self._leave()
+
+
+def _gives_group(fd: int) -> bool:
+    """Whether new files get the directory's group instead of ours (setgid, or mounted so)."""
+    status = os.fstat(fd)
+    return bool(status.st_mode & stat.S_ISGID)
+
+
+def _is_whiteout(name: str, parent: int) -> bool:
+    status = os.lstat(name, dir_fd=parent)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def _write_sparse(entry: tar.Entry, fd: int, source: tar.Source) -> None:
+    for offset, length in entry.sparse or ():
+        os.lseek(fd, offset, os.SEEK_SET)
+        source.copy_to(fd, length)
+    os.ftruncate(fd, entry.true_size)
 
 
 def _set_xattrs(fd: int, entry: tar.Entry) -> None:

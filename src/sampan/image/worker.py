@@ -59,11 +59,11 @@ def _sentence(error: OSError) -> str:
 
 
 def _unpack(job: dict[str, Any]) -> dict[str, Any]:
-    from sampan.image import content, snapshots
+    from sampan.image import content, layers
 
     store = content.FileStore(job["root"])
     with store.open(job["layer"]) as layer:
-        done = snapshots.choose(job["root"]).unpack(
+        done = layers.Layers(job["root"]).unpack(
             job["chain_id"], job["parent"], layer, job["diff_id"]
         )
     return {"size": done.size, "entries": done.entries}

@@ -1,265 +1,361 @@
-"""A repository of one registry, over HTTP: distribution-spec 1.1, Docker's token authentication.
+"""A client of one repository at a registry and its mirrors (distribution-spec 1.1).
 
-    async with Client(reference, credentials) as client:
-        data, media_type, digest = await client.manifest("latest")
-        async for chunk in client.blob(descriptor, offset): …
+    async with Client(reference.parse("localhost:5000/app:1"), credentials=…) as client:
+        target = await client.resolve()                      its manifest: bytes, digest, media type
+        async with client.fetch(descriptor, offset) as blob: async for chunk in blob.chunks(): …
+        await client.push_manifest("1", media_type, data)
 
-Bytes of manifests are checked against their digest here; blobs by whoever stores them.
-Authorization is sent to the registry itself only, never along a redirect to another host.
+Reading goes through the mirrors of `hosts` first and to the registry last; writing only to hosts
+that may push. Digests of manifests are checked here; those of blobs by whoever writes them down.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import ssl
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 
+from sampan.kit import errors as kinds
 from sampan.kit.record import Record
-from sampan.registry import auth, errors, hosts
-from sampan.spec import oci_image
+from sampan.registry import auth, errors, tags, transport
+from sampan.registry.hosts import Config
+from sampan.registry.upload import Uploads
+from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from sampan.spec.reference import Reference
+    from sampan.registry.transport import Transport
+
+    Credentials = auth.Credentials
+
+T = TypeVar("T")
 
 ACCEPT = ", ".join((*oci_image.MANIFESTS, *oci_image.INDEXES))
-_ATTEMPTS = 4
-_CHUNK = 1 << 20
-_LARGEST_MANIFEST = 16 << 20
+_SCHEMA_ONE = "application/vnd.docker.distribution.manifest.v1+"
+_LARGEST_MANIFEST = 16 << 20  # bytes; the spec asks for at least 4 MiB
 
 
-class Manifest(Record):
-    data: bytes
+class Target(Record):
+    """A manifest or an index, as it is stored."""
+
     media_type: str
     digest: str
+    data: bytes
+
+    @property
+    def descriptor(self) -> dict[str, Any]:
+        return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.data)}
+
+
+class Blob(Record):
+    """A blob on its way: its bytes from `offset` on, from `host`."""
+
+    host: str
+    offset: int
+    etag: str
+    response: aiohttp.ClientResponse
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Raises Unreachable where the connection breaks."""
+        try:
+            async for chunk in self.response.content.iter_any():
+                yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = f"the connection broke in the middle of a blob ({str(error) or 'timed out'})"
+            raise errors.Unreachable(self.host, why) from error
 
 
 class Client:
+    """`credentials` are the registry's own; `lookup` finds those of a host, mirrors included."""
+
     def __init__(
-        self, reference: Reference, credentials: dict[str, str] | None = None, *, push: bool = False
+        self,
+        target: reference.Reference,
+        *,
+        credentials: Credentials | None = None,
+        lookup: Callable[[str], Credentials | None] | None = None,
+        hosts: Config | None = None,
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._reference, self._credentials, self._push = reference, credentials or {}, push
-        self._hosts = [h for h in hosts.hosts_of(reference.domain) if h.push or not push]
-        self._host: hosts.Host | None = None
-        self._authorization = ""
+        self.reference = target
+        self._lookup, self._credentials, self._pause = lookup, credentials, pause
+        self._config = hosts or Config()
         self._session: aiohttp.ClientSession | None = None
+        self.hosts: list[Transport] = []
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=None, connect=30, sock_read=60)
-        self._session = aiohttp.ClientSession(
-            timeout=timeout,
-            auto_decompress=False,
-            read_bufsize=_CHUNK,
-            headers={"User-Agent": "sampan/0.1"},
-            trust_env=True,
-        )
+        found = self._config.of(self.reference.domain)
+        self._session = transport.session()
+        for host in found:
+            name = host.name if host.mirror_of else self.reference.domain
+            credentials = None if host.mirror_of else self._credentials
+            if credentials is None and self._lookup is not None:
+                credentials = self._lookup(name)
+            self.hosts.append(
+                transport.Transport(
+                    self._session,
+                    host,
+                    credentials=credentials,
+                    directory=f"{self._config.directories[0]}/{self.reference.domain}",
+                    pause=self._pause,
+                )
+            )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session:
+        if self._session is not None:
             await self._session.close()
 
     # -- reading
 
-    async def manifest(self, identifier: str) -> Manifest:
-        """A manifest or index by tag or digest. ManifestUnknown, CorruptBlob, …"""
-        path = f"manifests/{identifier}"
-        async with await self._ask("GET", path, headers={"Accept": ACCEPT}) as answer:
-            if answer.status == 404:
-                raise errors.ManifestUnknown(self._shown(identifier))
-            await self._expect(answer, 200)
-            data = await answer.content.read(_LARGEST_MANIFEST)
-            said = answer.headers.get("Docker-Content-Digest", "")
-            media_type = answer.headers.get("Content-Type", "").partition(";")[0]
-        wanted = identifier if ":" in identifier else said
-        actual = _digest(data, wanted)
-        if wanted and actual != wanted:
-            raise errors.CorruptBlob(wanted, f"the manifest that came has {actual}")
-        return Manifest(data=data, media_type=media_type, digest=actual)
+    async def ping(self) -> None:
+        """Say who we are to the registry itself: `login`. Raises Unauthorized."""
+        host = self.hosts[-1]
+        response = await host.request("GET", "/")
+        if response.status != 200:
+            self._refuse(host, response.status, await transport.problem(response), "login")
+        await transport.discard(response)
 
-    async def blob(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
-        """A blob's bytes from `offset` on; the first item is empty if it begins at 0 after all."""
+    async def resolve(self, identifier: str = "") -> Target:
+        """The manifest behind a tag or a digest (default: the reference's own).
+
+        Raises ManifestUnknown, AccessDenied, Unreachable, WrongDigest, SchemaOne.
+        """
+        wanted = identifier or self.reference.identifier
+
+        async def get(host: Transport) -> Target:
+            return await self._manifest(host, wanted)
+
+        return await self._from_hosts("resolve" if ":" not in wanted else "pull", get)
+
+    async def head(self, identifier: str = "") -> str | None:
+        """The digest behind a tag without its bytes; None where the registry does not say.
+
+        Registries that count pulls do not count this.
+        """
+        wanted = identifier or self.reference.identifier
+
+        async def ask(host: Transport) -> str | None:
+            response = await host.request(
+                "HEAD", self._path(host, f"/manifests/{wanted}"),
+                scopes=self._scope("pull"), headers={"Accept": ACCEPT},
+            )  # fmt: skip
+            await transport.discard(response)
+            digest = response.headers.get("Docker-Content-Digest", "")
+            good = response.status == 200 and reference.valid_digest(digest)
+            return digest if good else None
+
+        return await self._from_hosts("resolve", ask)
+
+    async def _manifest(self, host: Transport, wanted: str) -> Target:
+        response = await host.request(
+            "GET", self._path(host, f"/manifests/{wanted}"),
+            scopes=self._scope("pull"), headers={"Accept": ACCEPT},
+        )  # fmt: skip
+        if response.status != 200:
+            found = await transport.problem(response)
+            if response.status == 404:
+                raise errors.ManifestUnknown(self._named(wanted))
+            self._refuse(host, response.status, found, "pull")
+        async with response:
+            data = await _read(response, _LARGEST_MANIFEST)
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        if media_type.startswith(_SCHEMA_ONE):
+            raise errors.SchemaOne(self._named(wanted))
+        said = response.headers.get("Docker-Content-Digest", "")
+        expected = wanted if ":" in wanted else said
+        algorithm = expected.partition(":")[0]
+        if algorithm not in ("sha256", "sha512"):
+            algorithm, expected = "sha256", ""
+        digest = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+        if expected and digest != expected:
+            raise errors.WrongDigest(host.host.name, expected, digest)
+        return Target(media_type=media_type, digest=digest, data=data)
+
+    @asynccontextmanager
+    async def fetch(
+        self, descriptor: dict[str, Any], offset: int = 0, *, etag: str = "", skip: int = 0
+    ) -> AsyncIterator[Blob]:
+        """A blob's bytes, from `offset` where the host can do that (see `Blob.offset`), else all.
+
+        `etag` (of an earlier answer) makes sure that it is a part of the same bytes; without one
+        the digest tells afterwards. `skip` passes over that many hosts, for one that lied.
+        """
+        digest = descriptor["digest"]
+
+        async def get(host: Transport) -> Blob:
+            return await self._blob(host, digest, offset, etag)
+
+        blob = await self._from_hosts("pull", get, skip=skip)
+        try:
+            yield blob
+        finally:
+            blob.response.close() if not blob.response.content.at_eof() else blob.response.release()
+
+    async def _blob(self, host: Transport, digest: str, offset: int, etag: str) -> Blob:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        async with await self._ask("GET", f"blobs/{digest}", headers=headers) as answer:
-            if offset and answer.status != 206:
-                yield b""
-            if answer.status not in (200, 206):
-                await self._expect(answer, 200)
-            try:
-                async for chunk in answer.content.iter_any():
-                    yield chunk
-            except aiohttp.ClientPayloadError as error:
-                raise errors.RegistryUnavailable(
-                    f"{self._reference.domain} closed the connection within {digest}"
-                ) from error
+        if offset and etag:
+            headers["If-Range"] = etag
+        response = await host.request(
+            "GET", self._path(host, f"/blobs/{digest}"), scopes=self._scope("pull"), headers=headers
+        )
+        if response.status == 416 and offset:
+            await transport.discard(response)
+            return await self._blob(host, digest, 0, "")
+        if response.status not in (200, 206):
+            found = await transport.problem(response)
+            if response.status == 404:
+                raise errors.BlobUnknown(self.reference.repository, digest)
+            self._refuse(host, response.status, found, "pull")
+        start = _start(response) if response.status == 206 else 0
+        if start not in (0, offset):
+            response.close()
+            raise errors.Refused(host.host.name, 206, f"it sent another range than bytes={offset}-")
+        strong = response.headers.get("ETag", "")
+        return Blob(
+            host=host.host.name,
+            offset=start,
+            etag="" if strong.startswith("W/") else strong,
+            response=response,
+        )
 
-    async def has_blob(self, digest: str) -> bool:
-        async with await self._ask("HEAD", f"blobs/{digest}") as answer:
-            return answer.status == 200
+    async def tags(self) -> list[str]:
+        """All tags, page after page (Link headers)."""
+
+        async def get(host: Transport) -> list[str]:
+            return await tags.all_of(self, host)
+
+        return await self._from_hosts("resolve", get)
+
+    async def referrers(self, digest: str) -> list[dict[str, Any]]:
+        """What names this manifest as its subject; empty where the registry has no such list."""
+
+        async def get(host: Transport) -> list[dict[str, Any]]:
+            return await tags.referrers(self, host, digest)
+
+        return await self._from_hosts("resolve", get)
 
     # -- writing
 
-    async def put_blob(
-        self, digest: str, size: int, data: AsyncIterable[bytes], *, mount_from: str = ""
-    ) -> bool:
-        """Upload a blob; False when the registry mounted it from `mount_from` instead."""
-        query = f"?mount={digest}&from={mount_from}" if mount_from else ""
-        async with await self._ask("POST", f"blobs/uploads/{query}") as answer:
-            if answer.status == 201:
-                return False
-            await self._expect(answer, 202)
-            location = answer.headers.get("Location", "")
-        base = self._base()
-        url = location if "://" in location else base.partition("/v2/")[0] + location
-        url += ("&" if "?" in url else "?") + f"digest={digest}"
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(size),
-            **self._authorized(url),
-        }
-        async with await self._send("PUT", url, headers=headers, data=data) as answer:
-            await self._expect(answer, 201)
-        return True
+    @property
+    def uploads(self) -> Uploads:
+        """Pushing blobs, to the host that takes them."""
+        return Uploads(self, self.writer())
 
-    async def put_manifest(self, identifier: str, data: bytes, media_type: str) -> None:
-        headers = {"Content-Type": media_type}
-        path = f"manifests/{identifier}"
-        async with await self._ask("PUT", path, headers=headers, data=data) as answer:
-            await self._expect(answer, 201)
+    def writer(self) -> Transport:
+        for host in reversed(self.hosts):
+            if "push" in host.host.capabilities:
+                return host
+        raise kinds.Unsupported(f"no host of {self.reference.domain} may be pushed to")
 
-    # -- one exchange
+    async def has_manifest(self, identifier: str) -> bool:
+        host = self.writer()
+        response = await host.request(
+            "HEAD", self._path(host, f"/manifests/{identifier}"),
+            scopes=self._scope("pull,push"), headers={"Accept": ACCEPT},
+        )  # fmt: skip
+        await transport.discard(response)
+        return response.status == 200
 
-    async def _ask(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
-        """Send to the first host that answers; authenticate when asked to; try again when busy."""
-        for attempt in range(_ATTEMPTS):
-            answer = await self._once(method, path, **options)
-            if answer.status == 401 and attempt == 0:
-                await self._authenticate(answer)
-                answer = await self._once(method, path, **options)
-            if answer.status not in (429, 500, 502, 503, 504) or attempt == _ATTEMPTS - 1:
-                return answer
-            wait = answer.headers.get("Retry-After", "")
-            answer.release()
-            await asyncio.sleep(min(float(wait), 30) if wait.isdigit() else 0.2 * 2**attempt)
-        raise AssertionError("unreachable")
+    async def push_manifest(self, identifier: str, media_type: str, data: bytes) -> str:
+        """Store a manifest under a tag or its digest; returns the digest."""
+        host = self.writer()
+        response = await host.request(
+            "PUT", self._path(host, f"/manifests/{identifier}"), scopes=self._scope("pull,push"),
+            headers={"Content-Type": media_type}, body=lambda: data,
+        )  # fmt: skip
+        if response.status not in (200, 201, 202):
+            self._refuse(host, response.status, await transport.problem(response), "push")
+        await transport.discard(response)
+        digest = oci_image.digest_of(data)
+        said = response.headers.get("Docker-Content-Digest", digest)
+        if said.startswith("sha256:") and said != digest:
+            raise errors.WrongDigest(host.host.name, digest, said)
+        return digest
 
-    async def _once(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
-        headers = options.pop("headers", {})
-        candidates = [self._host] if self._host else self._hosts
-        failure: Exception | None = None
-        for host in candidates:
-            url = f"{host.url}/v2/{self._reference.path}/{path}"
+    async def delete(self, identifier: str, *, blob: bool = False) -> None:
+        """Delete a tag, a manifest by its digest, or a blob."""
+        host, kind = self.writer(), "blobs" if blob else "manifests"
+        response = await host.request(
+            "DELETE", self._path(host, f"/{kind}/{identifier}"),
+            scopes=self._scope("delete,pull,push"),
+        )  # fmt: skip
+        if response.status not in (200, 202, 204):
+            found = await transport.problem(response)
+            if response.status == 404:
+                raise errors.ManifestUnknown(self._named(identifier))
+            self._refuse(host, response.status, found, "delete")
+        await transport.discard(response)
+
+    # -- for `tags` and `upload`
+
+    def _path(self, host: Transport, rest: str) -> str:
+        path = f"/{self.reference.path}{rest}"
+        if not host.host.mirror_of:
+            return path
+        return f"{path}?{urlencode({'ns': host.host.mirror_of})}"
+
+    def _scope(self, actions: str) -> list[str]:
+        return [auth.scope(self.reference.path, actions)]
+
+    def _named(self, identifier: str) -> str:
+        separator = "@" if ":" in identifier else ":"
+        return reference.familiar(f"{self.reference.repository}{separator}{identifier}")
+
+    def _refuse(self, host: Transport, status: int, found: transport.Problem, action: str) -> None:
+        """Raise what an answer outside the 200s means."""
+        name, repository = host.host.name, reference.familiar(self.reference.repository)
+        if status == 401 and (action == "login" or host.credentials is not None):
+            raise errors.Unauthorized(name, found.message)
+        if status in (401, 403):
+            raise errors.AccessDenied(action, repository, found.message)
+        if status == 404:
+            raise errors.RepositoryUnknown(repository)
+        raise errors.Refused(name, status, found.message)
+
+    async def _from_hosts(
+        self, capability: str, ask: Callable[[Transport], Awaitable[T]], *, skip: int = 0
+    ) -> T:
+        """The first host's answer that is one; the last one's error where none is."""
+        able = [host for host in self.hosts if capability in host.host.capabilities]
+        notes: list[str] = []
+        for host in able[skip:-1]:
             try:
-                answer = await self._send(
-                    method, url, host=host, headers={**headers, **self._authorized(url)}, **options
-                )
-            except errors.RegistryUnavailable as error:
-                failure = failure or error
-                if "connection refused" in str(error):
-                    failure = error
-                continue
-            self._host = host
-            return answer
-        raise failure or errors.RegistryUnavailable(
-            f"no host is configured for {self._reference.domain}"
-        )
-
-    def _base(self) -> str:
-        assert self._host is not None
-        return f"{self._host.url}/v2/{self._reference.path}"
-
-    def _authorized(self, url: str) -> dict[str, str]:
-        host = self._host or self._hosts[0]
-        if self._authorization and url.startswith(host.url + "/"):
-            return {"Authorization": self._authorization}
-        return {}
-
-    async def _send(
-        self, method: str, url: str, *, host: hosts.Host | None = None, **options: Any
-    ) -> aiohttp.ClientResponse:
-        assert self._session is not None
-        host = host or self._host or self._hosts[0]
+                return await ask(host)
+            except kinds.SampanError as error:
+                notes.append(f"mirror {host.host.name}: {error}")
+        if not able[skip:]:
+            raise kinds.NotFound(f"no host of {self.reference.domain} is left to ask")
         try:
-            return await self._session.request(method, url, ssl=_tls(host), **options)
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise errors.RegistryUnavailable(
-                f"{url}: its certificate is refused: {error.certificate_error}; name its CA or "
-                f"skip_verify in {hosts.DIRECTORY}/{self._reference.domain}/hosts.toml"
-            ) from error
-        except aiohttp.ClientSSLError as error:
-            raise errors.RegistryUnavailable(
-                f"{url}: no TLS is spoken there: {error}; for plain HTTP name it with http:// in "
-                f"{hosts.DIRECTORY}/{self._reference.domain}/hosts.toml"
-            ) from error
-        except aiohttp.ClientConnectorError as error:
-            why = (error.strerror or str(error)).lower()
-            if "connect call failed" in why:
-                why = "connection refused"
-            raise errors.RegistryUnavailable(f"{method} {url}: {why}") from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            why = str(error) or type(error).__name__
-            raise errors.RegistryUnavailable(f"{method} {url}: {why}") from error
-
-    async def _authenticate(self, answer: aiohttp.ClientResponse) -> None:
-        challenge = auth.parse_challenge(answer.headers.get("WWW-Authenticate", ""))
-        answer.release()
-        user, password = self._credentials.get("username"), self._credentials.get("password")
-        if challenge.scheme == "basic":
-            if user is None:
-                raise errors.Unauthorized(
-                    f"{self._reference.domain} asks for a login: no basic auth credentials"
-                )
-            self._authorization = auth.basic(user, password or "")
-        elif challenge.scheme == "bearer":
-            self._authorization = "Bearer " + await self._token(challenge)
-
-    async def _token(self, challenge: auth.Challenge) -> str:
-        assert self._session is not None
-        url = auth.token_url(challenge, auth.scope(self._reference.path, push=self._push))
-        user, password = self._credentials.get("username"), self._credentials.get("password")
-        headers = {"Authorization": auth.basic(user, password or "")} if user else {}
-        async with await self._send("GET", url, headers=headers) as answer:
-            body = await answer.read()
-            if answer.status in (401, 403):
-                raise errors.Unauthorized(
-                    f"{self._reference.domain} refuses the login: {errors.sentence(body)}"
-                )
-            document = await answer.json(content_type=None) if answer.status == 200 else {}
-        token = document.get("token") or document.get("access_token")
-        if not token:
-            raise errors.RegistryUnavailable(f"{url} gave no token: {errors.sentence(body)}")
-        return str(token)
-
-    async def _expect(self, answer: aiohttp.ClientResponse, status: int) -> None:
-        if answer.status == status:
-            return
-        told = errors.sentence(await answer.content.read(65536))
-        if answer.status in (401, 403):
-            raise errors.Denied(self._reference.path, told)
-        if answer.status == 404:
-            raise errors.ManifestUnknown(f"{self._reference.path} ({told})")
-        raise errors.Refused(
-            f"{answer.method} {answer.url} answered {answer.status}: {told or answer.reason}"
-        )
-
-    def _shown(self, identifier: str) -> str:
-        joiner = "@" if ":" in identifier else ":"
-        name = self._reference.repository.removeprefix("docker.io/").removeprefix("library/")
-        return f"{name}{joiner}{identifier}"
+            return await ask(able[-1])
+        except kinds.SampanError as error:
+            for note in notes:
+                error.add_note(note)
+            raise
 
 
-def _digest(data: bytes, wanted: str) -> str:
-    algorithm = wanted.partition(":")[0] or "sha256"
-    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+def _start(response: aiohttp.ClientResponse) -> int:
+    """Where a partial answer begins (Content-Range, RFC 9110, 14.4); -1 where it does not say."""
+    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
+    first = rest.partition("-")[0]
+    return int(first) if unit == "bytes" and first.isdigit() else -1
 
 
-def _tls(host: hosts.Host) -> ssl.SSLContext | bool:
-    if host.skip_verify:
-        return False
-    if host.ca:
-        return ssl.create_default_context(cafile=host.ca)
-    return True
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    data = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            data += chunk
+            if len(data) > most:
+                response.close()
+                raise errors.BadDocument(str(response.url), f"it is larger than {most} bytes")
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise errors.Unreachable(
+            response.host, f"the connection broke ({str(error) or 'timed out'})"
+        ) from error
+    return bytes(data)

@@ -1,214 +1,254 @@
-"""One image out of a registry into a store: several layers at once, each verified as it streams.
+"""Pull: a manifest, its config and its layers from a registry into a store.
 
-    pulled = await pull(client, identifier, store=…, platform=…, tell=…)
+    pulled = await pull(client, store, platform=…, on_event=…, on_layer=…)
 
-`store` is any object of the Protocol below (the engine hands in its content store). A blob that
-broke off is gone on with by a range request, in this call or in a later one.
+Several blobs are under way at once. Each is checked against size and digest while it streams and
+becomes visible only when both are right; what a broken connection or a crash left is gone on with.
+`on_layer(descriptor, diff_id)` is awaited for each layer, base first and one at a time, as soon as
+it and all below it are stored: so unpacking goes on while the layers above still come.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
+from sampan.kit import errors as kinds
 from sampan.kit.record import Record
 from sampan.kit.threads import in_thread
 from sampan.registry import errors
-from sampan.spec import oci_image
+from sampan.registry.download import download
+from sampan.registry.events import Event, silent
+from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from contextlib import AbstractContextManager
 
-    from sampan.registry.client import Client, Manifest
+    from sampan.registry.client import Client, Target
+    from sampan.registry.events import Listener
+    from sampan.registry.store import Store
 
-AT_ONCE = 4
-_ATTEMPTS = 5
+    OnLayer = Callable[[dict[str, Any], str], Awaitable[None]]
 
-
-class Ingest(Protocol):
-    offset: int
-
-    def write(self, chunk: bytes) -> None: ...
-    def reset(self) -> None: ...
-    def commit(self, expected: str | None = None, size: int | None = None) -> str: ...
-
-
-class Store(Protocol):
-    def __contains__(self, digest: str) -> bool: ...
-    def write(self, name: str | None = None) -> AbstractContextManager[Ingest]: ...
-
-
-class Event(Record):
-    """What became of a layer: waiting, downloading, downloaded, exists, unpacked."""
-
-    layer: str
-    what: str
-    current: int = 0
-    total: int = 0
+AT_ONCE = 4  # blobs of one pull
+_CONFIGS = (oci_image.CONFIG, oci_image.DOCKER_CONFIG, "application/octet-stream", "")
+_LARGEST_CONFIG = 16 << 20
+_under_way: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 
 
 class Pulled(Record):
-    target: str  # digest of what the name stands for: an index or the manifest
-    manifest: str
-    media_type: str
-    size: int
+    target: dict[str, Any]  # descriptor of what the name means: an index or a manifest
+    manifest: dict[str, Any]  # descriptor of the image that was chosen
+    config: dict[str, Any]  # the config, parsed
+    layers: tuple[tuple[dict[str, Any], str], ...]  # (descriptor, diff_id), base first
+    new: bool  # whether any bytes had to come
 
 
 async def pull(
     client: Client,
-    identifier: str,
-    *,
     store: Store,
-    platform: oci_image.Platform,
-    tell: Callable[[Event], Awaitable[None]],
-    complete: Callable[[dict[str, Any], str, list[str]], Awaitable[None]],
+    *,
+    platform: oci_image.Platform | None = None,
+    on_event: Listener = silent,
+    on_layer: OnLayer | None = None,
 ) -> Pulled:
-    """Everything that the image needs is in the store on return.
-
-    `complete(layer descriptor, diff_id, chain ids up to it)` is awaited for each layer as soon as
-    its bytes are there, so that unpacking overlaps with the others' way here.
-    """
-    first = await client.manifest(identifier)
-    manifest = await _choose(client, first, platform, store)
-    document = json.loads(manifest.data)
-    config = document["config"]
-    if config["digest"] not in store:
-        await _fetch(client, store, config, _silent)
-    layers = await _layers(store, document)
-    limit = asyncio.Semaphore(AT_ONCE)
-
-    async def one(layer: dict[str, Any], diff_id: str, chain: list[str]) -> None:
-        async with limit:
-            if layer["digest"] in store:
-                await tell(Event(layer=layer["digest"], what="exists"))
-            else:
-                await _fetch(client, store, layer, tell)
-                await tell(Event(layer=layer["digest"], what="downloaded"))
-        await complete(layer, diff_id, chain)
-        await tell(Event(layer=layer["digest"], what="unpacked"))
-
-    for layer, _, _ in layers:
-        await tell(Event(layer=layer["digest"], what="waiting"))
-    await _all(one(*arguments) for arguments in layers)
-    for found in (first, manifest):
-        await in_thread(_keep, store, found)
+    """Raises registry.errors', `oci_image.NoMatchingPlatform`, and what the store raises."""
+    job = _Pull(client, store, on_event)
+    target = await job.resolve(client.reference.identifier)
+    on_event(Event(kind="source", subject=str(client.reference), digest=target.digest))
+    chosen = await job.choose(target, platform or oci_image.host_platform())
+    manifest = job.parse(chosen)
+    config, layers = await job.image(manifest, on_layer)
+    on_event(Event(kind="digest", digest=target.digest, subject=str(client.reference)))
     return Pulled(
-        target=first.digest,
-        manifest=manifest.digest,
-        media_type=manifest.media_type,
-        size=len(manifest.data),
+        target=target.descriptor,
+        manifest=chosen.descriptor,
+        config=config,
+        layers=tuple(layers),
+        new=job.new,
     )
 
 
-async def _all(work: Any) -> None:
-    """Run together; the first failure cancels the rest and is raised when they are done."""
-    tasks = [asyncio.ensure_future(item) for item in work]
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+async def pull_all(client: Client, store: Store, *, on_event: Listener = silent) -> dict[str, Any]:
+    """Every platform of an index, attestations included: the blobs only. Returns the target."""
+    job = _Pull(client, store, on_event)
+    target = await job.resolve(client.reference.identifier)
+    on_event(Event(kind="source", subject=str(client.reference), digest=target.digest))
+    await job.everything(target)
+    on_event(Event(kind="digest", digest=target.digest, subject=str(client.reference)))
+    return target.descriptor
 
 
-async def _choose(
-    client: Client, first: Manifest, platform: oci_image.Platform, store: Store
-) -> Manifest:
-    document = _parse(first)
-    kind = oci_image.media_type(document)
-    if "schemaVersion" in document and document["schemaVersion"] == 1:
-        raise errors.Refused("this image has the old manifest schema 1, which is not supported")
-    if kind in oci_image.INDEXES:
-        entry = oci_image.choose(document, platform)
-        return await _choose(client, await client.manifest(entry["digest"]), platform, store)
-    if kind not in oci_image.MANIFESTS or "config" not in document:
-        raise errors.Refused(f"{first.digest} is a {kind}, not an image")
-    return first
+class _Pull:
+    def __init__(self, client: Client, store: Store, on_event: Listener) -> None:
+        self.client, self.store, self.on_event = client, store, on_event
+        self.slots = asyncio.Semaphore(AT_ONCE)
+        self.new = False
+        for host in client.hosts:
+            host.on_retry = self._retrying
 
+    def _retrying(self, why: str, seconds: float) -> None:
+        self.on_event(Event(kind="retrying", message=f"{why}; again in {seconds:.1f} s"))
 
-def _parse(manifest: Manifest) -> dict[str, Any]:
-    try:
-        document = json.loads(manifest.data)
-    except ValueError as error:
-        raise errors.CorruptBlob(manifest.digest, f"it is no JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise errors.CorruptBlob(manifest.digest, "it is no JSON object")
-    return document
+    # -- documents
 
+    async def resolve(self, identifier: str) -> Target:
+        """A manifest from the store where its digest is known there, else from the registry."""
+        digest = identifier if ":" in identifier else await self._head(identifier)
+        if digest and digest in self.store:
+            known = await in_thread(self._stored, digest)
+            if known is not None:
+                return known
+        target = await self.client.resolve(identifier)
+        self.new = True
+        await in_thread(self._keep, target)
+        return target
 
-async def _layers(
-    store: Any, manifest: dict[str, Any]
-) -> list[tuple[dict[str, Any], str, list[str]]]:
-    def read() -> bytes:
-        with store.open(manifest["config"]["digest"]) as file:
-            data: bytes = file.read()
-        return data
-
-    config = json.loads(await in_thread(read))
-    pairs = oci_image.layers_of(manifest, config)
-    chain = oci_image.chain_ids(diff_id for _, diff_id in pairs)
-    return [(layer, diff_id, [*chain[: at + 1]]) for at, (layer, diff_id) in enumerate(pairs)]
-
-
-async def _fetch(
-    client: Client,
-    store: Store,
-    descriptor: dict[str, Any],
-    tell: Callable[[Event], Awaitable[None]],
-) -> None:
-    digest, size = descriptor["digest"], descriptor["size"]
-    for attempt in range(_ATTEMPTS):
+    async def _head(self, identifier: str) -> str | None:
         try:
-            with store.write(digest) as ingest:
-                await _stream(client, ingest, digest, size, tell)
-                await in_thread(ingest.commit, digest, size)
-        except errors.RegistryUnavailable:
-            if attempt == _ATTEMPTS - 1:
-                raise
-            await asyncio.sleep(0.1 * 2**attempt)
-        else:
+            return await self.client.head(identifier)
+        except kinds.SampanError:
+            return None  # GET will say it better: an answer to HEAD has no words
+
+    def _stored(self, digest: str) -> Target | None:
+        from sampan.registry.client import Target
+
+        with self.store.open(digest) as file:
+            data = file.read()
+        try:
+            media_type = oci_image.media_type(json.loads(data))
+        except (ValueError, AttributeError):
+            return None
+        return Target(media_type=media_type, digest=digest, data=data)
+
+    def _keep(self, target: Target) -> None:
+        with self.store.write() as ingest:
+            ingest.write(target.data)
+            ingest.commit(target.digest, len(target.data))
+
+    def parse(self, target: Target) -> dict[str, Any]:
+        name = reference.familiar(str(self.client.reference))
+        try:
+            document = json.loads(target.data)
+        except ValueError as error:
+            raise errors.BadDocument(f"the manifest of {name}", f"is no JSON ({error})") from error
+        if not isinstance(document, dict):
+            raise errors.BadDocument(f"the manifest of {name}", "is no JSON object")
+        if document.get("schemaVersion") == 1:
+            raise errors.SchemaOne(name)
+        return document
+
+    async def choose(self, target: Target, platform: oci_image.Platform) -> Target:
+        """Through indexes, nested ones too, to one image."""
+        for _ in range(4):
+            document = self.parse(target)
+            if oci_image.media_type(document) not in oci_image.INDEXES:
+                return target
+            entry = oci_image.choose(document, platform)
+            target = await self.resolve(_digest(entry))
+        raise errors.BadDocument(str(self.client.reference), "indexes are nested too deeply")
+
+    # -- bytes
+
+    async def image(
+        self, manifest: dict[str, Any], on_layer: OnLayer | None
+    ) -> tuple[dict[str, Any], list[tuple[dict[str, Any], str]]]:
+        """Config and layers at once; raises the first error, with all others stopped."""
+        described = manifest.get("config") or {}
+        if described.get("mediaType", "") not in _CONFIGS:
+            name = reference.familiar(str(self.client.reference))
+            raise errors.NotAnImage(name, described["mediaType"])
+        descriptors = manifest.get("layers") or []
+        for descriptor in descriptors:
+            self.on_event(Event(kind="layer", digest=_digest(descriptor), total=_size(descriptor)))
+        async with _first_error(), asyncio.TaskGroup() as group:
+            first = group.create_task(self.blob(described, _LARGEST_CONFIG))
+            coming = [group.create_task(self.layer(item)) for item in descriptors]
+            await first
+            config = await in_thread(self._json, _digest(described))
+            layers = oci_image.layers_of(manifest, config)
+            for (descriptor, diff_id), task in zip(layers, coming, strict=True):
+                existed = await task
+                if on_layer is not None:
+                    await on_layer(descriptor, diff_id)
+                if not existed:
+                    self.on_event(
+                        Event(kind="complete", digest=descriptor["digest"], diff_id=diff_id)
+                    )
+        return config, layers
+
+    def _json(self, digest: str) -> dict[str, Any]:
+        with self.store.open(digest) as file:
+            try:
+                config = json.loads(file.read())
+            except ValueError as error:
+                raise errors.BadDocument(
+                    f"image config {digest}", f"is no JSON ({error})"
+                ) from error
+        if not isinstance(config, dict):
+            raise errors.BadDocument(f"image config {digest}", "is no JSON object")
+        return config
+
+    async def layer(self, descriptor: dict[str, Any]) -> bool:
+        """Returns whether it was there already."""
+        existed = await self.blob(descriptor)
+        kind = "exists" if existed else "transferred"
+        self.on_event(Event(kind=kind, digest=descriptor["digest"], total=_size(descriptor)))
+        return existed
+
+    async def blob(self, descriptor: dict[str, Any], most: int | None = None) -> bool:
+        """Into the store, once, whoever else wants it. Returns whether it was there already."""
+        digest, size = _digest(descriptor), _size(descriptor)
+        if most is not None and size > most:
+            raise errors.BadDocument(digest, f"{size} bytes are too many for a config")
+        if digest in self.store:
+            return True
+        key = (id(self.store), digest)
+        lock = _under_way.setdefault(key, asyncio.Lock())
+        async with lock, self.slots:
+            if digest in self.store:
+                return True
+            await download(self.client, descriptor, self.store, self.on_event)
+            self.new = True
+        return False
+
+    async def everything(self, target: Target) -> None:
+        document = self.parse(target)
+        if oci_image.media_type(document) in oci_image.INDEXES:
+            for entry in document.get("manifests") or []:
+                await self.everything(await self.resolve(_digest(entry)))
             return
+        wanted = [document.get("config"), *(document.get("layers") or [])]
+        async with _first_error(), asyncio.TaskGroup() as group:
+            for descriptor in filter(None, wanted):
+                group.create_task(self.layer(descriptor))
 
 
-async def _stream(
-    client: Client,
-    ingest: Ingest,
-    digest: str,
-    size: int,
-    tell: Callable[[Event], Awaitable[None]],
-) -> None:
-    if ingest.offset >= size:
-        if ingest.offset > size:
-            ingest.reset()
-        elif size:
-            return
-    pending, waiting, told = [], 0, ingest.offset
-    async for chunk in client.blob(digest, ingest.offset):
-        if not chunk:
-            ingest.reset()
-            continue
-        pending.append(chunk)
-        waiting += len(chunk)
-        if ingest.offset + waiting > size:
-            raise errors.CorruptBlob(digest, f"more than its {size} bytes came")
-        if waiting >= 1 << 20:
-            await in_thread(ingest.write, b"".join(pending))
-            pending, waiting = [], 0
-            if ingest.offset - told >= 4 << 20:
-                told = ingest.offset
-                await tell(Event(layer=digest, what="downloading", current=told, total=size))
-    if pending:
-        await in_thread(ingest.write, b"".join(pending))
+class _first_error:
+    """What a TaskGroup raises is the first error; the others were stopped because of it."""
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BaseExceptionGroup):
+            first = error.exceptions[0]
+            raise first from first.__cause__
 
 
-def _keep(store: Store, manifest: Manifest) -> None:
-    with store.write() as ingest:
-        ingest.write(manifest.data)
-        ingest.commit(manifest.digest)
+def _digest(descriptor: dict[str, Any]) -> str:
+    """Checked here, because it becomes a path and an address. Raises BadDocument."""
+    digest = descriptor.get("digest")
+    if not isinstance(digest, str) or not reference.valid_digest(digest):
+        raise errors.BadDocument("descriptor", f"{digest!r} is no digest")
+    if digest.partition(":")[0] not in ("sha256", "sha512"):
+        raise kinds.Unsupported(f"{digest}: only sha256 and sha512 can be checked")
+    return digest
 
 
-async def _silent(_: Event) -> None:
-    return
+def _size(descriptor: dict[str, Any]) -> int:
+    size = descriptor.get("size")
+    if not isinstance(size, int) or size < 0:
+        raise errors.BadDocument(f"descriptor of {descriptor.get('digest')}", "its size is missing")
+    return size

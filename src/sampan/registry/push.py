@@ -1,76 +1,117 @@
-"""One image out of a store into a registry: the blobs it has not, then the manifest."""
+"""Push: an image from a store to a registry: blobs at once, then what names them.
+
+    digest = await push(client, store, manifest_digest, tag, mount_from=…, on_event=…)
+
+A blob that is there is not sent; one that is known in another repository of the same registry is
+mounted from it. Manifests follow their blobs, an index its manifests, the tag comes last.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any
 
+from sampan.kit import errors as kinds
 from sampan.kit.threads import in_thread
-from sampan.registry.pull import AT_ONCE, Event, _all
+from sampan.registry.events import Event, Meter, silent
+from sampan.registry.pull import AT_ONCE, _digest, _first_error, _size
 from sampan.spec import oci_image
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Callable, Sequence
 
     from sampan.registry.client import Client
+    from sampan.registry.events import Listener
+    from sampan.registry.store import Store
 
-_CHUNK = 1 << 20
-
-
-class Source(Protocol):
-    def open(self, digest: str) -> BinaryIO: ...
-    def size(self, digest: str) -> int: ...
+_FOREIGN = ("nondistributable", "foreign")
 
 
 async def push(
     client: Client,
-    tag: str,
-    manifest_digest: str,
+    store: Store,
+    digest: str,
+    tag: str = "",
     *,
-    store: Source,
-    tell: Callable[[Event], Awaitable[None]],
-) -> int:
-    """Upload what is missing, then name it; the manifest's size in bytes."""
-    data = await in_thread(_read, store, manifest_digest)
-    document = json.loads(data)
-    limit = asyncio.Semaphore(AT_ONCE)
+    mount_from: Callable[[str], Sequence[str]] = lambda digest: (),
+    on_event: Listener = silent,
+) -> dict[str, Any]:
+    """Push the manifest or index `digest` and all it names, as `tag` (default: by digest only).
 
-    async def one(descriptor: dict[str, Any], *, silent: bool = False) -> None:
-        digest, size = descriptor["digest"], descriptor["size"]
-        async with limit:
-            if await client.has_blob(digest):
-                what = "exists"
-            else:
-                report = _ignore if silent else tell
-                await client.put_blob(digest, size, _chunks(store, digest, size, report))
-                what = "pushed"
-        if not silent:
-            await tell(Event(layer=digest, what=what, total=size))
-
-    for layer in document["layers"]:
-        await tell(Event(layer=layer["digest"], what="waiting"))
-    work = [one(layer) for layer in {item["digest"]: item for item in document["layers"]}.values()]
-    await _all([*work, one(document["config"], silent=True)])
-    await client.put_manifest(tag, data, oci_image.media_type(document))
-    return len(data)
+    `mount_from(blob digest)` names repositories (paths) of the same registry that have the blob.
+    Returns the target's descriptor. Raises registry.errors' and NotFound for missing blobs.
+    """
+    job = _Push(client, store, mount_from, on_event)
+    target = await job.manifest(digest, tag or digest)
+    on_event(Event(kind="digest", digest=digest, total=target["size"], subject=tag))
+    return target
 
 
-def _read(store: Source, digest: str) -> bytes:
-    with store.open(digest) as file:
-        return file.read()
+class _Push:
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        mount_from: Callable[[str], Sequence[str]],
+        on_event: Listener,
+    ) -> None:
+        self._client, self._store, self._on_event = client, store, on_event
+        self._mount_from = mount_from
+        self._uploads = client.uploads
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def manifest(self, digest: str, identifier: str) -> dict[str, Any]:
+        data = await in_thread(self._read, digest)
+        document = json.loads(data)
+        media_type = oci_image.media_type(document)
+        if media_type in oci_image.INDEXES:
+            for entry in document.get("manifests") or []:
+                await self._child(_digest(entry))
+        else:
+            await self._blobs(document)
+        await self._client.push_manifest(identifier, media_type, data)
+        return {"mediaType": media_type, "digest": digest, "size": len(data)}
+
+    async def _child(self, digest: str) -> None:
+        """A manifest of an index; one that is not here must be there already."""
+        if digest in self._store:
+            await self.manifest(digest, digest)
+        elif not await self._client.has_manifest(digest):
+            raise kinds.NotFound(f"manifest {digest} is neither here nor in the registry")
+
+    def _read(self, digest: str) -> bytes:
+        with self._store.open(digest) as file:
+            return file.read()
+
+    async def _blobs(self, manifest: dict[str, Any]) -> None:
+        layers = [item for item in manifest.get("layers") or [] if not _foreign(item)]
+        unique = {_digest(item): item for item in layers}
+        for digest, item in unique.items():
+            self._on_event(Event(kind="layer", digest=digest, total=_size(item)))
+        async with _first_error(), asyncio.TaskGroup() as group:
+            for item in unique.values():
+                group.create_task(self._blob(item, self._on_event))
+            if manifest.get("config"):
+                group.create_task(self._blob(manifest["config"], silent))
+
+    async def _blob(self, descriptor: dict[str, Any], on_event: Listener) -> None:
+        digest, size = _digest(descriptor), _size(descriptor)
+        async with self._slots:
+            if await self._uploads.exists(digest):
+                on_event(Event(kind="exists", digest=digest, total=size))
+                return
+            for source in self._mount_from(digest):
+                if source != self._client.reference.path and await self._uploads.mount(
+                    digest, source
+                ):
+                    on_event(Event(kind="mounted", digest=digest, total=size, message=source))
+                    return
+            meter = Meter(on_event, digest, size)
+            await self._uploads.push(descriptor, self._store, meter.show)
+            on_event(Event(kind="transferred", digest=digest, total=size))
 
 
-async def _chunks(
-    store: Source, digest: str, size: int, tell: Callable[[Event], Awaitable[None]]
-) -> AsyncIterator[bytes]:
-    sent = 0
-    with store.open(digest) as file:
-        while chunk := await in_thread(file.read, _CHUNK):
-            yield chunk
-            sent += len(chunk)
-            await tell(Event(layer=digest, what="pushing", current=sent, total=size))
-
-
-async def _ignore(_: Event) -> None:
-    return
+def _foreign(descriptor: dict[str, Any]) -> bool:
+    """Layers that may not be distributed stay where their `urls` point."""
+    return any(word in str(descriptor.get("mediaType")) for word in _FOREIGN)

@@ -54,7 +54,14 @@ def _leave_submounts() -> None:
 def _mount_own(request: Archive) -> None:
     namespaces.unshare(namespaces.CLONE.NEWNS)
     mount.mount(None, "/", flags=mount.MS.REC | mount.MS.PRIVATE)
-    for layer in request.rootfs:
+    root = [layer for layer in request.rootfs if layer.get("destination", "/") == "/"]
+    # Taken while the host's paths can be seen, put where the container's paths say.
+    trees = [
+        (mount.open_tree(item["source"], mount.OPEN_TREE.CLONE | mount.AT_RECURSIVE), item)
+        for item in request.rootfs
+        if item not in root
+    ]
+    for layer in root:
         chosen = options.parse(tuple(layer.get("options") or ()))
         mount.mount(
             layer.get("source") or "none",
@@ -65,6 +72,12 @@ def _mount_own(request: Archive) -> None:
         )
     os.chdir(request.root_path)
     _root_here()
+    for tree, item in trees:
+        where = item["destination"]
+        if os.path.isdir(where) or not os.path.exists(where):
+            os.makedirs(where, exist_ok=True)
+        mount.move_mount(tree, where)
+        os.close(tree)
 
 
 def _root_here() -> None:

@@ -3,10 +3,12 @@
     {"log":"hello\\n","stream":"stdout","attrs":{…},"time":"2026-11-21T04:07:00.123456789Z"}
 
 A container's write reaches the file in one write(2) however many lines it has: the JSON is made by
-replacing bytes in the whole chunk, not line by line. A line without its end waits for it, up to
-16 KiB; longer lines become several records, of which only the last ends in a newline. When the
-disk is full the container goes on: whole records are dropped, counted, and a record says so as
-soon as there is space. Rotation is between records, so the files together lose and double nothing.
+replacing bytes in the whole chunk, not line by line. A few lines that came together get times that
+differ, so that `--since` can tell them apart; the lines of a flood share one. A line without its
+end waits for it, up to 16 KiB; longer lines become several records, of which only the last ends in
+a newline. When the disk is full the container goes on: whole records are dropped, counted, and a
+record says so as soon as there is space. Rotation is between records, so the files together lose
+and double nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import time
 
 from sampan.kit import clock
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 LIMIT = 16 * 1024  # Docker's, moby daemon/logger/copier.go
 NAMES = {1: b"stdout", 2: b"stderr"}
+_APART = 64  # lines of one read that get a time each
 
 
 def _escapes() -> dict[int, bytes]:
@@ -83,8 +87,14 @@ class JsonFile:
         held = self._held[stream]
         if held:
             chunk = held + chunk
-        tail = self._tails[stream] + clock.now().encode() + b'"}\n'
-        records, start, size = [], 0, len(chunk)
+        now = time.time_ns()
+        tail = self._tail(stream, now)
+        records: list[bytes] = []
+        start, size = 0, len(chunk)
+        if chunk.count(b"\n") <= _APART:
+            while (end := chunk.find(b"\n", start, start + LIMIT) + 1) > 0:
+                records.append(_records(chunk[start:end], self._tail(stream, now + len(records))))
+                start = end
         while start < size:
             end = chunk.rfind(b"\n", start, start + LIMIT) + 1
             if end:
@@ -98,6 +108,9 @@ class JsonFile:
         self._held[stream] = chunk[start:]
         if records:
             self._append(b"".join(records))
+
+    def _tail(self, stream: int, nanoseconds: int) -> bytes:
+        return self._tails[stream] + clock.rfc3339(nanoseconds).encode() + b'"}\n'
 
     def close(self) -> None:
         """Write what waits for its newline; the file is closed."""

@@ -139,7 +139,10 @@ def _out_of_the_way(fd: int) -> int:
 def _last_line(paths: Paths) -> str:
     with open(f"{paths.run}/spawner.log", errors="replace") as file:
         lines = file.read().splitlines()
-    return lines[-1] if lines else f"see {paths.run}/spawner.log"
+    if not lines:
+        return f"see {paths.run}/spawner.log"
+    kind, colon, sentence = lines[-1].partition(": ")  # a traceback's last line
+    return sentence if colon and kind.startswith("sampan.") else lines[-1]
 
 
 def _read_all(fd: int) -> bytes:

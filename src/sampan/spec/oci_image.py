@@ -102,14 +102,14 @@ def media_type(document: dict[str, Any]) -> str:
 
 
 def choose(index: dict[str, Any], wanted: Platform) -> dict[str, Any]:
-    """The first entry that runs on `wanted`; an attestation (`unknown/unknown`) is never one.
+    """The entry that suits `wanted` best, the first of equals.
 
-    Raises NoMatchingPlatform.
+    An attestation (`unknown/unknown`) is never one. Raises NoMatchingPlatform.
     """
     entries = index.get("manifests") or []
-    for exact in (True, False):
+    for variant in _variants(wanted):
         for entry in entries:
-            if _suits(entry.get("platform") or {}, wanted, exact=exact):
+            if _suits(entry.get("platform") or {}, wanted, variant):
                 found: dict[str, Any] = entry
                 return found
     unnamed = [entry for entry in entries if not entry.get("platform")]
@@ -119,14 +119,23 @@ def choose(index: dict[str, Any], wanted: Platform) -> dict[str, Any]:
     raise NoMatchingPlatform(wanted)
 
 
-def _suits(platform: dict[str, Any], wanted: Platform, *, exact: bool) -> bool:
+_IMPLIED = {"arm64": "v8", "arm": "v7"}
+
+
+def _variants(wanted: Platform) -> list[str | None]:
+    """What runs on the wanted variant, best first; None is any, where none was asked for."""
+    best = wanted.variant or _IMPLIED.get(wanted.architecture, "")
+    found: list[str | None] = [best]
+    if wanted.architecture == "arm" and best in ("v6", "v7", "v8"):
+        found += [f"v{number}" for number in range(int(best[1]) - 1, 4, -1)]
+    return found if wanted.variant else [*found, None]
+
+
+def _suits(platform: dict[str, Any], wanted: Platform, variant: str | None) -> bool:
     if (platform.get("os"), platform.get("architecture")) != (wanted.os, wanted.architecture):
         return False
-    variant = str(platform.get("variant") or "")
-    if exact or wanted.variant:
-        implied = {"arm64": "v8", "arm": "v7"}.get(wanted.architecture, "")
-        return (variant or implied) == (wanted.variant or implied)
-    return True
+    has = str(platform.get("variant") or _IMPLIED.get(wanted.architecture, ""))
+    return variant is None or has == variant
 
 
 def chain_ids(diff_ids: Iterable[str]) -> list[ChainId]:

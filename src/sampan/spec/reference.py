@@ -19,12 +19,11 @@ DEFAULT_DOMAIN, DEFAULT_NAMESPACE, DEFAULT_TAG = "docker.io", "library", "latest
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_DOMAIN = re.compile(
-    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
-)
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
-_SIZES = {"sha256": 64, "sha512": 128}
+_SIZES = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 class InvalidReference(errors.InvalidArgument):
@@ -62,7 +61,8 @@ def parse(text: str) -> Reference:
     Raises InvalidReference with Docker's sentences.
     """
     rest, _, digest = text.partition("@")
-    if "@" in text and not valid_digest(digest):
+    known = digest.partition(":")[0] in _SIZES and valid_digest(digest)
+    if "@" in text and not known:
         raise InvalidReference(text)
     head, slash, last = rest.rpartition("/")
     name, colon, tag = last.partition(":")
@@ -74,12 +74,12 @@ def parse(text: str) -> Reference:
         raise InvalidReference(text, f"repository name ({path}) must be lowercase")
     if not _PATH.fullmatch(path) or not _DOMAIN.fullmatch(domain):
         raise InvalidReference(text)
-    if len(domain) + 1 + len(path) > 255:
-        raise InvalidReference(text, "repository name must not be more than 255 characters")
     if re.fullmatch("[0-9a-f]{64}", text):
         raise InvalidReference(text, "cannot specify 64-byte hexadecimal strings")
     if domain == DEFAULT_DOMAIN and "/" not in path:
         path = f"{DEFAULT_NAMESPACE}/{path}"
+    if len(path) > 255:
+        raise InvalidReference(text, "repository name must not be more than 255 characters")
     return Reference(
         domain=domain, path=path, tag=tag or ("" if digest else DEFAULT_TAG), digest=digest
     )
@@ -115,9 +115,9 @@ def repository(text: str) -> str:
 
 
 def familiar(text: str) -> str:
-    """What Docker shows: without `docker.io/` and `library/`."""
-    return (
-        text.removeprefix("docker.io/").removeprefix("library/")
-        if text.startswith("docker.io/")
-        else text
-    )
+    """What Docker shows: without `docker.io/`, and without `library/` above a single name."""
+    if not text.startswith(f"{DEFAULT_DOMAIN}/"):
+        return text
+    short = text.removeprefix(f"{DEFAULT_DOMAIN}/")
+    official = short.removeprefix(f"{DEFAULT_NAMESPACE}/")
+    return short if "/" in official.partition("@")[0] else official

@@ -34,10 +34,23 @@ def _request(container: Container, action: str, path: str, **more: Any) -> proto
     return protocol.Archive(
         action=action,
         path=path,
-        rootfs=tuple(rootfs.mounts(container.engine, container.id)),
+        rootfs=(*rootfs.mounts(container.engine, container.id), *_volumes(container, action)),
         root_path=f"{run}/rootfs",
         **more,
     )
+
+
+def _volumes(container: Container, action: str) -> list[dict[str, Any]]:
+    """What is mounted over the rootfs when it runs; `export` is of the rootfs alone."""
+    if action == "export":
+        return []
+    points = [p for p in container.mounts if p["Type"] in ("bind", "volume")]
+    points.sort(key=lambda point: point["Destination"].count("/"))
+    return [
+        {"type": "bind", "source": p["Source"], "destination": p["Destination"], "options": []}
+        for p in points
+        if os.path.exists(p["Source"])
+    ]
 
 
 async def stat(container: Container, path: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine import rootfs
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
@@ -12,5 +13,7 @@ if TYPE_CHECKING:
 
 async def changes(container: Container) -> list[dict[str, Any]]:
     """Docker's `GET /containers/{id}/changes`."""
-    found = await in_thread(container.engine.snapshots.changes, container.id)
+    found = await in_thread(
+        container.engine.snapshots.changes, container.id, rootfs.between(container.engine)
+    )
     return [{"Path": change.path, "Kind": change.kind} for change in found]

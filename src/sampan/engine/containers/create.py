@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, units
@@ -64,10 +63,9 @@ def _make(
 ) -> Container:
     container_id = secrets.token_hex(32)
     name = name or names.generate(engine.containers.by_name)
-    shared = host_config.get("NetworkMode") == "host"
-    config["Hostname"] = config.get("Hostname") or (
-        socket.gethostname() if shared else container_id[:12]
-    )
+    shared = host_config.get("NetworkMode") == "host" or host_config.get("UTSMode") == "host"
+    usual = os.uname().nodename if shared else container_id[:12]
+    config["Hostname"] = config.get("Hostname") or usual
     points = mounts.resolve(engine, host_config, config.get("Volumes") or {})
     container = fresh(
         engine,
@@ -137,14 +135,14 @@ def merge_image(config: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]
 
 
 def _merge_env(image: list[str], user: list[str]) -> list[str]:
-    """The user's variables win; a name without `=` takes the variable away."""
+    """The user's variables win; one without `=` takes the image's away, and stays as it is."""
     merged: dict[str, str] = {}
     for text in [*image, *user]:
         key = text.partition("=")[0]
         if not key:
             raise errors.InvalidArgument(f"invalid environment variable: {text}")
         merged[key] = text
-    return [text for text in merged.values() if "=" in text]
+    return list(merged.values())
 
 
 def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.engine import Engine
     from sampan.engine.filters import Filters
+    from sampan.registry.auth import Credentials
 
     Report = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -107,19 +108,19 @@ class Images:
         )
 
     async def pull(
-        self, name: str, *, platform: str = "", credentials: dict[str, str], report: Report
+        self, name: str, *, platform: str = "", credentials: Credentials | None, report: Report
     ) -> None:
         await pull.pull(
             self._engine, name, platform=platform, credentials=credentials, report=report
         )
 
-    async def push(self, name: str, *, credentials: dict[str, str], report: Report) -> None:
+    async def push(self, name: str, *, credentials: Credentials | None, report: Report) -> None:
         await push.push(self._engine, name, credentials=credentials, report=report)
 
-    async def distribution(self, name: str, *, credentials: dict[str, str]) -> dict[str, Any]:
-        return await push.distribution(self._engine, name, credentials=credentials)
+    async def distribution(self, name: str, *, credentials: Credentials | None) -> dict[str, Any]:
+        return await push.distribution_of(self._engine, name, credentials=credentials)
 
-    async def login(self, address: str, credentials: dict[str, Any]) -> None:
+    async def login(self, address: str, credentials: Credentials | None) -> None:
         await push.login(address, credentials)
 
     async def load(self, chunks: AsyncIterator[bytes], *, report: Report) -> None:

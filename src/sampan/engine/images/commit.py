@@ -51,7 +51,7 @@ async def commit(
             manifest = archive.write_image(engine.store, made, [*base, layer])
             image_id = await register.register(engine, manifest, full)
     finally:
-        if pausing:
+        if pausing and container.status == "paused":  # it may have been killed meanwhile
             await pausing_verbs.unpause(container)
     engine.events.publish(
         "container", "commit", container.id, {"comment": comment, "imageID": image_id}

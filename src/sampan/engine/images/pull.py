@@ -2,90 +2,92 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import names, register
+from sampan.engine.images import names, register, told
 from sampan.registry import pull as distribution
 from sampan.registry.client import Client
+from sampan.registry.events import Event
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
-    from sampan.registry.pull import Event
-
-_WORDS = {
-    "waiting": "Pulling fs layer",
-    "downloading": "Downloading",
-    "downloaded": "Download complete",
-    "exists": "Already exists",
-    "unpacked": "Pull complete",
-}
+    from sampan.registry.auth import Credentials
 
 
 async def pull(
-    engine: Engine, name: str, *, platform: str, credentials: dict[str, str], report: Report
+    engine: Engine, name: str, *, platform: str, credentials: Credentials | None, report: Report
 ) -> None:
     """Get an image and its name. Tells progress in Docker's messages."""
     wanted = reference.parse(name)
     runs_on = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
-    quiet: set[str] = set()
-
-    async def tell(event: Event) -> None:
-        if event.what == "exists":
-            quiet.add(event.layer)
-        elif event.what == "unpacked" and event.layer in quiet:
-            return
-        await report(message(event, _WORDS[event.what]))
-
-    async def complete(layer: dict[str, Any], diff_id: str, chain: list[str]) -> None:
-        await register.unpack(engine, layer["digest"], chain=chain, diff_id=diff_id)
-
-    async with engine.images.writers.writing(), Client(wanted, credentials) as client:
-        first = await client.manifest(wanted.identifier)
+    before = engine.db.value("select target from names where name = ?", (str(wanted),))
+    async with (
+        engine.images.writers.writing(),
+        Client(wanted, credentials=credentials) as client,
+        told.Teller(report, told.PULL) as tell,
+    ):
+        unpacking = _Unpacking(engine, tell)
         familiar = wanted.repository.removeprefix("docker.io/")
-        await report({"status": f"Pulling from {familiar}", "id": wanted.identifier})
-        before = engine.db.value("select target from names where name = ?", (str(wanted),))
-        pulled = await distribution.pull(
-            client,
-            first.digest,
-            store=engine.store,
-            platform=runs_on,
-            tell=tell,
-            complete=complete,
-        )
-        digest_name = f"{wanted.repository}@{pulled.target}"
+
+        def heard(event: Event) -> None:
+            if event.kind == "source":
+                tell.say({"status": f"Pulling from {familiar}", "id": wanted.identifier})
+            elif event.kind != "complete":  # that is ours to say
+                tell(event)
+
+        try:
+            pulled = await distribution.pull(
+                client,
+                engine.store,
+                platform=runs_on,
+                on_event=heard,
+                on_layer=unpacking.begin,
+            )
+            await unpacking.finish()
+        except BaseException:
+            await unpacking.cancel()
+            raise
+        target = pulled.target["digest"]
         full = [str(wanted)] if wanted.tag and not wanted.digest else []
+        by_digest = f"{wanted.repository}@{target}"
         image_id = await register.register(
-            engine, pulled.manifest, [*full, digest_name], target=pulled.target
+            engine, pulled.manifest["digest"], [*full, by_digest], target=target
         )
-    await report({"status": f"Digest: {pulled.target}"})
+    await report({"status": f"Digest: {target}"})
     shown = reference.familiar(str(wanted))
-    state = "Image is up to date" if before == pulled.target else "Downloaded newer image"
+    state = "Image is up to date" if before == target else "Downloaded newer image"
     await report({"status": f"Status: {state} for {shown}"})
     engine.events.publish("image", "pull", shown, {"name": names.shown(shown), "id": image_id})
 
 
-def message(event: Event, words: str) -> dict[str, Any]:
-    """One of Docker's progress messages."""
-    told: dict[str, Any] = {"status": words, "progressDetail": {}}
-    told["id"] = event.layer.partition(":")[2][:12]
-    if event.total and event.current:
-        told["progressDetail"] = {"current": event.current, "total": event.total}
-        told["progress"] = bar(event.current, event.total)
-    return told
+class _Unpacking:
+    """Layers unpacked while others are still on their way."""
 
+    def __init__(self, engine: Engine, tell: told.Teller) -> None:
+        self._engine, self._tell = engine, tell
+        self._diff_ids: list[str] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
-def bar(current: int, total: int) -> str:
-    """`[=====>     ]  1.2MB/3.4MB`, fifty wide, as Docker's clients expect it."""
-    done = min(50 * current // total, 50)
-    arrow = ("=" * (done - 1) + ">" if done else "").ljust(50)
-    return f"[{arrow}]  {_size(current)}/{_size(total)}"
+    async def begin(self, layer: dict[str, Any], diff_id: str) -> None:
+        """Called for each layer, base first, as soon as its bytes are there."""
+        self._diff_ids.append(diff_id)
+        chain: list[str] = [*oci_image.chain_ids(self._diff_ids)]
+        self._tasks.append(asyncio.create_task(self._one(layer, diff_id, chain)))
+        for task in self._tasks:
+            if task.done():
+                task.result()  # a failure ends the pull at once
 
+    async def _one(self, layer: dict[str, Any], diff_id: str, chain: list[str]) -> None:
+        await register.unpack(self._engine, layer["digest"], chain=chain, diff_id=diff_id)
+        self._tell(Event(kind="complete", digest=layer["digest"], diff_id=diff_id))
 
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.4g}{unit}"
-        count /= 1000
-    return f"{count:.4g}TB"
+    async def finish(self) -> None:
+        await register.together(self._tasks)
+
+    async def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

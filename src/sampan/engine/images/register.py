@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sampan.engine.images import names
 from sampan.image import content, worker
@@ -12,9 +12,11 @@ from sampan.kit import clock, errors
 from sampan.spec import oci_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
 
     from sampan.engine.engine import Engine
+
+T = TypeVar("T")
 
 _AT_ONCE = asyncio.Semaphore(3)  # a layer is a process that eats a core
 _LINE = 1 << 20
@@ -42,6 +44,18 @@ async def unpack(engine: Engine, layer: str, *, chain: list[str], diff_id: str) 
     return size
 
 
+async def together(work: Iterable[Awaitable[T]]) -> list[T]:
+    """All results; the first failure cancels the others and is raised when they have ended."""
+    tasks = [asyncio.ensure_future(item) for item in work]
+    try:
+        return [*await asyncio.gather(*tasks)]
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
 async def register(
     engine: Engine, manifest_digest: str, full_names: Iterable[str], *, target: str = ""
 ) -> str:
@@ -57,7 +71,7 @@ async def register(
         unpack(engine, layer["digest"], chain=[*chain[: at + 1]], diff_id=diff_id)
         for at, (layer, diff_id) in enumerate(pairs)
     ]
-    sizes = await asyncio.gather(*jobs)
+    sizes = await together(jobs)
     image_id = manifest["config"]["digest"]
     with engine.db.transaction():
         engine.db.execute(

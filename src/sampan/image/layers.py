@@ -1,0 +1,214 @@
+"""Unpacked layers, shared by every snapshotter: `root/snapshots/overlay/l`.
+
+A layer is `l/N/fs`, N a short number; `l/N/parent` names the chain below (nothing, if the layer
+hides all that is below), `l/N/size` its bytes. `l/by-chain/HEX` is a link to N and makes it
+visible. The file system is synced before the link is made, so that a power cut leaves a whole
+layer or none (docs/decisions/0003). Who unpacks holds a lock on `l/N`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from sampan.image import compress
+from sampan.image import unpack as unpacking
+from sampan.image.removal import remove_tree
+from sampan.kit import errors
+from sampan.linux import _libc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+
+class SnapshotNotFound(errors.NotFound):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"snapshot {name} does not exist")
+
+
+class Layers:
+    def __init__(self, root: str) -> None:
+        self._base = f"{root}/snapshots/overlay"
+        os.makedirs(f"{self._base}/l/by-chain", mode=0o711, exist_ok=True)
+
+    def has(self, chain_id: str) -> bool:
+        return os.path.lexists(self._link(chain_id))
+
+    def unpack(
+        self, chain_id: str, parent: str | None, layer: BinaryIO, diff_id: str
+    ) -> unpacking.Unpacked:
+        if self.has(chain_id):
+            size = self.layer_size(chain_id)
+            return unpacking.Unpacked(diff_id=diff_id, size=size, entries=0)
+        number, lock = self._new()
+        place = f"{self._base}/l/{number}"
+        try:
+            done = _fill(place, layer, diff_id)
+            hides_all = is_opaque(f"{place}/fs")  # overlayfs does not heed it at the top
+            put(f"{place}/parent", "" if hides_all else parent or "")
+            put(f"{place}/size", str(done.size))
+            put(f"{place}/chain", chain_id)
+            _libc.syncfs(lock, path=place)
+            self._publish(chain_id, number)
+        except BaseException:
+            discard(place)
+            raise
+        finally:
+            os.close(lock)
+        return done
+
+    def _new(self) -> tuple[str, int]:
+        """A directory of the next free number, and the lock on it."""
+        number = len(os.listdir(f"{self._base}/l"))
+        while True:
+            place = f"{self._base}/l/{number}"
+            number += 1
+            try:
+                os.mkdir(place, 0o711)
+                lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except (FileExistsError, FileNotFoundError):  # taken, or collected just now
+                continue
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.exists(place):
+                return str(number - 1), lock
+            os.close(lock)
+
+    def _publish(self, chain_id: str, number: str) -> None:
+        try:
+            os.symlink(f"../{number}", self._link(chain_id))
+        except FileExistsError:  # somebody else was faster; theirs counts
+            discard(f"{self._base}/l/{number}")
+
+    def _link(self, chain_id: str) -> str:
+        return f"{self._base}/l/by-chain/{chain_id.replace(':', '-')}"
+
+    def layer(self, chain_id: str) -> str:
+        """The directory of a layer. Raises SnapshotNotFound."""
+        try:
+            number = os.readlink(self._link(chain_id)).rpartition("/")[2]
+        except FileNotFoundError:
+            raise SnapshotNotFound(chain_id) from None
+        return f"{self._base}/l/{number}"
+
+    def stack(self, chain_id: str | None) -> list[str]:
+        """The layers' trees, top first."""
+        found = []
+        while chain_id:
+            place = self.layer(chain_id)
+            found.append(f"{place}/fs")
+            chain_id = get(f"{place}/parent")
+        return found
+
+    def empty(self) -> str:
+        """A directory with nothing in it, for images without layers."""
+        place = f"{self._base}/empty"
+        os.makedirs(place, mode=0o755, exist_ok=True)
+        return place
+
+    def layer_size(self, chain_id: str) -> int:
+        return int(get(f"{self.layer(chain_id)}/size") or 0)
+
+    def layers(self) -> Iterator[str]:
+        for name in os.listdir(f"{self._base}/l/by-chain"):
+            yield name.replace("-", ":", 1)
+
+    def remove_layer(self, chain_id: str) -> None:
+        try:
+            place = self.layer(chain_id)
+        except SnapshotNotFound:
+            return
+        os.unlink(self._link(chain_id))
+        discard(place)
+
+    def collect(self) -> None:
+        """Remove what a crash left: directories that no link makes visible and nobody locks."""
+        for name in os.listdir(f"{self._base}/l"):
+            if name == "by-chain":
+                continue
+            place = f"{self._base}/l/{name}"
+            try:
+                lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if name not in self._visible():  # asked under the lock: it may be published now
+                    discard(place)
+            except BlockingIOError:
+                pass
+            finally:
+                os.close(lock)
+
+    def _visible(self) -> set[str]:
+        links = f"{self._base}/l/by-chain"
+        return {os.readlink(f"{links}/{n}").rpartition("/")[2] for n in os.listdir(links)}
+
+
+def _fill(place: str, layer: BinaryIO, diff_id: str) -> unpacking.Unpacked:
+    os.mkdir(f"{place}/fs", 0o755)
+    fd = os.open(f"{place}/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        stream = compress.decompress(compress.chunks(layer))
+        return unpacking.unpack(stream, fd, expected=diff_id)
+    finally:
+        os.close(fd)
+
+
+def discard(place: str) -> None:
+    """Remove a tree as far as it goes; what stays is collected some other time."""
+    try:
+        remove_tree(place)
+    except OSError:
+        pass
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def is_opaque(path: str) -> bool:
+    try:
+        return os.getxattr(path, "trusted.overlay.opaque", follow_symlinks=False) == b"y"
+    except OSError:
+        return False
+
+
+def lower(stack: list[str], path: str) -> os.stat_result | None:
+    """What a stack of layers shows at a path."""
+    for layer in stack:
+        try:
+            status = os.lstat(layer + path)
+        except FileNotFoundError:
+            if any(_hides(layer, path)):
+                return None
+            continue
+        except NotADirectoryError:
+            return None
+        if is_whiteout(status):
+            return None
+        return status
+    return None
+
+
+def _hides(layer: str, path: str) -> Iterator[bool]:
+    """Whether a parent is opaque, or whited out, in this layer."""
+    parts = path.strip("/").split("/")[:-1]
+    for count in range(1, len(parts) + 1):
+        above = f"{layer}/{'/'.join(parts[:count])}"
+        try:
+            yield is_whiteout(os.lstat(above)) or is_opaque(above)
+        except OSError:
+            return
+
+
+def put(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def get(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()

@@ -1,0 +1,60 @@
+"""Lists: tags and referrers (distribution-spec, "Listing tags", "Listing referrers")."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from sampan.registry import errors, transport
+
+if TYPE_CHECKING:
+    from sampan.registry.client import Client
+    from sampan.registry.transport import Transport
+
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel\s*=\s*"?next\b', re.IGNORECASE)
+_MOST_PAGES = 1000
+
+
+async def all_of(client: Client, host: Transport) -> list[str]:
+    """Every tag of the repository, in the registry's order."""
+    found: list[str] = []
+    path = client._path(host, "/tags/list")
+    for _ in range(_MOST_PAGES):
+        response = await host.request("GET", path, scopes=client._scope("pull"))
+        if response.status != 200:
+            client._refuse(host, response.status, await transport.problem(response), "pull")
+        async with response:
+            page = _document(await response.read(), str(response.url))
+        found += page.get("tags") or []
+        after = _NEXT.search(response.headers.get("Link", ""))
+        if after is None:
+            break
+        path = host.joined(response, after[1])
+    return found
+
+
+async def referrers(client: Client, host: Transport, digest: str) -> list[dict[str, Any]]:
+    """Asks the API, else the tag `sha256-…` that stands in for it."""
+    scopes = client._scope("pull")
+    for rest in (f"/referrers/{digest}", f"/manifests/{digest.replace(':', '-')}"):
+        response = await host.request(
+            "GET", client._path(host, rest), scopes=scopes,
+            headers={"Accept": "application/vnd.oci.image.index.v1+json"},
+        )  # fmt: skip
+        if response.status == 200:
+            async with response:
+                page = _document(await response.read(), str(response.url))
+            return list(page.get("manifests") or [])
+        await transport.discard(response)
+    return []
+
+
+def _document(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+    except ValueError as error:
+        raise errors.BadDocument(what, f"it is no JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise errors.BadDocument(what, "it is no JSON object")
+    return document
