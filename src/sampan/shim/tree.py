@@ -89,7 +89,7 @@ class _Writer(tar.Writer):
 
     def _send(self, fd: int, count: int) -> int:
         try:
-            return os.sendfile(self._fd, fd, None, count)  # type: ignore[arg-type]
+            return os.sendfile(self._fd, fd, None, count)
         except OSError as refused:
             if refused.errno != errno.EINVAL:
                 raise
