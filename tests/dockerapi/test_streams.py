@@ -1,12 +1,15 @@
 """Streams whose clients go away, and the reservation of a start that was cut short."""
 
+import concurrent.futures
 import json
 import signal
+import socket
 import sqlite3
 
 import pytest
 
-from tests.engine_process import Engine, head
+from sampan.spec import docker_stream
+from tests.engine_process import Engine, head, read_to_end
 
 pytestmark = pytest.mark.needs("mount")
 
@@ -74,3 +77,37 @@ def test_sigterm_ends_the_engine_at_once_and_cleanly(own_engine: Engine) -> None
         assert own_engine.stop(signal.SIGTERM) == 0
     assert "Traceback" not in own_engine.log()
     own_engine.start()
+
+
+def send_at_once(engine: Engine, path: str, body: object, data: bytes) -> bytes:
+    """A client that does not wait for our 101: request, data and the end of it in one write."""
+    headers = {"Connection": "Upgrade", "Upgrade": "tcp"}
+    sock = engine.connect()
+    with sock:
+        sock.sendall(head("POST", path, body, headers) + data)
+        sock.shutdown(socket.SHUT_WR)
+        answer, _, rest = read_to_end(sock).partition(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 101 UPGRADED"), answer
+    frames = docker_stream.FrameDecoder().feed(rest)
+    return b"".join(frame.payload for frame in frames)
+
+
+def test_what_is_sent_before_our_101_reaches_stdin(engine: Engine) -> None:
+    data = b"first\n" + b"line of many\n" * 20_000
+    container = engine.create("cat", OpenStdin=True, StdinOnce=True, AttachStdin=True)
+    query = "stream=1&stdin=1&stdout=1"
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        path = f"/v1.51/containers/{container}/attach?{query}"
+        received = pool.submit(send_at_once, engine, path, None, data)
+        assert engine.request("POST", f"/containers/{container}/start")[0] == 204
+        assert received.result(20) == data
+    engine.request("DELETE", f"/containers/{container}?force=1")
+
+
+def test_what_is_sent_before_an_execs_101_reaches_stdin(engine: Engine) -> None:
+    container = engine.run("sleep", "1000")
+    config = {"Cmd": ["cat"], "AttachStdin": True, "AttachStdout": True}
+    made = engine.request("POST", f"/containers/{container}/exec", config)[1]["Id"]
+    data = b"x" * 100_000
+    assert send_at_once(engine, f"/v1.51/exec/{made}/start", {"Detach": False}, data) == data
+    engine.request("DELETE", f"/containers/{container}?force=1")

@@ -179,3 +179,42 @@ def test_a_stopped_containers_files_are_mounted_for_it(archive, rootfs, tmp_path
     assert os.listdir(tmp_path / "upper/etc") == ["new"]
     assert os.listdir(tmp_path / "root") == []
     assert "./etc/new" in names(archive("export", **stopped)[1])
+
+
+def test_attributes_links_and_modes_come_back(archive, pid) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        program = tarfile.TarInfo("deep/er/" + "long" * 40)
+        program.mode, program.size = 0o4751, 70_000
+        program.pax_headers = {"SCHILY.xattr.user.note": "kept"}
+        tar.addfile(program, io.BytesIO(b"p" * 70_000))
+        again = tarfile.TarInfo("deep/again")
+        again.type, again.linkname = tarfile.LNKTYPE, program.name
+        tar.addfile(again)
+        fifo = tarfile.TarInfo("deep/fifo")
+        fifo.type, fifo.mode = tarfile.FIFOTYPE, 0o620
+        tar.addfile(fifo)
+    assert archive("put", "/tmp", out.getvalue(), pid=pid)[0] == [{"ok": True}]
+    _, back = archive("get", "/tmp/deep", pid=pid)
+    with tarfile.open(fileobj=io.BytesIO(back)) as tar:
+        assert tar.getmember("deep/er").mode == 0o755  # not in the archive: made on the way
+        first, second = tar.getmember("deep/again"), tar.getmember(program.name)
+        assert first.isreg() and first.mode == 0o4751 and first.size == 70_000
+        assert first.pax_headers["SCHILY.xattr.user.note"] == "kept"
+        assert second.islnk() and second.linkname == "deep/again"
+        assert tar.getmember("deep/fifo").isfifo()
+        content = tar.extractfile(first)
+        assert content is not None and content.read() == b"p" * 70_000
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (tar_of(("../escaped", b"x")), "climbs out"),
+        (b"no tar at all" * 100, "no tar archive"),
+        (tar_of(("f", b"x" * 5000))[:3000], "ends in the middle"),
+    ],
+)
+def test_bad_archives_are_refused(archive, pid, data, words) -> None:
+    answers, _ = archive("put", "/tmp", data, pid=pid)
+    assert answers[0]["kind"] == "InvalidArgument" and words in answers[0]["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -39,7 +40,7 @@ async def attach_(call: Call) -> web.StreamResponse:
     )
     protocol.detach_keys(wanted.detach_keys)  # refused while there is still HTTP to say so
     taken = await hijack.upgrade(call, _content_type(call, tty=container.tty))
-    client = Client(socket=taken.socket, attach=wanted, pending=taken.pending)
+    client = _client(taken, wanted)
     if call.flag("logs"):
         await _send_logs(call, client)
     if call.flag("stream"):
@@ -47,6 +48,11 @@ async def attach_(call: Call) -> web.StreamResponse:
     else:
         taken.socket.close()
     return taken
+
+
+def _client(taken: hijack.Hijacked, wanted: protocol.Attach) -> Client:
+    pending = binascii.b2a_base64(taken.pending, newline=False).decode()
+    return Client(socket=taken.socket, attach=wanted.replace(pending=pending))
 
 
 async def _send_logs(call: Call, client: Client) -> None:
@@ -115,7 +121,7 @@ async def start_exec(call: Call) -> web.StreamResponse:
         detach_keys=process.config.get("DetachKeys") or protocol.DEFAULT_DETACH_KEYS,
     )
     taken = await hijack.upgrade(call, _content_type(call, tty=process.tty))
-    client = Client(socket=taken.socket, attach=wanted, pending=taken.pending)
+    client = _client(taken, wanted)
     try:
         await exec.run(process, client, size)
     except errors.SampanError as error:

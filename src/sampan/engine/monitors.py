@@ -29,11 +29,10 @@ _SPACE = socket.CMSG_SPACE(16 * 4)
 
 
 class Client(Record):
-    """Somebody attached: the socket, what it wants, and what it had sent before we took it."""
+    """Somebody attached: the socket, and what it wants."""
 
     socket: socket.socket
     attach: protocol.Attach
-    pending: bytes = b""
 
 
 class Connection:

@@ -290,6 +290,29 @@ def _pax(data: bytes) -> dict[str, bytes]:
     return records
 
 
+def write_data(entry: Entry, fd: int, source: Source) -> None:
+    """A regular member's data into an empty file; a sparse one gets its holes."""
+    if entry.sparse is None:
+        source.copy_to(fd, entry.size)
+        return
+    for offset, length in entry.sparse:
+        os.lseek(fd, offset, os.SEEK_SET)
+        source.copy_to(fd, length)
+    os.ftruncate(fd, entry.true_size)
+
+
+def set_xattrs(file: int | str, entry: Entry) -> None:
+    """A member's extended attributes, as far as the file system takes them."""
+    for key, value in entry.xattrs.items():
+        if key.startswith("trusted.overlay."):
+            continue  # overlayfs's own language is not for images to speak
+        try:
+            os.setxattr(file, key, value)
+        except OSError as error:
+            if error.errno not in (95, 1):  # EOPNOTSUPP, EPERM: as GNU tar, go on without
+                raise
+
+
 class Writer:
     """Writes members through `write(bytes)`; the same members give the same bytes."""
 

@@ -234,7 +234,7 @@ class _Unpacker:
             os.fchown(fd, entry.uid, entry.gid)
         os.fchmod(fd, entry.mode)
         if entry.xattrs:
-            _set_xattrs(fd, entry)
+            tar.set_xattrs(fd, entry)
 
     def _make(self, entry: tar.Entry, base: str, source: tar.Source) -> None:
         try:
@@ -268,17 +268,14 @@ class _Unpacker:
     def _file(self, entry: tar.Entry, base: str, source: tar.Source) -> None:
         fd = os.open(base, _NEW_FILE, entry.mode & 0o777, dir_fd=self._parent)
         try:
-            if entry.sparse is not None:
-                _write_sparse(entry, fd, source)
-            elif entry.size:
-                source.copy_to(fd, entry.size)
+            tar.write_data(entry, fd, source)
             self.size += entry.true_size
             if self._owners and (entry.uid or entry.gid or self._inherits):
                 os.fchown(fd, entry.uid, entry.gid)
             if entry.mode & 0o7000:
                 os.fchmod(fd, entry.mode)  # after chown, which clears setuid and setgid
             if entry.xattrs:
-                _set_xattrs(fd, entry)
+                tar.set_xattrs(fd, entry)
             os.utime(fd, ns=(entry.mtime, entry.mtime))
         finally:
             os.close(fd)
@@ -342,24 +339,6 @@ def _gives_group(fd: int) -> bool:
 def _is_whiteout(name: str, parent: int) -> bool:
     status = os.lstat(name, dir_fd=parent)
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
-
-
-def _write_sparse(entry: tar.Entry, fd: int, source: tar.Source) -> None:
-    for offset, length in entry.sparse or ():
-        os.lseek(fd, offset, os.SEEK_SET)
-        source.copy_to(fd, length)
-    os.ftruncate(fd, entry.true_size)
-
-
-def _set_xattrs(fd: int, entry: tar.Entry) -> None:
-    for key, value in entry.xattrs.items():
-        if key.startswith("trusted.overlay."):
-            continue  # overlayfs's own language is not for images to speak
-        try:
-            os.setxattr(fd, key, value)
-        except OSError as error:
-            if error.errno not in (95, 1):  # EOPNOTSUPP, EPERM: as GNU tar, go on without
-                raise
 
 
 def _clean(name: str, of: str = "") -> str:

@@ -44,7 +44,10 @@ _KINDS = {
 
 
 class Attach(Record):
-    """One client: which streams it wants and how. `fd` is its socket once received, else -1."""
+    """One client: which streams it wants and how. `fd` is its socket once received, else -1.
+
+    `pending`: what it had sent before its connection was taken over, base64; stdin gets it first.
+    """
 
     fd: int = -1
     stdin: bool = False
@@ -52,6 +55,7 @@ class Attach(Record):
     stderr: bool = False
     multiplexed: bool = True
     detach_keys: str = ""
+    pending: str = ""
 
 
 class Log(Record):

@@ -9,6 +9,7 @@ attached client, from clients to its stdin.
 
 from __future__ import annotations
 
+import binascii
 import os
 from functools import partial
 
@@ -169,6 +170,8 @@ class Session:
         self._keys[client] = DetachKeys(keys)
         if self._stdin is not None and self._stdin.blocked:
             client.pause(True)
+        if wants.pending and wants.stdin:
+            self._client_input(client, binascii.a2b_base64(wants.pending))
         if not self._outputs:
             client.finish()
 

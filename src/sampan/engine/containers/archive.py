@@ -8,6 +8,7 @@ await archive.put(container, path, chunks)
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,16 @@ def _volumes(container: Container, action: str) -> list[dict[str, Any]]:
     ]
 
 
+def _wide_pipe() -> tuple[int, int]:
+    """A thread's hop for each megabyte instead of each 64 kB, where the user's quota allows it."""
+    read, write = os.pipe()
+    try:
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _CHUNK)
+    except PermissionError:
+        pass
+    return read, write
+
+
 async def stat(container: Container, path: str) -> dict[str, Any]:
     """What Docker's header says of a path. PathNotFound where there is none."""
     connection = await container.engine.spawner.connect()
@@ -90,7 +101,7 @@ class Download:
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Self:
-        self._read, write = os.pipe()
+        self._read, write = _wide_pipe()
         try:
             self._connection = await self._container.engine.spawner.connect()
             request = _request(self._container, self._action, self._path)
@@ -130,7 +141,7 @@ async def put(
     no_overwrite_dir_non_dir: bool = False,
 ) -> None:
     """Extract a tar stream into a directory of the container."""
-    read, write = os.pipe()
+    read, write = _wide_pipe()
     connection = None
     try:
         connection = await container.engine.spawner.connect()
