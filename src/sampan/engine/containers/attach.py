@@ -30,6 +30,20 @@ async def attach(container: Container, client: Client) -> None:
     if not container.running:
         container.waiting.append(client)
         return
+    await _hand_over(container, client)
+
+
+async def late(container: Container) -> None:
+    """Those who came while the start was under way: too late for it, too early for the monitor."""
+    clients, container.waiting = container.waiting, []
+    for client in clients:
+        try:
+            await _hand_over(container, client)
+        except errors.SampanError:
+            pass  # it has ended meanwhile, and the client's stream with it
+
+
+async def _hand_over(container: Container, client: Client) -> None:
     try:
         await monitors.ask(
             container.engine.paths.monitor_socket(container.id),
