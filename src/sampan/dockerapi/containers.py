@@ -24,6 +24,7 @@ from sampan.engine.containers import (
     stop,
     top,
     update,
+    usage,
     wait,
 )
 from sampan.engine.containers import list as listing
@@ -45,7 +46,7 @@ def container_of(call: Call) -> Container:
 
 @routes.get("/containers/json")
 async def list_(call: Call) -> web.StreamResponse:
-    found = listing.containers(
+    found = await listing.containers(
         call.engine,
         call.filters(),
         all_=call.flag("all"),
@@ -71,7 +72,11 @@ async def prune(call: Call) -> web.StreamResponse:
 
 @routes.get("/containers/{id}/json")
 async def inspect_(call: Call) -> web.StreamResponse:
-    return call.json(inspect.inspect(container_of(call), size=call.flag("size")))
+    container = container_of(call)
+    document = inspect.inspect(container)
+    if call.flag("size"):
+        document |= await usage.document(container)
+    return call.json(document)
 
 
 @routes.post("/containers/{id}/start")

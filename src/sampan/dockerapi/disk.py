@@ -30,7 +30,7 @@ async def usage(call: Call) -> web.StreamResponse:
         answer["LayersSize"] = sum(engine.images.layer_sizes().values())
         answer["Images"] = [image_routes.summary_json(image) for image in found]
     if "container" in wanted:
-        answer["Containers"] = listing.containers(engine, Filters(), all_=True, size=True)
+        answer["Containers"] = await listing.containers(engine, Filters(), all_=True, size=True)
     if "volume" in wanted:
         answer["Volumes"] = [await _volume(engine, v) for v in engine.volumes.list(Filters())]
     return call.json(answer)

@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from sampan.kit.threads import in_thread
+
 if TYPE_CHECKING:
     from sampan.engine.engine import Engine
 
     Mount = dict[str, Any]
 
 
-def prepare(engine: Engine, key: str, chain_id: str | None) -> None:
-    """A writable layer for container `key` over the image's layers."""
-    engine.snapshots.prepare(key, chain_id)
+async def prepare(engine: Engine, key: str, chain_id: str | None) -> None:
+    """A writable layer for container `key` over the image's layers.
+
+    With overlayfs that is four calls of the kernel, 0.06 ms, less than a thread's hop of 0.1;
+    elsewhere it is a copy of the whole image.
+    """
+    if engine.snapshots.name == "overlay":
+        engine.snapshots.prepare(key, chain_id)
+    else:
+        await in_thread(engine.snapshots.prepare, key, chain_id)
 
 
 def mounts(engine: Engine, key: str) -> list[Mount]:

@@ -13,10 +13,11 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, units
-from sampan.engine.containers import mounts, names
+from sampan.engine.containers import copy_up, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken
 from sampan.kit import errors
+from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
     from sampan.engine.engine import Engine
@@ -45,7 +46,7 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     merged = merge_image(config, image.config.get("config") or {})
     validate(engine, merged, host_config)
     _fill_host_config(host_config)
-    return _make(engine, name, image, merged, host_config, endpoints), []
+    return await _make(engine, name, image, merged, host_config, endpoints), []
 
 
 def _require_free(engine: Engine, name: str) -> None:
@@ -53,7 +54,7 @@ def _require_free(engine: Engine, name: str) -> None:
         raise NameTaken(name, owner.id)
 
 
-def _make(
+async def _make(
     engine: Engine,
     name: str,
     image: Image,
@@ -80,8 +81,8 @@ def _make(
     )
     os.makedirs(container.bundle, mode=0o710)
     try:
-        rootfs.prepare(engine, container_id, image.chain_id)
-        _copy_up(engine, container)
+        await rootfs.prepare(engine, container_id, image.chain_id)
+        await _fill_volumes(engine, container)
         with engine.db.transaction():
             _require_free(engine, name)
             container.insert()
@@ -100,12 +101,11 @@ def _make(
     return container
 
 
-def _copy_up(engine: Engine, container: Container) -> None:
-    wanted = [point for point in container.mounts if point.pop("CopyUp", False)]
-    if wanted:
-        layers = rootfs.layers(engine, container.id)
-        for point in wanted:
-            mounts.copy_up(point["Source"], layers, point["Destination"])
+async def _fill_volumes(engine: Engine, container: Container) -> None:
+    for point in container.mounts:
+        if point.pop("CopyUp", False) and copy_up.wanted(point["Source"]):
+            layers = rootfs.layers(engine, container.id)
+            await in_thread(copy_up.copy_up, point["Source"], layers, point["Destination"])
 
 
 def merge_image(config: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]:

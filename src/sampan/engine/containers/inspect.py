@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci
-from sampan.engine.containers import usage
 from sampan.spec import docker_defaults
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ EMPTY_ENDPOINT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def inspect(container: Container, *, size: bool = False) -> dict[str, Any]:
+def inspect(container: Container) -> dict[str, Any]:
     """Docker's `GET /containers/{id}/json`."""
     command = oci.command(container.config) or [""]
     host = {**HOST_DEFAULTS, **container.host_config}
@@ -54,7 +53,7 @@ def inspect(container: Container, *, size: bool = False) -> dict[str, Any]:
         host["ReadonlyPaths"] = host.get("ReadonlyPaths") or list(docker_defaults.READONLY_PATHS)
     else:
         host["MaskedPaths"] = host["ReadonlyPaths"] = None
-    document = {
+    return {
         "Id": container.id,
         "Created": container.created,
         "Path": command[0],
@@ -79,9 +78,6 @@ def inspect(container: Container, *, size: bool = False) -> dict[str, Any]:
         "Config": {**CONFIG_DEFAULTS, **container.config},
         "NetworkSettings": network_settings(container),
     }
-    if size:
-        document["SizeRw"], document["SizeRootFs"] = usage.sizes(container)
-    return document
 
 
 def state(container: Container) -> dict[str, Any]:

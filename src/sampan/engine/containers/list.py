@@ -22,7 +22,7 @@ FILTERS = (
 )  # fmt: skip
 
 
-def containers(
+async def containers(
     engine: Engine,
     filters: Filters,
     *,
@@ -41,7 +41,11 @@ def containers(
     chosen = [c for c in chosen if (stopped_too or c.running) and _fits(c, filters)]
     if limit and limit > 0:
         chosen = chosen[:limit]
-    return [summary(container, size=size) for container in chosen]
+    found = [summary(container) for container in chosen]
+    if size:
+        for container, line in zip(chosen, found, strict=True):
+            line |= await usage.document(container)
+    return found
 
 
 def _between(engine: Engine, found: list[Container], filters: Filters) -> list[Container]:
@@ -129,10 +133,10 @@ def _fits_ports(container: Container, filters: Filters) -> bool:
         raise errors.InvalidArgument("invalid port specification in a filter") from None
 
 
-def summary(container: Container, *, size: bool = False) -> dict[str, Any]:
+def summary(container: Container) -> dict[str, Any]:
     """One line of `docker ps`."""
     command = oci.command(container.config)
-    found: dict[str, Any] = {
+    return {
         "Id": container.id,
         "Names": [f"/{container.name}"],
         "Image": container.image_ref,
@@ -147,9 +151,6 @@ def summary(container: Container, *, size: bool = False) -> dict[str, Any]:
         "NetworkSettings": {"Networks": inspect.network_settings(container)["Networks"]},
         "Mounts": container.mounts,
     }
-    if size:
-        found["SizeRw"], found["SizeRootFs"] = usage.sizes(container)
-    return found
 
 
 def _quoted(word: str) -> str:

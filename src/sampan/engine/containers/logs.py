@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.kit import clock, errors
 from sampan.kit.record import Record
+from sampan.kit.threads import in_thread
 from sampan.linux import inotify
 from sampan.spec import docker_stream
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
 
 CHUNK = 256 << 10
+_LITTLE = 4 << 10  # bytes
 _STREAMS = {"stdout": docker_stream.STDOUT, "stderr": docker_stream.STDERR}
 
 
@@ -51,8 +53,6 @@ def check(container: Container, options: Options) -> None:
 
 async def read(container: Container, options: Options) -> AsyncIterator[bytes]:
     """Chunks of output that exist, then with `follow` those to come until the container ends."""
-    from sampan.kit.threads import in_thread
-
     path = container.log_path
     current = await in_thread(_open, path)
     watch = _watch(os.path.dirname(path)) if options.follow else None
@@ -212,11 +212,11 @@ async def _follow(
             over = not container.running
             grown.clear()
             inotify.read(watch)
-            while chunk := _chunk(_whole_lines(file), options):
+            while chunk := await _next(file, options):
                 yield chunk
             if _renamed(file, path):
                 # Whatever was written before the rename is in the old file: read it once more.
-                if chunk := _chunk(_whole_lines(file), options):
+                while chunk := await _next(file, options):
                     yield chunk
                 following = _open(path)
                 if following is not None:
@@ -230,6 +230,13 @@ async def _follow(
         ended.cancel()
         loop.remove_reader(watch)
         file.close()
+
+
+async def _next(file: BinaryIO, options: Options) -> bytes:
+    """A little is read at once; a thread's hop pays from some thirty records on."""
+    if os.fstat(file.fileno()).st_size - file.tell() < _LITTLE:
+        return _chunk(_whole_lines(file), options)
+    return await in_thread(_chunk, _whole_lines(file), options)
 
 
 def _now() -> int:

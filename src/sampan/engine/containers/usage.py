@@ -1,14 +1,17 @@
-"""Sizes of a container's file system, in bytes. Blocking: call in a thread."""
+"""Sizes of a container's file system, in bytes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
 
 
 def writable_layer(container: Container) -> int:
+    """Blocking: call in a thread."""
     return int(container.engine.snapshots.usage(container.id).size)
 
 
@@ -17,7 +20,7 @@ def image_size(container: Container) -> int:
     return int(found or 0)
 
 
-def sizes(container: Container) -> tuple[int, int]:
-    """(`SizeRw`, `SizeRootFs`)."""
-    writable = writable_layer(container)
-    return writable, writable + image_size(container)
+async def document(container: Container) -> dict[str, Any]:
+    """What `size` adds to `ps` and `inspect`; the files are counted in a thread."""
+    writable = await in_thread(writable_layer, container)
+    return {"SizeRw": writable, "SizeRootFs": writable + image_size(container)}
