@@ -126,9 +126,7 @@ async def exited(container: Container, record: dict[str, Any]) -> None:
     container.exits += 1
     await container.notify()
     if again:
-        container.restarting = container.engine.spawn(
-            restart_later(container), f"restart of {container.id[:12]}"
-        )
+        schedule_restart(container)
     elif container.auto_remove:
         await remove_finished(container)
 
@@ -149,6 +147,19 @@ def _wants_restart(container: Container, seconds: float) -> bool:
     return name in ("always", "unless-stopped")
 
 
+def retries(container: Container) -> bool:
+    """Whether the policy also repeats a start of its own that failed: something that it needs (a
+    port, a peer's namespace, a disk) may be there in a moment."""
+    container.exit_code = container.exit_code or KILLED
+    return _wants_restart(container, 0.0)
+
+
+def schedule_restart(container: Container) -> None:
+    container.restarting = container.engine.spawn(
+        restart_later(container), f"restart of {container.id[:12]}"
+    )
+
+
 async def restart_later(container: Container) -> None:
     """Start it again after its back-off, unless somebody says otherwise meanwhile."""
     from sampan.engine.containers import start
@@ -161,7 +172,7 @@ async def restart_later(container: Container) -> None:
             if container.status != "restarting" or container.removed:
                 return
             container.restarting = None
-            await start.launch(container)
+            await start.launch(container, by_policy=True)
     except asyncio.CancelledError:
         if container.status == "restarting" and not container.engine.stopping:
             container.status = "exited"
@@ -170,6 +181,8 @@ async def restart_later(container: Container) -> None:
     except errors.SampanError as error:
         log.warning("restart of %s: %s", container.name, error)
         await container.notify()
+        if container.status == "restarting" and not container.engine.stopping:
+            schedule_restart(container)
 
 
 async def remove_finished(container: Container) -> None:

@@ -28,8 +28,11 @@ async def attach(container: Container, client: Client) -> None:
     """Hand the client over; before the start it waits in the engine, in order."""
     container.event("attach")
     if not container.running:
-        container.waiting.append(client)
-        return
+        # A start that is under way has already taken those who wait.
+        async with container.lock:
+            if not container.running:
+                container.waiting.append(client)
+                return
     try:
         await monitors.ask(
             container.engine.paths.monitor_socket(container.id),

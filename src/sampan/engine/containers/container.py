@@ -55,6 +55,7 @@ class Container:
 
         self.lock = asyncio.Lock()  # one verb at a time
         self.monitor: Connection | None = None  # the subscription, while it runs
+        self.starting: Connection | None = None  # to a monitor that waits for "go"
         self.waiting: list[Client] = []  # attached before the start
         self.execs: dict[str, Exec] = {}
         self.exits = 0  # how many times it has ended; `wait` watches it
