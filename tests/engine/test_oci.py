@@ -132,5 +132,5 @@ def test_a_command_is_put_together_as_docker_does() -> None:
     assert command(Entrypoint=["/mine"]) == ["/mine"]
     assert command(Entrypoint=[""], Cmd=["sh"]) == ["sh"]
     merged = create.merge_image({"Env": ["B=3", "A"], "Labels": {"y": "2"}}, image)
-    assert merged["Env"] == ["B=3"]
+    assert merged["Env"] == ["A", "B=3"]
     assert merged["Labels"] == {"x": "1", "y": "2"}

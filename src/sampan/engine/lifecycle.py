@@ -41,6 +41,10 @@ def started(container: Container, connection: Connection, pid: int, started_at: 
     container.save()
     container.event("start")
     follow(container, connection)
+    if container.waiting:
+        from sampan.engine.containers import attach
+
+        container.engine.spawn(attach.late(container), f"attaching to {container.id[:12]}")
 
 
 def follow(container: Container, connection: Connection) -> None:

@@ -28,11 +28,22 @@ async def attach(container: Container, client: Client) -> None:
     """Hand the client over; before the start it waits in the engine, in order."""
     container.event("attach")
     if not container.running:
-        # A start that is under way has already taken those who wait.
-        async with container.lock:
-            if not container.running:
-                container.waiting.append(client)
-                return
+        container.waiting.append(client)
+        return
+    await _hand_over(container, client)
+
+
+async def late(container: Container) -> None:
+    """Those who came while the start was under way: too late for it, too early for the monitor."""
+    clients, container.waiting = container.waiting, []
+    for client in clients:
+        try:
+            await _hand_over(container, client)
+        except errors.SampanError:
+            pass  # it has ended meanwhile, and the client's stream with it
+
+
+async def _hand_over(container: Container, client: Client) -> None:
     try:
         await monitors.ask(
             container.engine.paths.monitor_socket(container.id),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampan.engine.errors import NotRunning
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
@@ -17,7 +18,10 @@ async def pause(container: Container) -> None:
         container.require_running()
         if container.status == "paused":
             raise errors.Conflict(f"Container {container.id} is already paused")
-        await in_thread(cgroup.manager(container.cgroup).freeze)
+        try:
+            await in_thread(cgroup.manager(container.cgroup).freeze)
+        except FileNotFoundError:  # it has just ended, and its cgroup with it
+            raise NotRunning(container.id) from None
         container.status = "paused"
         container.save()
     container.event("pause")

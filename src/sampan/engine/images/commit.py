@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine.containers import pause as pausing_verbs
+from sampan.engine.errors import NotRunning
 from sampan.engine.images import register
 from sampan.image import archive, changes, content
 from sampan.kit import clock
@@ -41,7 +43,8 @@ async def commit(
     container = engine.containers.get(name)
     pausing = pause and container.status == "running"
     if pausing:
-        await pausing_verbs.pause(container)
+        with contextlib.suppress(NotRunning):  # it has just ended: its files are still, too
+            await pausing_verbs.pause(container)
     try:
         async with engine.images.writers.writing():
             layer, diff_id = await in_thread(_layer, engine, container.id)
