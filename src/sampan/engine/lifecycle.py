@@ -13,6 +13,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine import health
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
@@ -49,6 +50,7 @@ def started(container: Container, connection: Connection, pid: int, started_at: 
 
 def follow(container: Container, connection: Connection) -> None:
     container.monitor = connection
+    health.begin(container)
     container.engine.spawn(_follow(container, connection), f"monitor of {container.id[:12]}")
 
 
@@ -108,6 +110,7 @@ def _delete_cgroup(path: str) -> None:
 async def exited(container: Container, record: dict[str, Any]) -> None:
     """The container has ended, now or while no engine ran."""
     container.monitor = None
+    health.end(container)
     for running in container.execs.values():
         running.finished(record["exit_code"])
     container.status, container.pid = "exited", 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.containers.exec import Exec
     from sampan.engine.engine import Engine
+    from sampan.engine.health import Health
     from sampan.engine.monitors import Client, Connection
 
 STATE_COLUMNS = (
@@ -58,6 +59,7 @@ class Container:
         self.starting: Connection | None = None  # to a monitor that waits for "go"
         self.waiting: list[Client] = []  # attached before the start
         self.execs: dict[str, Exec] = {}
+        self.health: Health | None = None
         self.exits = 0  # how many times it has ended; `wait` watches it
         self.removed = False
         self.changed = asyncio.Condition()
