@@ -1,11 +1,15 @@
 """What an engine's death, gentle or not, does to containers: nothing."""
 
+import concurrent.futures
 import signal
+import socket
+from pathlib import Path
 
 import pytest
 
 from tests.dockerapi.test_containers import output
-from tests.engine_process import Engine
+from tests.engine_process import Engine, read_to_end
+from tests.voyage.programs import until
 
 pytestmark = pytest.mark.needs("mount")
 
@@ -78,3 +82,46 @@ def test_restart_policies_count_and_give_up(own_engine: Engine) -> None:
     found = own_engine.inspect(container)
     assert (found["RestartCount"], found["State"]["Status"]) == (2, "exited")
     assert output(own_engine, container) == b"x\nx\nx\n"
+
+
+def test_a_restart_that_fails_is_tried_again(own_engine: Engine, tmp_path: Path) -> None:
+    needed = tmp_path / "needed"
+    needed.mkdir()
+    host = {"Binds": [f"{needed}:/needed"], "RestartPolicy": {"Name": "always"}}
+    container = own_engine.run("sh", "-c", "sleep 1; exit 3", HostConfig=host)
+    needed.rename(tmp_path / "away")
+    until(lambda: "no such file" in own_engine.inspect(container)["State"]["Error"].lower())
+    until(lambda: own_engine.inspect(container)["State"]["Status"] == "restarting")
+    (tmp_path / "away").rename(needed)
+    until(lambda: own_engine.inspect(container)["State"]["Status"] == "running")
+    assert own_engine.inspect(container)["State"]["Error"] == ""
+    assert own_engine.request("DELETE", f"/containers/{container}?force=1")[0] == 204
+
+
+def test_start_stop_and_kill_at_once_end_in_one_truth(own_engine: Engine) -> None:
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for verb in ("stop?t=0", "kill", "stop?t=0", "kill"):
+            container = own_engine.create("sleep", "1000")
+            start = pool.submit(own_engine.request, "POST", f"/containers/{container}/start")
+            end = pool.submit(own_engine.request, "POST", f"/containers/{container}/{verb}")
+            assert start.result()[0] == 204
+            ended = end.result()[0] == 204
+            state = own_engine.inspect(container)["State"]
+            assert state["Running"] is not ended, (verb, state)
+            assert own_engine.request("DELETE", f"/containers/{container}?force=1")[0] == 204
+    assert own_engine.request("GET", "/containers/json?all=1")[1] == []
+
+
+def test_attach_during_a_start_is_served(own_engine: Engine) -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        for _ in range(10):
+            container = own_engine.create("cat", OpenStdin=True, StdinOnce=True, AttachStdin=True)
+            start = pool.submit(own_engine.request, "POST", f"/containers/{container}/start")
+            query = "stream=1&stdin=1&stdout=1"
+            sock, _, _ = own_engine.hijack(f"/containers/{container}/attach?{query}")
+            with sock:
+                sock.settimeout(10)
+                sock.sendall(b"hello")
+                sock.shutdown(socket.SHUT_WR)
+                assert b"hello" in read_to_end(sock)
+            assert start.result()[0] == 204

@@ -13,6 +13,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine import health
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
@@ -49,6 +50,7 @@ def started(container: Container, connection: Connection, pid: int, started_at: 
 
 def follow(container: Container, connection: Connection) -> None:
     container.monitor = connection
+    health.begin(container)
     container.engine.spawn(_follow(container, connection), f"monitor of {container.id[:12]}")
 
 
@@ -108,6 +110,7 @@ def _delete_cgroup(path: str) -> None:
 async def exited(container: Container, record: dict[str, Any]) -> None:
     """The container has ended, now or while no engine ran."""
     container.monitor = None
+    health.end(container)
     for running in container.execs.values():
         running.finished(record["exit_code"])
     container.status, container.pid = "exited", 0
@@ -130,9 +133,7 @@ async def exited(container: Container, record: dict[str, Any]) -> None:
     container.exits += 1
     await container.notify()
     if again:
-        container.restarting = container.engine.spawn(
-            restart_later(container), f"restart of {container.id[:12]}"
-        )
+        schedule_restart(container)
     elif container.auto_remove:
         await remove_finished(container)
 
@@ -153,6 +154,19 @@ def _wants_restart(container: Container, seconds: float) -> bool:
     return name in ("always", "unless-stopped")
 
 
+def retries(container: Container) -> bool:
+    """Whether the policy also repeats a start of its own that failed: something that it needs (a
+    port, a peer's namespace, a disk) may be there in a moment."""
+    container.exit_code = container.exit_code or KILLED
+    return _wants_restart(container, 0.0)
+
+
+def schedule_restart(container: Container) -> None:
+    container.restarting = container.engine.spawn(
+        restart_later(container), f"restart of {container.id[:12]}"
+    )
+
+
 async def restart_later(container: Container) -> None:
     """Start it again after its back-off, unless somebody says otherwise meanwhile."""
     from sampan.engine.containers import start
@@ -165,7 +179,7 @@ async def restart_later(container: Container) -> None:
             if container.status != "restarting" or container.removed:
                 return
             container.restarting = None
-            await start.launch(container)
+            await start.launch(container, by_policy=True)
     except asyncio.CancelledError:
         if container.status == "restarting" and not container.engine.stopping:
             container.status = "exited"
@@ -174,6 +188,8 @@ async def restart_later(container: Container) -> None:
     except errors.SampanError as error:
         log.warning("restart of %s: %s", container.name, error)
         await container.notify()
+        if container.status == "restarting" and not container.engine.stopping:
+            schedule_restart(container)
 
 
 async def remove_finished(container: Container) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.containers.exec import Exec
     from sampan.engine.engine import Engine
+    from sampan.engine.health import Health
     from sampan.engine.monitors import Client, Connection
 
 STATE_COLUMNS = (
@@ -55,8 +56,10 @@ class Container:
 
         self.lock = asyncio.Lock()  # one verb at a time
         self.monitor: Connection | None = None  # the subscription, while it runs
+        self.starting: Connection | None = None  # to a monitor that waits for "go"
         self.waiting: list[Client] = []  # attached before the start
         self.execs: dict[str, Exec] = {}
+        self.health: Health | None = None
         self.exits = 0  # how many times it has ended; `wait` watches it
         self.removed = False
         self.changed = asyncio.Condition()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ class Exec:
         self.pid = 0
         self.started = self.running = False
         self.exit_code: int | None = None
+        self.ended = asyncio.Event()
 
     @property
     def tty(self) -> bool:
@@ -33,6 +35,7 @@ class Exec:
         if not self.running:
             return
         self.running, self.exit_code = False, code
+        self.ended.set()
         self.container.event("exec_die", execID=self.id, exitCode=str(code))
 
 
@@ -53,6 +56,11 @@ def get(engine: Engine, exec_id: str) -> Exec:
     if found is None:
         raise NoSuchExec(exec_id)
     return found
+
+
+def forget(process: Exec) -> None:
+    process.container.execs.pop(process.id, None)
+    process.container.engine.containers.execs.pop(process.id, None)
 
 
 def check_start(process: Exec) -> None:

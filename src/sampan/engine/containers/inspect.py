@@ -94,6 +94,7 @@ def state(container: Container) -> dict[str, Any]:
         "Error": container.error,
         "StartedAt": container.started_at,
         "FinishedAt": container.finished_at,
+        **({"Health": container.health.document()} if container.health else {}),
     }
 
 

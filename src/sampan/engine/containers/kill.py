@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,13 @@ from sampan.shim import protocol
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
 
+_PATIENCE = 2.0  # seconds that a start may take before a kill ends it
+
 
 async def kill(container: Container, name: str = "") -> None:
     """Docker's `POST /containers/{id}/kill`; SIGKILL also waits for the end."""
     number = units.signal_number(name, signal.SIGKILL)
+    await settle(container)
     if not container.running:
         raise errors.Conflict(f"cannot kill container: {container.id}: {NotRunning(container.id)}")
     if number in (signal.SIGKILL, signal.SIGTERM):
@@ -28,6 +32,20 @@ async def kill(container: Container, name: str = "") -> None:
         from sampan.engine.containers import wait
 
         await wait.ended(container, seconds=10)
+
+
+async def settle(container: Container) -> None:
+    """Let a start that is under way come to its end; one that hangs before "go" is given up."""
+    if container.running or not container.lock.locked():
+        return
+    try:
+        async with asyncio.timeout(_PATIENCE), container.lock:
+            return
+    except TimeoutError:
+        if container.starting is not None:
+            container.starting.close()  # its monitor undoes what it made
+    async with container.lock:
+        return
 
 
 async def send(container: Container, number: int) -> None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci
 from sampan.engine.containers import inspect, usage
+from sampan.engine.health import STARTING
 from sampan.kit import clock, errors
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
     from sampan.engine.filters import Filters
+    from sampan.engine.health import Health
 
 STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 FILTERS = (
@@ -64,7 +66,7 @@ def _fits(container: Container, filters: Filters) -> bool:
         and filters.match("name", container.name, f"/{container.name}")
         and filters.labels(container.labels)
         and filters.exact("status", container.status)
-        and filters.exact("health", "none")
+        and filters.exact("health", container.health.status if container.health else "none")
         and filters.exact("exited", _exit_code(container))
         and _fits_image(container, filters)
         and _fits_volume(container, filters)
@@ -174,7 +176,9 @@ def status(container: Container) -> str:
     state = container.status
     if state in ("running", "paused"):
         up = f"Up {duration(_seconds_since(container.started_at))}"
-        return f"{up} (Paused)" if state == "paused" else up
+        if state == "paused":
+            return f"{up} (Paused)"
+        return f"{up} ({_health(container.health)})" if container.health else up
     if state == "restarting":
         ago = duration(_seconds_since(container.finished_at))
         return f"Restarting ({container.exit_code}) {ago} ago"
@@ -182,6 +186,10 @@ def status(container: Container) -> str:
         ago = duration(_seconds_since(container.finished_at))
         return f"Exited ({container.exit_code}) {ago} ago"
     return {"created": "Created", "dead": "Dead", "removing": "Removal In Progress"}[state]
+
+
+def _health(health: Health) -> str:
+    return "health: starting" if health.status == STARTING else health.status
 
 
 def _seconds_since(when: str) -> float:

@@ -56,9 +56,7 @@ async def _one(container: Container) -> None:
     elif container.status == "restarting" or _should_run(container):
         container.status, container.backoff = "restarting", 0.0
         container.save()
-        container.restarting = container.engine.spawn(
-            lifecycle.restart_later(container), f"restart of {container.id[:12]}"
-        )
+        lifecycle.schedule_restart(container)
     elif container.auto_remove and container.status == "exited":
         await lifecycle.remove_finished(container)
 

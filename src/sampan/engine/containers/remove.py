@@ -28,6 +28,7 @@ async def remove(container: Container, *, force: bool = False, volumes: bool = F
         return
     if container.status == "removing":
         raise errors.Conflict(f"removal of container {container.id} is already in progress")
+    await kill.settle(container)
     if container.running or container.status == "restarting":
         await _make_stop(container, force=force)
     if container.engine.containers.find(container.id) is None:

@@ -50,14 +50,14 @@ async def start(container: Container) -> None:
         await launch(container)
 
 
-async def launch(container: Container) -> None:
-    """The start itself, also an automatic one; the lock is held."""
+async def launch(container: Container, *, by_policy: bool = False) -> None:
+    """The start itself; the lock is held. One that fails `by_policy` may stay "restarting"."""
     clients, container.waiting = container.waiting, []
     container.error, container.stopped_by_user = "", False
     try:
         await _launch(container, clients)
     except (errors.SampanError, OSError) as error:
-        await _failed(container, error)
+        await _failed(container, error, again=by_policy and lifecycle.retries(container))
         code = container.exit_code
         raise StartFailed(container.error, code) from error
     finally:
@@ -77,7 +77,9 @@ async def _launch(container: Container, clients: list[Client]) -> None:
         connection = await engine.spawner.connect()
         await connection.send(request.message(), descriptors)
         if request.network:
+            container.starting = connection
             await _connect_network(container, plan, connection)
+            container.starting = None
         answer, _ = await connection.receive()
         if failure := protocol.failure(answer):
             raise failure
@@ -88,6 +90,7 @@ async def _launch(container: Container, clients: list[Client]) -> None:
         await engine.endpoints.release(container)
         raise
     finally:
+        container.starting = None
         plan.close()
     lifecycle.started(container, connection, answer["pid"], answer["started_at"])
 
@@ -213,7 +216,7 @@ def _bytes(text: str) -> int:
     return int(match[1]) * {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}[match[2].lower()]
 
 
-async def _failed(container: Container, error: BaseException) -> None:
+async def _failed(container: Container, error: BaseException, *, again: bool) -> None:
     """Nothing runs: write why, as Docker says it, and the exit code a shell would show."""
     code = getattr(error, "exit_code", 128)
     message = str(error)
@@ -226,6 +229,9 @@ async def _failed(container: Container, error: BaseException) -> None:
         )
     container.exit_code, container.error = code if code != 125 else 128, message
     container.status, container.pid = "created" if not container.exits else "exited", 0
+    if again:
+        container.status = "restarting"
+        container.restart_count += 1
     container.save()
     container.event("die", exitCode=str(container.exit_code), execDuration="0")
     container.exits += 1

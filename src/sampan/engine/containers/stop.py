@@ -21,18 +21,22 @@ async def stop(
     container: Container, patience: int | None = None, signal_name: str | None = None
 ) -> None:
     """Docker's `POST /containers/{id}/stop`; `patience` in seconds, -1: for ever."""
-    if container.status == "restarting" and container.restarting is not None:
+    # A start that is under way is waited for. The lock is not held while the process takes its
+    # time to end: `kill` and `rm -f` are for the impatient.
+    await kill.settle(container)
+    async with container.lock:
+        if container.status == "restarting" and container.restarting is not None:
+            container.stopped_by_user = True
+            container.restarting.cancel()
+            container.restarting = None
+            container.status = "exited"
+            container.save()
+            await container.notify()
+            return
+        if not container.running:
+            raise NotModified(f"container {container.id} is not running")
         container.stopped_by_user = True
-        container.restarting.cancel()
-        container.restarting = None
-        container.status = "exited"
         container.save()
-        await container.notify()
-        return
-    if not container.running:
-        raise NotModified(f"container {container.id} is not running")
-    container.stopped_by_user = True
-    container.save()
     await _stop(container, patience, signal_name)
     container.event("stop")
 
