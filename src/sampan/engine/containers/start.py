@@ -104,7 +104,10 @@ async def _connect_network(container: Container, plan: Plan, connection: Connect
     finally:
         for fd in fds:
             os.close(fd)
-    await connection.send(protocol.go())
+    try:
+        await connection.send(protocol.go())
+    except errors.Unavailable:
+        pass  # it has failed meanwhile and gone; why, it said before, and is read next
 
 
 def _has_network(container: Container) -> bool:
