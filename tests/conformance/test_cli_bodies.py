@@ -255,6 +255,8 @@ def shape(request):
     if request.path == "/containers/create":  # Docker's order is that of a Go map: any
         body["Env"] = sorted(body["Env"] or ())
         body["HostConfig"]["Ulimits"].sort(key=lambda limit: limit["Name"])
+        if body["HostConfig"].get("Binds"):
+            body["HostConfig"]["Binds"].sort()
     if request.path == "/networks/create":
         body["IPAM"]["Config"].sort(key=lambda pool: pool["Subnet"])
     return {"to": f"{request.method} {request.path}", "query": query, "body": body}
