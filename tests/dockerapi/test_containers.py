@@ -244,6 +244,19 @@ def test_files_go_in_and_out(engine: Engine) -> None:
     remove(engine, container)
 
 
+def test_files_can_be_given_to_the_containers_user(engine: Engine) -> None:
+    container = engine.create("stat", "-c", "%u:%g", "/tmp/mine", User="1234:567")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("mine"))
+    path = f"/containers/{container}/archive?path=/tmp&copyUIDGID=1"
+    assert engine.request("PUT", path, packed.getvalue())[0] == 200
+    engine.request("POST", f"/containers/{container}/start")
+    assert engine.wait(container) == 0
+    assert output(engine, container) == b"1234:567\n"
+    remove(engine, container)
+
+
 def test_stats_top_and_list_see_a_running_container(engine: Engine) -> None:
     container = engine.run("sleep", "100", name="seen", Labels={"tier": "front"})
     stats = engine.request("GET", f"/containers/{container}/stats?stream=0&one-shot=1")[1]

@@ -225,6 +225,7 @@ async def put_archive(call: Call) -> web.StreamResponse:
         path,
         _plain(call),
         no_overwrite_dir_non_dir=call.flag("noOverwriteDirNonDir"),
+        to_user=call.flag("copyUIDGID"),
     )
     return web.Response()
 

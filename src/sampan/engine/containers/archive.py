@@ -13,6 +13,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs
+from sampan.engine.containers import start
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.shim import protocol
@@ -139,14 +140,22 @@ async def put(
     chunks: AsyncIterator[bytes],
     *,
     no_overwrite_dir_non_dir: bool = False,
+    to_user: bool = False,
 ) -> None:
-    """Extract a tar stream into a directory of the container."""
+    """Extract a tar stream into a directory of the container.
+
+    `to_user`: everything belongs to the container's user, if it has one (Docker's copyUIDGID).
+    """
+    owner = None
+    if to_user and container.config.get("User"):
+        user = start.identity(container)
+        owner = (user.uid, user.gid)
     read, write = _wide_pipe()
     connection = None
     try:
         connection = await container.engine.spawner.connect()
         request = _request(
-            container, "put", path, no_overwrite_dir_non_dir=no_overwrite_dir_non_dir
+            container, "put", path, no_overwrite_dir_non_dir=no_overwrite_dir_non_dir, owner=owner
         )
         try:
             await connection.send(request.message(), [read])
