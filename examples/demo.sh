@@ -45,7 +45,7 @@ http: {addr: "127.0.0.1:$REGISTRY_PORT"}
 YML
 docker-registry serve "$storage/config.yml" >"$storage/log" 2>&1 &
 registry=$!
-trap 'kill $registry 2>/dev/null; wait $registry 2>/dev/null; rm -rf "$storage"' EXIT
+trap 'kill $registry; wait $registry || true; rm -rf "$storage"' EXIT
 fetch --output /dev/null "http://127.0.0.1:$REGISTRY_PORT/v2/"
 
 name=127.0.0.1:$REGISTRY_PORT/nginx:1.25
