@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from sampan.dockerapi.router import DOCKER_VERSION, MAXIMUM, MINIMUM, Routes
+from sampan.engine.containers import log_config
 from sampan.kit import clock
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def describe(engine: Engine) -> dict[str, Any]:
             "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
             "Authorization": None,
-            "Log": ["json-file", "none"],
+            "Log": sorted(log_config.DRIVERS),
         },
         "HttpProxy": "",
         "HttpsProxy": "",

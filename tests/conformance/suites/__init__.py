@@ -40,11 +40,9 @@ def source(work: Path, requirement: str) -> Path:
     """A project's sdist from PyPI, unpacked."""
     target = work / requirement.replace("==", "-")
     if not target.is_dir():
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:"]
-            + ["--disable-pip-version-check", "-d", str(work), requirement],
-            check=True,
-        )
+        download = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check"]
+        where = ["--no-deps", "--no-binary", ":all:", "-d", str(work)]
+        subprocess.run([*download, *where, requirement], check=True)
         (archive,) = work.glob(f"{target.name}.tar.gz")
         subprocess.run(["tar", "-C", str(work), "-xzf", str(archive)], check=True)
     return target

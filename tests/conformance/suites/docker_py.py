@@ -62,20 +62,22 @@ def _measure(python: Path, tests: Path, work: Path, host: str, arguments: list[s
     config = work / "docker-config"  # contexts and credentials of a run before must not count
     shutil.rmtree(config, ignore_errors=True)
     config.mkdir()
-    subprocess.run(
-        [python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--timeout=60"]
-        + [f"--junitxml={work}/junit.xml", *(arguments or ["tests/integration"])],
-        cwd=tests,
-        env={
-            **os.environ,
-            "DOCKER_HOST": host,
-            "DOCKER_TEST_API_VERSION": "1.41",
-            "DOCKER_CONFIG": str(config),
-            "HOME": str(config),
-        },
-        stdout=open(work / "output.txt", "wb"),
-        check=False,
-    )
+    pytest = [python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--timeout=60"]
+    variables = {
+        **os.environ,
+        "DOCKER_HOST": host,
+        "DOCKER_TEST_API_VERSION": "1.41",
+        "DOCKER_CONFIG": str(config),
+        "HOME": str(config),
+    }
+    with open(work / "output.txt", "wb") as output:
+        subprocess.run(
+            [*pytest, f"--junitxml={work}/junit.xml", *(arguments or ["tests/integration"])],
+            cwd=tests,
+            env=variables,
+            stdout=output,
+            check=False,
+        )
     return judge(
         work / "junit.xml",
         {"single node": SWARM, "single node without build": (*SWARM, "build")},

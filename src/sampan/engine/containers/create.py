@@ -13,7 +13,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, units
-from sampan.engine.containers import copy_up, mounts, names
+from sampan.engine.containers import copy_up, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken
 from sampan.kit import errors
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 MINIMUM_MEMORY = 6 << 20
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
-LOG_DRIVERS = ("json-file", "none", "local")
 
 
 async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
@@ -160,9 +159,7 @@ def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> No
         units.port(text)
     validate_limits(host)
     _validate_modes(engine, host)
-    driver = (host.get("LogConfig") or {}).get("Type") or "json-file"
-    if driver not in LOG_DRIVERS:
-        raise errors.InvalidArgument(f"logger: no log driver named '{driver}' is registered")
+    log_config.check(host)
     mounts.validate(host)
 
 
@@ -248,8 +245,7 @@ def _fill_host_config(host: dict[str, Any]) -> None:
         "Name": (host.get("RestartPolicy") or {}).get("Name") or "no",
         "MaximumRetryCount": (host.get("RestartPolicy") or {}).get("MaximumRetryCount") or 0,
     }
-    log = host.get("LogConfig") or {}
-    host["LogConfig"] = {"Type": log.get("Type") or "json-file", "Config": log.get("Config") or {}}
+    host["LogConfig"] = log_config.filled(host)
 
 
 def _networking(

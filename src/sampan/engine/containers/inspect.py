@@ -63,7 +63,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "ResolvConfPath": f"{container.bundle}/resolv.conf",
         "HostnamePath": f"{container.bundle}/hostname",
         "HostsPath": f"{container.bundle}/hosts",
-        "LogPath": container.log_path if host["LogConfig"]["Type"] != "none" else "",
+        "LogPath": container.log_path if host["LogConfig"]["Type"] == "json-file" else "",
         "Name": f"/{container.name}",
         "RestartCount": container.restart_count,
         "Driver": "overlay2",
