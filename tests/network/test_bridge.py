@@ -139,7 +139,7 @@ def test_containers_cannot_reach_what_listens_on_the_hosts_loopback(own_host):
             sock.send(netlink.del_address(1, "127.0.0.1", 8))
             sock.send(netlink.add_route("127.0.0.0", 8, gateway=net.gateway))
         assert not _arrives(inside, host, patience=0.2)
-        host.nft.run("flush chain ip smptest guard")
+        host.nft.run("flush chain inet smptest guard")
         assert _arrives(inside, host)  # so the attack is a real one
 
     own_host(body)

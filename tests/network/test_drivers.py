@@ -54,7 +54,7 @@ def test_a_failed_connect_leaves_nothing_and_says_where(own_host):
             await driver.connect(
                 net, endpoint(2, ipv4="203.0.113.5", mac="02:42:00:00:00:05"), new_netns()
             )
-        assert "cannot connect container c2 to network net1: netlink: add route" in str(
+        assert "cannot connect container c2 to network net1: netlink: replace route" in str(
             caught.value
         )
         assert host.links() == before
