@@ -240,7 +240,7 @@ def test_the_table_takes_nothing_along_and_switches_forwarding_back(own_host):
         await scene.start()
         assert sysctl.read("net/ipv6/conf/all/forwarding") == "1"
         assert sysctl.read("net/ipv6/conf/uplink/accept_ra") == "2"
-        await scene.driver.disconnect(scene.network, scene.web)
+        await scene.driver.disconnect(scene.network, scene.web, scene.inside)
         await scene.driver.remove(scene.network)
         assert sysctl.read("net/ipv6/conf/all/forwarding") == "0"
         assert host.ruleset() == before

@@ -61,7 +61,7 @@ class BridgeDriver(NetworkDriver):
         except OSError as e:
             raise _unavailable(network, e, f"connect container {endpoint.name}") from e
 
-    async def disconnect(self, network: Network, endpoint: Endpoint) -> None:
+    async def disconnect(self, network: Network, endpoint: Endpoint, netns: int) -> None:
         await _delete(network, host_side(network, endpoint))
 
     def _ensure_link(self, network: Network) -> None:

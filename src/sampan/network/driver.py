@@ -77,7 +77,7 @@ class NetworkDriver(Protocol):
     async def connect(self, network: Network, endpoint: Endpoint, netns: int) -> None:
         """Give the namespace its interface, address and routes, all usable on return."""
 
-    async def disconnect(self, network: Network, endpoint: Endpoint) -> None:
+    async def disconnect(self, network: Network, endpoint: Endpoint, netns: int) -> None:
         """Take the interface away; fine if it is gone."""
 
 

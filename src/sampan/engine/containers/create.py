@@ -13,7 +13,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, units
-from sampan.engine.containers import copy_up, log_config, mounts, names
+from sampan.engine.containers import copy_up, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken
 from sampan.kit import errors
@@ -45,6 +45,7 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     merged = merge_image(config, image.config.get("config") or {})
     validate(engine, merged, host_config)
     _fill_host_config(host_config)
+    links.resolve(engine, host_config)
     return await _make(engine, name, image, merged, host_config, endpoints), []
 
 
@@ -259,4 +260,6 @@ def _networking(
     first = wanted.pop(mode, None) or wanted.pop("default" if mode == "bridge" else "", None) or {}
     if config.get("MacAddress") and not first.get("MacAddress"):
         first["MacAddress"] = config["MacAddress"]
+    if mode != "bridge" and host.get("Links"):
+        first = {**first, "Links": [*(first.get("Links") or ()), *host["Links"]]}
     return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
