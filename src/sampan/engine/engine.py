@@ -66,6 +66,7 @@ class Engine:
 
     async def start(self) -> None:
         """Bring up what containers need, and take over those that run."""
+        await self.images.start()
         await self.networks.start()
         await self.spawner.start()
         await self.containers.start()
@@ -91,6 +92,7 @@ class Engine:
     async def stop(self) -> None:
         """Let go of everything; containers and their monitors run on."""
         self.stopping = True
+        self.images.stop()
         await self.containers.stop()
         for task in list(self._tasks):
             task.cancel()

@@ -13,18 +13,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine.errors import NoSuchImage
-from sampan.engine.images import archives, commit, garbage, listing, names, pull, push, remove
+from sampan.engine.images import (
+    archives,
+    commit,
+    garbage,
+    leases,
+    listing,
+    names,
+    pull,
+    push,
+    remove,
+)
 from sampan.engine.images.listing import Summary
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from sampan.engine.engine import Engine
     from sampan.engine.filters import Filters
@@ -45,8 +56,8 @@ class Image(Record):
 class Images:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # Held while bytes come in, so that garbage is only collected when none do.
-        self.writers = garbage.Gate()
+        self.leases = leases.Leases(engine.db, engine.store)
+        self.garbage = garbage.Collector(engine)
 
     # -- looking
 
@@ -61,6 +72,9 @@ class Images:
             chain_id=row["chain_id"],
             config=_config(row["id"], row["config"]),
         )
+
+    def exists(self, image_id: str) -> bool:
+        return bool(self._engine.db.value("select 1 from images where id = ?", (image_id,)))
 
     def is_id(self, name: str) -> bool:
         """Whether `name` found its image as an id, not as a name."""
@@ -110,12 +124,19 @@ class Images:
     async def pull(
         self, name: str, *, platform: str = "", credentials: Credentials | None, report: Report
     ) -> None:
-        await pull.pull(
-            self._engine, name, platform=platform, credentials=credentials, report=report
-        )
+        with self.lease(f"pull {name}", keep=True) as lease:
+            await pull.pull(
+                self._engine,
+                lease,
+                name,
+                platform=platform,
+                credentials=credentials,
+                report=report,
+            )
 
     async def push(self, name: str, *, credentials: Credentials | None, report: Report) -> None:
-        await push.push(self._engine, name, credentials=credentials, report=report)
+        with self.lease(f"push {name}") as lease:
+            await push.push(self._engine, lease, name, credentials=credentials, report=report)
 
     async def distribution(self, name: str, *, credentials: Credentials | None) -> dict[str, Any]:
         return await push.distribution_of(self._engine, name, credentials=credentials)
@@ -153,8 +174,31 @@ class Images:
     async def prune(self, filters: Filters) -> tuple[Sequence[dict[str, str]], int]:
         return await remove.prune(self._engine, filters)
 
-    async def collect_garbage(self) -> None:
-        await garbage.collect(self._engine)
+    # -- what stays, and what goes
+
+    @contextmanager
+    def lease(
+        self, name: str = "", *, lasting: bool = True, keep: bool = False
+    ) -> Iterator[leases.Lease]:
+        """Whoever brings bytes or makes layers does it under one (see `leases`)."""
+        try:
+            with self.leases.lease(name, lasting=lasting, keep=keep) as lease:
+                yield lease
+        except BaseException:
+            self.garbage.wake(soon=not keep)
+            raise
+
+    async def collect_garbage(self) -> int:
+        """Remove what nothing names; the bytes of blobs that went."""
+        return await self.garbage.collect()
+
+    async def start(self) -> None:
+        self.leases.write_on(asyncio.get_running_loop())
+        await self.garbage.start()
+
+    def stop(self) -> None:
+        self.garbage.stop()
+        self.leases.write_on(None)
 
 
 @lru_cache(64)

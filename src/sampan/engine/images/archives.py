@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
+    from sampan.engine.images.leases import Lease
 
 _CHUNK = 1 << 18
 
@@ -54,11 +55,11 @@ def _write_all(fd: int, data: bytes) -> None:
 
 async def load(engine: Engine, chunks: AsyncIterator[bytes], *, report: Report) -> None:
     """Read an archive of images in any form; tells `Loaded image: NAME` for each name."""
-    async with engine.images.writers.writing():
+    with engine.images.lease("load") as lease:
         async with piped(chunks) as stream:
-            loaded = await in_thread(archive.load, engine.store, stream)
+            loaded = await in_thread(archive.load, lease.store, stream)
         for image in loaded:
-            image_id = await register.register(engine, image.manifest, image.names)
+            image_id = await register.register(engine, lease, image.manifest, image.names)
             for name in image.names:
                 await report({"stream": f"Loaded image: {reference.familiar(name)}\n"})
                 engine.events.publish("image", "load", image_id, {"name": name})
@@ -75,7 +76,7 @@ def save(engine: Engine, wanted: Sequence[str]) -> AsyncIterator[bytes]:
         names = images.setdefault(image.manifest, [])
         if not engine.images.is_id(name):
             names.append(reference.full(name))
-    chosen = [(manifest, tuple(names)) for manifest, names in images.items()]
+    chosen = [archive.Saved(digest=m, names=tuple(n)) for m, n in images.items()]
     return produced(lambda write: archive.save(engine.store, chosen, write))
 
 
@@ -120,12 +121,12 @@ async def import_(
         raise errors.InvalidArgument("cannot import digest reference")
     runs_on = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
     config = _config(runs_on, changes, message)
-    async with engine.images.writers.writing():
+    with engine.images.lease("import") as lease:
         async with piped(chunks) as stream:
-            layer, diff_id = await in_thread(_take_layer, engine, stream)
+            layer, diff_id = await in_thread(_take_layer, lease, stream)
         config["rootfs"]["diff_ids"] = [diff_id]
-        manifest = archive.write_image(engine.store, config, [layer])
-        image_id = await register.register(engine, manifest, full)
+        manifest = archive.write_image(lease.store, config, [layer])
+        image_id = await register.register(engine, lease, manifest, full)
     engine.events.publish("image", "import", image_id, {"name": image_id})
     return image_id
 
@@ -148,8 +149,8 @@ def _config(runs_on: oci_image.Platform, lines: Sequence[str], message: str) -> 
     return config
 
 
-def _take_layer(engine: Engine, stream: Iterator[bytes]) -> tuple[dict[str, Any], str]:
-    with engine.store.write() as ingest:
+def _take_layer(lease: Lease, stream: Iterator[bytes]) -> tuple[dict[str, Any], str]:
+    with lease.store.write() as ingest:
         layer = archive.LayerWriter(ingest)
         for chunk in compress.decompress(stream):
             layer.write(chunk)

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine.images import names, told
+from sampan.image import platforms
 from sampan.kit import errors
 from sampan.registry import push as distribution
 from sampan.registry.client import Client
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
+    from sampan.engine.images.leases import Lease
     from sampan.registry.auth import Credentials
 
 
 async def push(
-    engine: Engine, name: str, *, credentials: Credentials | None, report: Report
+    engine: Engine, lease: Lease, name: str, *, credentials: Credentials | None, report: Report
 ) -> None:
     """Send a tagged image to the registry of its name."""
     wanted = reference.parse(name)
@@ -28,15 +30,15 @@ async def push(
     if row is None:
         raise errors.NotFound(f"An image does not exist locally with the tag: {wanted.repository}")
     image = engine.images.get(row["image_id"])
+    lease.hold_all(platforms.reachable(engine.store, [image.manifest]))
     await report({"status": f"The push refers to repository [{wanted.repository}]"})
     async with (
-        engine.images.writers.writing(),
         Client(wanted, credentials=credentials) as client,
         told.Teller(report, told.PUSH) as tell,
     ):
         target = await distribution.push(
             client,
-            engine.store,
+            lease.store,
             image.manifest,
             wanted.identifier,
             mount_from=lambda digest: _others(engine, wanted, digest),
