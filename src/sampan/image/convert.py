@@ -78,7 +78,7 @@ class _Conversion:
             entries.append(entry)
         converted = {
             **index,
-            "mediaType": kind,
+            **self._typed(index, kind),
             "manifests": [_point(e, replaced) for e in entries],
         }
         return digest if converted == index else self._add(converted)
@@ -105,7 +105,7 @@ class _Conversion:
         made = [self._layer(*pair, documents) for pair in oci_image.layers_of(manifest, config)]
         converted = {
             **manifest,
-            "mediaType": target,
+            **self._typed(manifest, target),
             "config": self._config(described, config, [diff_id for _, diff_id in made], documents),
             "layers": [layer for layer, _ in made],
         }
@@ -128,6 +128,10 @@ class _Conversion:
             changed |= {"digest": content.add(self._store, data), "size": len(data)}
             changed.pop("data", None)
         return changed
+
+    def _typed(self, document: dict[str, Any], kind: str) -> dict[str, str]:
+        """A document that does not say what it is, need not say so afterwards."""
+        return {"mediaType": kind} if self._documents or "mediaType" in document else {}
 
     def _kind(self, kind: str, kinds: dict[str, str]) -> str:
         return kinds[self._documents] if self._documents else kind

@@ -28,6 +28,7 @@ from sampan.engine.images import (
     pull,
     push,
     remove,
+    variants,
 )
 from sampan.engine.images.listing import Summary
 from sampan.kit import errors
@@ -89,8 +90,33 @@ class Images:
             raise NoSuchImage(image_id)
         return listing.summary(self._engine, row)
 
-    def history(self, name: str) -> Sequence[dict[str, object]]:
-        return listing.history(self._engine, name)
+    def history(self, name: str, *, platform: str = "") -> Sequence[dict[str, object]]:
+        return listing.history(self._engine, name, platform)
+
+    def for_platform(self, name: str, platform: str) -> Image:
+        """The image of a name for a platform; NotForPlatform where it is not stored here."""
+        image = self.get(name)
+        manifest = variants.manifest(self._engine, name, platform)
+        if manifest == image.manifest:
+            return image
+        image_id, config = variants.config(self._engine, manifest)
+        chain = oci_image.chain_ids((config.get("rootfs") or {}).get("diff_ids") or [])
+        return Image(
+            id=image_id, manifest=manifest, chain_id=chain[-1] if chain else None, config=config
+        )
+
+    def target(self, name: str) -> dict[str, Any]:
+        """The descriptor of what a name stands for: an index or a manifest."""
+        return variants.descriptor(self._engine.store, variants.target(self._engine, name))
+
+    def manifests(self, name: str) -> Sequence[dict[str, Any]]:
+        """All platforms of a name, here or not, as Docker's ImageManifestSummary."""
+        return variants.summaries(self._engine, name)
+
+    def content_size(self) -> int:
+        """Bytes of all blobs, and of those on their way."""
+        store = self._engine.store
+        return sum(map(store.size, store.walk())) + store.unfinished()
 
     def last_tagged(self, image_id: str) -> str:
         found = self._engine.db.value(
@@ -121,8 +147,17 @@ class Images:
             "image", "tag", image.id, {"name": reference.familiar(str(wanted))}
         )
 
+    def untag(self, name: str) -> Sequence[dict[str, str]]:
+        return remove.untag(self._engine, name)
+
     async def pull(
-        self, name: str, *, platform: str = "", credentials: Credentials | None, report: Report
+        self,
+        name: str,
+        *,
+        platform: str = "",
+        every: bool = False,
+        credentials: Credentials | None,
+        report: Report,
     ) -> None:
         with self.lease(f"pull {name}", keep=True) as lease:
             await pull.pull(
@@ -130,13 +165,30 @@ class Images:
                 lease,
                 name,
                 platform=platform,
+                every=every,
                 credentials=credentials,
                 report=report,
             )
 
-    async def push(self, name: str, *, credentials: Credentials | None, report: Report) -> None:
+    async def push(
+        self,
+        name: str,
+        *,
+        platform: str = "",
+        every: bool = False,
+        credentials: Credentials | None,
+        report: Report,
+    ) -> None:
         with self.lease(f"push {name}") as lease:
-            await push.push(self._engine, lease, name, credentials=credentials, report=report)
+            await push.push(
+                self._engine,
+                lease,
+                name,
+                platform=platform,
+                every=every,
+                credentials=credentials,
+                report=report,
+            )
 
     async def distribution(self, name: str, *, credentials: Credentials | None) -> dict[str, Any]:
         return await push.distribution_of(self._engine, name, credentials=credentials)
@@ -144,11 +196,15 @@ class Images:
     async def login(self, address: str, credentials: Credentials | None) -> None:
         await push.login(address, credentials)
 
-    async def load(self, chunks: AsyncIterator[bytes], *, report: Report) -> None:
-        await archives.load(self._engine, chunks, report=report)
+    async def load(
+        self, chunks: AsyncIterator[bytes], *, platform: str = "", report: Report
+    ) -> None:
+        await archives.load(self._engine, chunks, platform=platform, report=report)
 
-    def save(self, wanted: Sequence[str]) -> AsyncIterator[bytes]:
-        return archives.save(self._engine, wanted)
+    def save(
+        self, wanted: Sequence[str], *, platform: str = "", every: bool = False
+    ) -> AsyncIterator[bytes]:
+        return archives.save(self._engine, wanted, platform=platform, every=every)
 
     async def import_(
         self,

@@ -24,10 +24,11 @@ async def pull(
     name: str,
     *,
     platform: str,
+    every: bool = False,
     credentials: Credentials | None,
     report: Report,
 ) -> None:
-    """Get an image and its name. Tells progress in Docker's messages."""
+    """Get an image and its name; `every`: the other platforms' bytes, too. Docker's messages."""
     wanted = reference.parse(name)
     runs_on = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
     before = engine.db.value("select target from names where name = ?", (str(wanted),))
@@ -45,6 +46,8 @@ async def pull(
                 tell(event)
 
         try:
+            if every:
+                await distribution.pull_all(client, lease.store, on_event=heard)
             pulled = await distribution.pull(
                 client,
                 lease.store,
