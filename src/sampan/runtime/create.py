@@ -21,6 +21,7 @@ from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
 from sampan.runtime import cgroups, credentials, errors, hooks, init
 from sampan.runtime import channel as channels
+from sampan.runtime import mounts as container_mounts
 from sampan.runtime import plan as plans
 from sampan.spec import oci_runtime
 
@@ -58,11 +59,13 @@ class Created:
         channel: Channel,
         manager: Manager | None,
         run_hooks: Callable[[], None] | None = None,
+        open_source: Callable[[str], None] | None = None,
         *,
         owns_cgroup: bool = True,
     ) -> None:
         self.pid, self.pidfd, self.manager = pid, pidfd, manager
         self._channel, self._run_hooks, self._owns_cgroup = channel, run_hooks, owns_cgroup
+        self._open_source = open_source
 
     def fileno(self) -> int:
         """Readable when PID 1 has something to say."""
@@ -85,6 +88,9 @@ class Created:
                 message = self._channel.receive()
                 if message[:1] == ("ready",):
                     return
+                if message[:1] == ("source",) and self._open_source:
+                    self._open_source(message[1])
+                    continue
                 if message[:1] != ("hooks",):
                     raise self._failure(message)
                 if self._run_hooks:
@@ -159,12 +165,17 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
         _check_preserved(options.preserve_fds)
     new, joined = plans.make_namespaces(linux)
     kinds = {item.type for item in linux.namespaces}
-    mounts = tuple([plans.make_mount(m, options.bundle) for m in config.mounts])
+    own_users = "user" in kinds
+    mounts = tuple(
+        [plans.make_mount(m, options.bundle, user_namespace=own_users) for m in config.mounts]
+    )
     for name, needed in ((config.hostname, "hostname"), (config.domainname, "domainname")):
         if name and "uts" not in kinds:
             raise errors.InvalidConfig(f"{needed} needs a uts namespace of the container")
-    if "mount" not in kinds:
-        raise errors.InvalidConfig("linux.namespaces: a container needs a mount namespace")
+    if "mount" not in kinds and (linux.masked_paths or linux.readonly_paths):
+        raise errors.InvalidConfig(
+            "linux.maskedPaths and readonlyPaths need a mount namespace of the container"
+        )
     propagation = linux.rootfs_propagation
     if propagation and propagation.lstrip("r") not in ("shared", "slave", "private", "unbindable"):
         raise errors.InvalidConfig(f"linux.rootfsPropagation: {propagation!r} is unknown")
@@ -281,6 +292,10 @@ def _spawn(
         console=options.console.fileno() if options.console is not None else -1,
     )
     wires.cgroups, unified = _open_cgroups(manager)
+    if container_mounts.load_rare(plan):
+        from sampan.runtime import sources
+
+        wires.idmaps = sources.open_namespaces(plan)
     try:
         pid, pidfd = clone(
             plan.new & ~CLONE.NEWCGROUP,
@@ -303,7 +318,12 @@ def _spawn(
         hooks.run_all(plan.hooks.prestart, "prestart", state)
         hooks.run_all(plan.hooks.create_runtime, "createRuntime", state)
 
-    created = Created(pid, pidfd, ours, manager, run_hooks)
+    def open_source(number: str) -> None:
+        from sampan.runtime import sources
+
+        sources.serve(plan, pid, wires.idmaps, ours, number)
+
+    created = Created(pid, pidfd, ours, manager, run_hooks, open_source)
     try:
         if plan.new & CLONE.NEWUSER:
             _map_ids(config.linux, pid)
@@ -342,7 +362,7 @@ def settle(plan: plans.ProcessPlan, pid: int, manager: Manager | None) -> None:
 
 def _map_ids(linux: oci_runtime.Linux, pid: int) -> None:
     for kind, mappings in (("uid", linux.uid_mappings), ("gid", linux.gid_mappings)):
-        triples = tuple([(m.container_id, m.host_id, m.size) for m in mappings])
+        triples = plans.triples(mappings)
         if not triples:
             raise errors.InvalidConfig(f"linux.{kind}Mappings: a user namespace needs mappings")
         try:

@@ -10,7 +10,6 @@ import os
 import stat
 
 from sampan.linux import files, mount, pty
-from sampan.linux.mount import OPEN_TREE
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from sampan.runtime.plan import DevicePlan, Plan
 
 _LINKS = (
+    ("/proc/kcore", "core"),  # only where this kernel has it
     ("/proc/self/fd", "fd"),
     ("/proc/self/fd/0", "stdin"),
     ("/proc/self/fd/1", "stdout"),
@@ -45,9 +45,10 @@ def populate(plan: Plan, root: int) -> None:
         raise errors.UnsafePath("/dev of the image must be a real directory") from error
     old = os.umask(0)
     for device in plan.devices:
-        _make_device(plan, root, dev, device)
+        if device.path != "/dev/ptmx":  # that is a link into the container's own devpts
+            _make_device(plan, root, dev, device)
     os.umask(old)
-    for target, name in _LINKS:
+    for target, name in _LINKS if os.path.exists("/proc/kcore") else _LINKS[1:]:
         _link(target, name, dev)
     os.close(dev)
 
@@ -87,11 +88,15 @@ def _mknod(parent: int, name: str, device: DevicePlan) -> None:
 
 
 def _bind_device(parent: int, name: str, source: str) -> None:
-    tree = mount.open_tree(source, OPEN_TREE.CLONE)
-    place = files.make_file(parent, name)
-    mount.move_mount(tree, place)
-    os.close(place)
-    os.close(tree)
+    place = files.make_file(parent, name, resolve=files.RESOLVE.NO_SYMLINKS)
+    try:
+        os.close(mount.bind(source, place))
+    except OSError as error:
+        raise errors.NotPermitted(
+            f"device {source} can neither be made nor bound from the host: {errors.reason(error)}"
+        ) from error
+    finally:
+        os.close(place)
 
 
 def _link(target: str, name: str, dev: int) -> None:
@@ -106,6 +111,33 @@ def _link(target: str, name: str, dev: int) -> None:
                 pass
             os.unlink(name, dir_fd=dev)
             os.symlink(target, name, dir_fd=dev)
+
+
+def own_null() -> None:
+    """Of what the process starts with, the host's /dev/null becomes the container's own.
+
+    Through a descriptor of the host's node the container could change its owner and permissions.
+    """
+    host = [fd for fd in (0, 1, 2) if _is_null(fd)]
+    if not host:
+        return
+    try:
+        null = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:  # the container has none
+        return
+    if not _is_null(null):
+        raise errors.UnsafePath("container's /dev/null is invalid: it is not the null device")
+    for fd in host:
+        os.dup2(null, fd)
+    os.close(null)
+
+
+def _is_null(fd: int) -> bool:
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
 
 
 def open_console() -> tuple[int, int, str]:
@@ -132,7 +164,6 @@ def mount_console(slave: int) -> None:
         place = os.open("console", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev)
     if stat.S_ISLNK(os.fstat(place).st_mode):
         raise errors.UnsafePath("/dev/console of the image is a symbolic link")
-    tree = mount.open_tree(files.magic(slave), OPEN_TREE.CLONE)
-    mount.move_mount(tree, place)
-    for fd in (tree, place, dev):
+    shown = mount.bind(slave, place)
+    for fd in (shown, place, dev):
         os.close(fd)

@@ -17,14 +17,16 @@ from sampan.linux import files, namespaces, process, pty, seccomp, signals
 from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
 from sampan.runtime import channel as channels
-from sampan.runtime import command, credentials, devices, errors, hooks, reaper, rootfs
+from sampan.runtime import command, credentials, devices, errors, hooks, masks, reaper, rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from sampan.runtime import sources
     from sampan.runtime.channel import Channel
-    from sampan.runtime.plan import Plan, ProcessPlan
+    from sampan.runtime.mounts import Sources
+    from sampan.runtime.plan import MountPlan, Plan, ProcessPlan
 
 
 class Wires:
@@ -40,6 +42,7 @@ class Wires:
     ) -> None:
         self.channel, self.gate, self.stdio, self.console = channel, gate, stdio, console
         self.cgroups: list[int] = []  # `tasks` files to write ourselves into
+        self.idmaps: sources.Namespaces = {}  # user namespaces of id-mapped mounts
 
 
 class _NoImports:
@@ -62,10 +65,10 @@ def run(plan: Plan, wires: Wires) -> NoReturn:
 
     def prepare() -> None:
         _enter(plan, wires)
-        if plan.own_mounts:
-            _build(plan, wires)
-        elif plan.process.terminal:
-            _terminal(plan.process, wires, own_mounts=False)
+        _build(plan, wires)
+        if wires.stdio:
+            _take(wires)
+        devices.own_null()
 
     def hook() -> None:
         state = {**plan.state, "status": "created", "pid": os.getpid()}
@@ -171,7 +174,7 @@ def _sysctl(name: str, value: str) -> None:
 
 def _build(plan: Plan, wires: Wires) -> None:
     null = devices.open_null()
-    root = rootfs.prepare(plan)
+    root, later = rootfs.prepare(plan, _sources(plan, wires))
     devices.populate(plan, root)
     if plan.hooks.prestart or plan.hooks.create_runtime:
         wires.channel.send("hooks")
@@ -179,15 +182,32 @@ def _build(plan: Plan, wires: Wires) -> None:
     if plan.hooks.create_container:
         state = {**plan.state, "status": "creating", "pid": os.getpid()}
         hooks.run_all(plan.hooks.create_container, "createContainer", state)
-    rootfs.cover(plan, root, null)
+    masks.cover(plan, root, null)
     os.close(null)
-    if plan.no_pivot:
-        rootfs.change_root(root)
+    if not plan.own_mounts:
+        rootfs.chroot(root)
+    elif plan.no_pivot:
+        rootfs.move(root)
     else:
         rootfs.pivot(root)
     if plan.process.terminal:
         _terminal(plan.process, wires, own_mounts=True)
-    rootfs.finish(plan)
+    rootfs.finish(plan, later)
+
+
+def _sources(plan: Plan, wires: Wires) -> Sources:
+    """How to open what an ordinary bind mount cannot."""
+    if plan.user_namespace:
+        from sampan.runtime import sources  # loaded before the fork, as below
+
+        return sources.asked(plan, wires.channel)
+
+    def own(item: MountPlan) -> int:
+        from sampan.runtime import sources
+
+        return sources.own(wires.idmaps)(item)
+
+    return own
 
 
 def _terminal(plan: ProcessPlan, wires: Wires, *, own_mounts: bool) -> None:
@@ -211,11 +231,7 @@ def join_terminal(plan: ProcessPlan, wires: Wires) -> None:
 def _become(plan: ProcessPlan, wires: Wires) -> str:
     """Stdio, filter, working directory, ids and capabilities; the command's path."""
     if wires.stdio:
-        # twice: the three may be given in an order where one would overwrite another
-        copies = [os.dup(fd) for fd in wires.stdio]
-        for number, fd in enumerate(copies):
-            os.dup2(fd, number)
-            os.close(fd)
+        _take(wires)
     _close_others(plan, wires)
     plan.env.setdefault("HOME", command.home(plan.uid))
     if plan.seccomp and not plan.no_new_privs:
@@ -228,6 +244,16 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     if plan.no_new_privs:
         process.prctl(PR.SET_NO_NEW_PRIVS, 1)
     return command.find(plan.args[0], plan.env)
+
+
+def _take(wires: Wires) -> None:
+    """Stdin, stdout and stderr are what the caller gave, or the terminal."""
+    # twice: the three may be given in an order where one would overwrite another
+    copies = [os.dup(fd) for fd in wires.stdio or ()]
+    for number, fd in enumerate(copies):
+        os.dup2(fd, number)
+        os.close(fd)
+    wires.stdio = None
 
 
 def _close_others(plan: ProcessPlan, wires: Wires) -> None:
