@@ -303,6 +303,7 @@ def _spawn(
             user=plan.joins("user"),
             pids=plan.joins("pid"),
             cgroup=unified,
+            early=_early(plan, wires),
         )
     except BaseException:
         ours.close()
@@ -334,6 +335,23 @@ def _spawn(
         created.abort()
         raise
     return created
+
+
+def _early(plan: plans.Plan, wires: init.Wires) -> Callable[[], None] | None:
+    """With a user namespace: join first what may belong to the host and not to that one."""
+    kinds = [kind for kind, _fd in plan.joined if kind not in ("user", "pid", "mount")]
+    if not (plan.user_namespace and kinds):
+        return None
+
+    def join() -> None:
+        for kind in kinds:
+            try:
+                namespaces.setns(plan.joins(kind), namespaces.FLAGS[kind])
+            except PermissionError:  # it is the other one's: from inside, then
+                continue
+            wires.joined.add(kind)
+
+    return join
 
 
 def _open_cgroups(manager: Manager) -> tuple[list[int], int]:
@@ -374,16 +392,26 @@ def _map_ids(linux: oci_runtime.Linux, pid: int) -> None:
 
 
 def clone(
-    flags: int, child: Callable[[], None], *, user: int = -1, pids: int = -1, cgroup: int = -1
+    flags: int,
+    child: Callable[[], None],
+    *,
+    user: int = -1,
+    pids: int = -1,
+    cgroup: int = -1,
+    early: Callable[[], None] | None = None,
 ) -> tuple[int, int]:
-    """A child of ours in new namespaces, in the joined user and pid namespaces: (pid, pidfd)."""
+    """A child of ours in new namespaces, in the joined user and pid namespaces: (pid, pidfd).
+
+    `early` runs in a process in between, with the caller's privilege, before any is joined.
+    """
     # Not dumpable across the clone: from inside, only CAP_SYS_PTRACE over the host's user
     # namespace could look at a process that still is the host's (CVE-2016-9962).
     dumpable = process.prctl(PR.GET_DUMPABLE)
     process.prctl(PR.SET_DUMPABLE, 0)
     try:
-        if user >= 0:
-            return _clone_sibling([(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)], flags, child)
+        if user >= 0 or early:
+            joined = [(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)]
+            return _clone_sibling(joined, flags, child, early)
         return _clone_child(flags, pids, child, cgroup)
     except OSError as error:
         hint = " (too many namespaces)" if error.errno == errno.ENOSPC else ""
@@ -412,13 +440,18 @@ def _clone_child(flags: int, pids: int, child: Callable[[], None], cgroup: int) 
 
 
 def _clone_sibling(
-    joined: list[tuple[int, int]], flags: int, child: Callable[[], None]
+    joined: list[tuple[int, int]],
+    flags: int,
+    child: Callable[[], None],
+    early: Callable[[], None] | None,
 ) -> tuple[int, int]:
     """Clone by way of a process that joins namespaces first; the result is the caller's child."""
     read, write = os.pipe()
     helper = os.fork()
     if helper == 0:
         try:
+            if early:
+                early()
             for fd, kind in joined:
                 if fd >= 0:
                     namespaces.setns(fd, kind)

@@ -42,6 +42,7 @@ class Wires:
     ) -> None:
         self.channel, self.gate, self.stdio, self.console = channel, gate, stdio, console
         self.cgroups: list[int] = []  # `tasks` files to write ourselves into
+        self.joined: set[str] = set()  # namespaces that the clone began in
         self.idmaps: sources.Namespaces = {}  # user namespaces of id-mapped mounts
 
 
@@ -99,7 +100,7 @@ def _report(channel: Channel, error: BaseException) -> None:
     name, text = type(error).__name__, str(error)
     if isinstance(error, OSError) and not isinstance(error, kinds.SampanError):
         text = errors.reason(error)
-        text = f"{error.filename}: {text}" if error.filename else str(error.args[-1])
+        text = f"{error.filename}: {text}" if error.filename else str(error.strerror or error)
     elif not isinstance(error, kinds.SampanError):
         line = error.__traceback__
         while line and line.tb_next:
@@ -123,8 +124,9 @@ def _enter(plan: Plan, wires: Wires) -> None:
     expect(wires.channel, "go")
     for fd in wires.cgroups:
         os.write(fd, b"0")
+        os.close(fd)  # RLIMIT_NOFILE holds already, and may be small
     wires.channel.send("joined")
-    _join(plan)
+    _join(plan, wires.joined)
     os.setsid()
     if plan.user_namespace:
         os.setresgid(0, 0, 0)
@@ -141,10 +143,16 @@ def _enter(plan: Plan, wires: Wires) -> None:
         process.personality(plan.personality)
 
 
-def _join(plan: Plan) -> None:
+def _join(plan: Plan, joined: set[str]) -> None:
     for kind, fd in plan.joined:
-        if kind not in ("user", "pid"):
+        if kind in ("user", "pid") or kind in joined:
+            continue
+        try:
             namespaces.setns(fd, namespaces.FLAGS[kind])
+        except OSError as error:
+            raise errors.NotPermitted(
+                f"linux.namespaces: the {kind} namespace cannot be joined: {errors.reason(error)}"
+            ) from error
     if plan.new & CLONE.NEWCGROUP:  # only now: its root is the cgroup we are in
         namespaces.unshare(CLONE.NEWCGROUP)
 

@@ -100,11 +100,14 @@ def _attach(place: int, item: MountPlan) -> None:
 
 def pivot(root: int) -> None:
     """Make `root` the root of this namespace and let go of the host's file systems."""
+    old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     os.fchdir(root)
     mount.pivot_root(".", ".")
-    # The old root now lies over ".": nothing that happens to it may reach the host
-    mount.mount(None, ".", None, MS.SLAVE | MS.REC)
+    # The old root now lies over the new one, which is what "." still means
+    os.fchdir(old)
+    mount.mount(None, ".", None, MS.SLAVE | MS.REC)  # its end must not reach the host
     mount.umount(".", MNT.DETACH)
+    os.close(old)
     os.chdir("/")
 
 
@@ -131,8 +134,14 @@ def _complete_pseudo_filesystems() -> list[str]:
             before, _, after = line.partition(" - ")
             fields = before.split()
             if fields[3] == "/" and after.split(None, 1)[0] in ("proc", "sysfs"):
-                found.append(fields[4].encode().decode("unicode_escape"))
+                found.append(_unescaped(fields[4]))
     return found
+
+
+def _unescaped(path: str) -> str:
+    for code, char in (("040", " "), ("011", "\t"), ("012", "\n"), ("134", "\\")):
+        path = path.replace("\\" + code, char)
+    return path
 
 
 def _cover(place: str) -> None:
