@@ -190,7 +190,7 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
             init=options.init,
             new_keyring=f"_ses.{options.container_id}" if options.new_keyring else "",
         ),
-        root=os.path.realpath(os.path.join(options.bundle, config.root.path)),
+        root=_root(config.root.path, options.bundle),
         root_readonly=config.root.readonly,
         rootfs=tuple([plans.make_mount(m, options.bundle) for m in options.rootfs]),
         mounts=mounts,
@@ -211,6 +211,17 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
         hooks=config.hooks,
         state=state_document(config, options),
     )
+
+
+def _root(path: str, bundle: str) -> str:
+    """The root's real path: below the bundle, no link may choose which directory it is."""
+    real = os.path.realpath(bundle)
+    root = os.path.normpath(os.path.join(real, path))
+    if not path.startswith("/") and os.path.realpath(root) != root:
+        raise errors.InvalidConfig(f"root.path {path}: a part of it is a symbolic link")
+    if os.path.islink(root):
+        raise errors.InvalidConfig(f"root.path {path} is a symbolic link")
+    return os.path.realpath(root)
 
 
 def _check_preserved(count: int) -> None:

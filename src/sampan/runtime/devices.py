@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sampan.runtime.plan import DevicePlan, Plan
 
+_DEVPTS_SUPER_MAGIC, _PTMX_INODE = 0x1CD1, 2
 _LINKS = (
     ("/proc/kcore", "core"),  # only where this kernel has it
     ("/proc/self/fd", "fd"),
@@ -142,12 +143,22 @@ def _is_null(fd: int) -> bool:
 
 def open_console() -> tuple[int, int, str]:
     """A terminal of the container's own devpts; called after the pivot. (master, slave, name)"""
-    found = files.openat2(
-        -100, "/dev/pts/ptmx", os.O_PATH | os.O_NOFOLLOW, 0, files.RESOLVE.NO_SYMLINKS
-    )
-    if os.fstat(found).st_rdev != os.makedev(5, 2):
-        raise errors.UnsafePath("/dev/pts/ptmx of the container is no terminal multiplexer")
     try:
+        found = files.openat2(
+            -100, "/dev/pts/ptmx", os.O_PATH | os.O_NOFOLLOW, 0, files.RESOLVE.NO_SYMLINKS
+        )
+    except OSError as error:
+        raise errors.UnsafePath(
+            f"/dev/pts/ptmx of the container is no terminal multiplexer: {errors.reason(error)}"
+        ) from error
+    try:
+        found_here = os.fstat(found)
+        if (
+            found_here.st_rdev != os.makedev(5, 2)
+            or found_here.st_ino != _PTMX_INODE
+            or files.filesystem(found) != _DEVPTS_SUPER_MAGIC
+        ):
+            raise errors.UnsafePath("/dev/pts/ptmx of the container is no terminal multiplexer")
         return pty.open_pair(found)
     finally:
         os.close(found)

@@ -165,11 +165,11 @@ def _keyring(name: str) -> None:
 
 
 def _sysctl(name: str, value: str) -> None:
-    """Through the host's /proc, which no container could tamper with (CVE-2025-52881)."""
-    top = os.open("/proc/sys", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Through the host's /proc, and only if nothing lies over it there (CVE-2025-52881)."""
+    top = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         strict = files.RESOLVE.BENEATH | files.RESOLVE.NO_SYMLINKS | files.RESOLVE.NO_XDEV
-        fd = files.openat2(top, name, os.O_WRONLY, 0, strict)
+        fd = files.openat2(top, f"sys/{name}", os.O_WRONLY, 0, strict)
         os.write(fd, value.encode())
         os.close(fd)
     except OSError as error:
@@ -210,7 +210,7 @@ def _sources(plan: Plan, wires: Wires) -> Sources:
 
         return sources.asked(plan, wires.channel)
 
-    def own(item: MountPlan) -> int:
+    def own(item: MountPlan | None) -> int:
         from sampan.runtime import sources
 
         return sources.own(wires.idmaps)(item)

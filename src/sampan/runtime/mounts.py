@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sampan.runtime.plan import MountPlan, Plan
 
-    Sources = Callable[[MountPlan], int]
+    Sources = Callable[[MountPlan | None], int]  # None: the root's directory
 
 _PROC_SUPER_MAGIC = 0x9FA0
 # What a container may cover inside /proc: all of it only informs (the list that lxcfs needs).

@@ -29,7 +29,7 @@ def prepare(plan: Plan, sources: Sources) -> tuple[int, list[int]]:
     """
     if plan.own_mounts:
         _set_host_propagation(plan)
-    root = _mount_root(plan)
+    root = _mount_root(plan, sources)
     mounter = mounts.Mounter(plan, root, sources)
     for item in plan.mounts:
         mounter.make(item)
@@ -53,9 +53,14 @@ def _set_host_propagation(plan: Plan) -> None:
         place = os.path.dirname(place)
 
 
-def _mount_root(plan: Plan) -> int:
+def _mount_root(plan: Plan, sources: Sources) -> int:
     try:
-        place = os.open(plan.root, _ROOT)
+        try:
+            place = os.open(plan.root, _ROOT)
+        except PermissionError:
+            if not plan.user_namespace:
+                raise
+            place = sources(None)  # a parent of it is closed to the container's root
     except OSError as error:
         raise errors.InvalidConfig(
             f"root.path {plan.root} is not a directory: {errors.reason(error)}"

@@ -10,6 +10,7 @@ So a source may also lie on a mount that was made for the container just before.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from sampan.linux import mount, namespaces
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from sampan.runtime.plan import IdMap, MountPlan, Plan
 
     Namespaces = dict[IdMap | None, int]
+
+
+ROOT = "root"  # instead of a mount's number: the directory that becomes the root
 
 
 def open_namespaces(plan: Plan) -> Namespaces:
@@ -69,20 +73,26 @@ def close(made: Namespaces) -> None:
 
 def own(made: Namespaces) -> Sources:
     """For a container whose process has the host's privilege."""
-    return lambda item: _open(item, made[item.idmap] if item.options.idmap else -1)
+
+    def open_one(item: MountPlan | None) -> int:
+        if item is None:  # it is asked for only after the same was refused
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return _open(item, made[item.idmap] if item.options.idmap else -1)
+
+    return open_one
 
 
 def asked(plan: Plan, channel: Channel) -> Sources:
     """For a container in a user namespace: the caller opens it."""
 
-    def ask(item: MountPlan) -> int:
-        channel.send("source", str(plan.mounts.index(item)))
+    def ask(item: MountPlan | None) -> int:
+        channel.send("source", str(plan.mounts.index(item)) if item else ROOT)
         message, fd = channels.receive_descriptor(channel.fd)
         if fd < 0:
             number = int(message) if message.isdigit() else 0
             if not number:
                 os._exit(1)  # the caller is gone
-            raise OSError(number, os.strerror(number), item.source)
+            raise OSError(number, os.strerror(number), item.source if item else plan.root)
         return fd
 
     return ask
@@ -97,9 +107,12 @@ def serve(plan: Plan, pid: int, made: Namespaces, channel: Channel, number: str)
     if helper == 0:
         try:
             namespaces.setns(place, CLONE.NEWNS)
-            item = plan.mounts[int(number)]
-            tree = _open(item, made[item.idmap] if item.options.idmap else -1)
-            channels.send_descriptor(channel.fd, "source", tree)
+            if number == ROOT:
+                fd = os.open(plan.root, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+            else:
+                item = plan.mounts[int(number)]
+                fd = _open(item, made[item.idmap] if item.options.idmap else -1)
+            channels.send_descriptor(channel.fd, "source", fd)
         except OSError as error:
             channel.send(str(error.errno))
         finally:
