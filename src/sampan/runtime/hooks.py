@@ -28,7 +28,7 @@ def run_all(
     """Run them in order; raises HookFailed at the first that fails."""
     document = json.dumps(state).encode()
     for number, hook in enumerate(hooks):
-        _run(hook, f"{kind} hook #{number} ({hook.path})", document, environment or {})
+        _run(hook, f"error running {kind} hook #{number}: {hook.path}", document, environment or {})
 
 
 def _run(hook: oci_runtime.Hook, name: str, state: bytes, environment: dict[str, str]) -> None:
@@ -51,7 +51,7 @@ def _run(hook: oci_runtime.Hook, name: str, state: bytes, environment: dict[str,
     if status:
         code = os.waitstatus_to_exitcode(status)
         how = f"exit status {code}" if code > 0 else f"signal {-code}"
-        raise errors.HookFailed(f"error running {name}: {how}, stderr: {text}")
+        raise errors.HookFailed(f"{name}: {how}, stderr: {text}")
 
 
 def _execute(hook: oci_runtime.Hook, stdin: int, stderr: int, environment: dict[str, str]) -> None:
