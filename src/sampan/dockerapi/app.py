@@ -1,7 +1,7 @@
 """Docker's HTTP API on a unix socket, over one `Engine`.
 
     server = Server(engine)
-    await server.start()        listens at `run/sampan.sock`
+    await server.start()        listens at `run/sampan.sock` and where the settings say
     await server.stop()
 
 Every answer carries Docker's headers; an error is `{"message": …}` with the status of its kind
@@ -12,20 +12,18 @@ in one look-up, and a request's connection can be taken over (`hijack`).
 from __future__ import annotations
 
 import asyncio
-import grp
 import logging
-import os
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sampan.dockerapi import hijack, routes
+from sampan.dockerapi import hijack, listeners, metrics, routes
 from sampan.dockerapi.router import HEADERS, Call, split_version, to_json
 from sampan.engine import errors as nouns
 from sampan.kit import errors
-from sampan.linux import unix
 
 if TYPE_CHECKING:
+    from sampan.dockerapi import tls
     from sampan.engine.engine import Engine
 
 log = logging.getLogger("sampan.api")
@@ -54,24 +52,36 @@ class Server:
         self._engine = engine
         self._routes = routes.all_routes()
         self._runner: web.ServerRunner | None = None
+        self._metrics: web.ServerRunner | None = None
+        self._fronts: list[tls.Front] = []
 
     async def start(self) -> None:
-        """Listen; the socket belongs to root and, where it exists, the group docker."""
+        """Listen wherever the settings say, or at none of these places (CannotListen)."""
+        found = listeners.open_all(self._engine.paths.api_socket, self._engine.settings)
         self._runner = web.ServerRunner(
             hijack.Server(self._handle, access_log=None), handle_signals=False, shutdown_timeout=2
         )
         await self._runner.setup()
-        sock = unix.bind(self._engine.paths.api_socket, mode=0o660, backlog=1024)
-        sock.setblocking(False)
-        try:
-            os.chown(self._engine.paths.api_socket, 0, grp.getgrnam("docker").gr_gid)
-        except (KeyError, PermissionError):
-            pass  # no such group: root alone
-        await web.SockSite(self._runner, sock).start()
+        for sock, context in found:
+            if context is None:
+                await web.SockSite(self._runner, sock).start()
+            else:
+                from sampan.dockerapi import tls
+
+                assert self._runner.server is not None
+                self._fronts.append(tls.Front(sock, context, self._runner.server))
+
+        if address := self._engine.settings["metrics-addr"]:
+            self._metrics = web.ServerRunner(web.Server(metrics.handler(self._engine)))
+            await self._metrics.setup()
+            await web.SockSite(self._metrics, listeners.plain(address)).start()
 
     async def stop(self) -> None:
-        if self._runner:
-            await self._runner.cleanup()
+        for front in self._fronts:
+            await front.close()
+        for runner in (self._runner, self._metrics):
+            if runner:
+                await runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

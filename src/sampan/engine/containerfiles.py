@@ -52,13 +52,14 @@ def write_file(container: Container, name: str, text: str) -> None:
 def resolv_conf(container: Container, *, embedded: bool) -> str:
     """`embedded`: its name server is ours (`engine/name_servers.py`)."""
     host = container.host_config
+    settings = container.engine.settings
     if container.network_mode() == "host" and not host.get("Dns"):
         return host_resolv_conf()
     return files.resolv_conf(
         host_resolv_conf(),
-        dns=host.get("Dns") or (),
-        search=host.get("DnsSearch") or (),
-        options=host.get("DnsOptions") or (),
+        dns=host.get("Dns") or settings["dns"],
+        search=host.get("DnsSearch") or settings["dns-search"],
+        options=host.get("DnsOptions") or settings["dns-opts"],
         embedded=embedded,
     )
 

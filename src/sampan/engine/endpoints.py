@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import socket
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import (
@@ -27,6 +27,7 @@ from sampan.engine import (
     pools,
     published_ports,
 )
+from sampan.engine.settings import address_pools
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.linux import netlink
@@ -159,7 +160,20 @@ class Endpoints:
             name_servers.log.warning("network %s is not usable: %s", network.name, error)
 
     def _give_subnet(self, info: NetworkInfo) -> NetworkInfo:
-        config = pools.make([], self.taken_subnets(), ipv4=True, ipv6=False, seed=info.id)
+        """The default bridge's, when it is made."""
+        settings = self._engine.settings
+        asked = []
+        if settings["bip"]:
+            own = ip_interface(settings["bip"])
+            asked = [{"subnet": str(own.network), "gateway": str(own.ip)}]
+        config = pools.make(
+            asked,
+            self.taken_subnets(),
+            ipv4=True,
+            ipv6=False,
+            seed=info.id,
+            defaults=address_pools(settings),
+        )
         spec = {**info.spec, "ipam": {"driver": "default", "config": config}}
         self._engine.db.execute(
             "update networks set spec = ? where id = ?", (json.dumps(spec), info.id)
@@ -179,7 +193,8 @@ class Endpoints:
                     if info.driver not in WITHOUT_ENDPOINTS:
                         places.append(self._take(container, info, settings, places))
                 if main := gateways.main(places):
-                    for pair in published_ports.reserve(container, main.network.bind_address):
+                    bind_address = main.network.bind_address or self._engine.settings["ip"]
+                    for pair in published_ports.reserve(container, bind_address):
                         reservations.append(pair)
         except BaseException:
             for reservation, _ in reservations:

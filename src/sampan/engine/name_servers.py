@@ -181,6 +181,6 @@ def _upstreams(engine: Engine, container: Container) -> Sequence[str]:
     """Whom to ask what is not ours; nobody, where every network is internal."""
     if all(place.network.internal for place in engine.endpoints.places(container)):
         return ()
-    asked: Sequence[str] = container.host_config.get("Dns") or ()
+    asked: Sequence[str] = container.host_config.get("Dns") or engine.settings["dns"]
     host = containerfiles.host_resolv_conf()
     return asked or files.nameservers(host, loopback=True) or files.FALLBACK

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.engine import pools
 from sampan.engine.errors import AmbiguousId, NoSuchNetwork, NotPermitted
 from sampan.engine.filters import Filters
+from sampan.engine.settings import address_pools
 from sampan.engine.units import moment
 from sampan.kit import clock, errors
 from sampan.kit.record import Record
@@ -89,6 +90,7 @@ class Networks:
             ipv4=ipv4,
             ipv6=ipv6,
             seed=self._engine.paths.root,
+            defaults=address_pools(self._engine.settings),
             own_gateway=not (driver == "bridge" and _isolated(options or {})),
         )
         info = NetworkInfo(

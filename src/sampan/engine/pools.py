@@ -39,10 +39,14 @@ def make(
     ipv4: bool,
     ipv6: bool,
     seed: str,
+    defaults: Sequence[tuple[Subnet, int]] = (),
     own_gateway: bool = True,
 ) -> list[dict[str, Any]]:
-    """The pools of a new network; families that are on and not asked for get a subnet of ours."""
+    """The pools of a new network; families that are on and not asked for get a subnet of
+    `defaults`, or of ours."""
     taken = list(taken)
+    ours: dict[int, Sequence[tuple[Subnet, int]]]
+    ours = {4: ipam.DEFAULT_POOLS, 6: (ipam.unique_local(seed),)}
     by_version: dict[int, dict[str, Any]] = {}
     for pool in asked:
         if not pool.get("subnet"):
@@ -62,9 +66,9 @@ def make(
             )
         if wanted:
             usual = rest if version == 4 else {}
-            found.append(
-                _complete(by_version.get(version, usual), version, taken, seed, own_gateway)
-            )
+            pool = by_version.get(version, usual)
+            bases = [one for one in defaults if one[0].version == version] or ours[version]
+            found.append(_complete(pool, taken, bases, own_gateway))
     if not found:
         raise errors.InvalidArgument("IPv4 or IPv6 must be enabled")
     return found
@@ -78,14 +82,15 @@ def _version(text: str) -> int:
 
 
 def _complete(
-    pool: dict[str, Any], version: int, taken: list[Subnet], seed: str, own_gateway: bool
+    pool: dict[str, Any],
+    taken: list[Subnet],
+    bases: Sequence[tuple[Subnet, int]],
+    own_gateway: bool,
 ) -> dict[str, Any]:
     if pool.get("subnet"):
         subnet = ipam.parse_subnet(pool["subnet"], taken)
-    elif version == 4:
-        subnet = ipam.choose_subnet(taken)
     else:
-        subnet = ipam.choose_subnet(taken, [ipam.unique_local(seed)])
+        subnet = ipam.choose_subnet(taken, bases)
     part = ipam.parse_range(subnet, pool["ip_range"]) if pool.get("ip_range") else None
     found: dict[str, Any] = {"subnet": str(subnet)}
     if own_gateway or pool.get("gateway"):

@@ -16,12 +16,14 @@ from sampan.engine import rootfs, units
 from sampan.engine.containers import copy_up, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
+from sampan.engine.settings import runtimes
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.images import Image
+    from sampan.engine.settings import Settings
 
 MINIMUM_MEMORY = 6 << 20
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
@@ -44,7 +46,7 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     image = engine.images.get(config["Image"])
     merged = merge_image(config, image.config.get("config") or {})
     validate(engine, merged, host_config)
-    _fill_host_config(host_config)
+    _fill_host_config(host_config, engine.settings)
     links.resolve(engine, host_config)
     return await _make(engine, name, image, merged, host_config, endpoints), []
 
@@ -237,6 +239,8 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
         raise errors.InvalidArgument(
             "conflicting options: port publishing and the container type network mode"
         )
+    if host.get("Runtime") and host["Runtime"] not in runtimes(engine.settings):
+        raise errors.InvalidArgument(f"unknown or invalid runtime name: {host['Runtime']}")
     for option in host.get("SecurityOpt") or ():
         if option.partition("=")[0].partition(":")[0] not in (
             "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",
@@ -244,18 +248,31 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
             raise errors.InvalidArgument(f'invalid --security-opt 2: "{option}"')
 
 
-def _fill_host_config(host: dict[str, Any]) -> None:
+def _fill_host_config(host: dict[str, Any], settings: Settings) -> None:
     """What Docker's daemon fills in where the client left it open."""
     if not host.get("NetworkMode") or host["NetworkMode"] == "default":
         host["NetworkMode"] = "bridge"
-    host["ShmSize"] = host.get("ShmSize") or 64 << 20
+    host["ShmSize"] = host.get("ShmSize") or units.size(settings["default-shm-size"])
     host["IpcMode"] = host.get("IpcMode") or "private"
-    host["CgroupnsMode"] = host.get("CgroupnsMode") or "private"
+    host["CgroupnsMode"] = host.get("CgroupnsMode") or settings["default-cgroupns-mode"]
+    host["CgroupParent"] = host.get("CgroupParent") or settings["cgroup-parent"]
+    host["Runtime"] = host.get("Runtime") or settings["default-runtime"]
+    if host.get("Init") is None and settings["init"]:
+        host["Init"] = True
+    named = {limit["Name"] for limit in host.get("Ulimits") or ()}
+    usual = [u for name, u in settings["default-ulimits"].items() if name not in named]
+    host["Ulimits"] = [*(host.get("Ulimits") or ()), *usual] or None
+    if settings["no-new-privileges"] and not _says_new_privileges(host):
+        host["SecurityOpt"] = [*(host.get("SecurityOpt") or ()), "no-new-privileges"]
     host["RestartPolicy"] = {
         "Name": (host.get("RestartPolicy") or {}).get("Name") or "no",
         "MaximumRetryCount": (host.get("RestartPolicy") or {}).get("MaximumRetryCount") or 0,
     }
-    host["LogConfig"] = log_config.filled(host)
+    host["LogConfig"] = log_config.filled(host, settings)
+
+
+def _says_new_privileges(host: dict[str, Any]) -> bool:
+    return any(text.startswith("no-new-privileges") for text in host.get("SecurityOpt") or ())
 
 
 def _networking(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sampan.engine.containers.container import Container
+    from sampan.engine.settings import Settings
 
 DEFAULT = "json-file"
 _COMMON = ("labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size")
@@ -79,10 +80,13 @@ def _check_syslog(options: dict[str, str]) -> None:
         raise errors.InvalidArgument(f"Invalid syslog format: {options['syslog-format']}")
 
 
-def filled(host: dict[str, Any]) -> dict[str, Any]:
-    """`LogConfig` as `inspect` shows it."""
+def filled(host: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """`LogConfig` with the engine's defaults, whose options are for its own driver only."""
     config = host.get("LogConfig") or {}
-    return {"Type": config.get("Type") or DEFAULT, "Config": config.get("Config") or {}}
+    usual = settings["log-driver"]
+    driver = config.get("Type") or usual
+    options = settings["log-opts"] if driver == usual else {}
+    return {"Type": driver, "Config": {**options, **(config.get("Config") or {})}}
 
 
 def _check_files(options: dict[str, str]) -> None:
