@@ -14,6 +14,7 @@ import pytest
 from sampan.shim import logs
 from sampan.shim import loop as loops
 from sampan.shim.protocol import Log
+from tests.voyage.programs import until
 
 from .log_driver_contract import LogDriverContract
 
@@ -240,12 +241,8 @@ def test_rotated_files_are_compressed_and_lose_nothing(tmp_path, loop) -> None:
     for number in range(300):
         driver.write(1, b"line %d\n" % number)
     driver.close()
-    while True:  # the last compression
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            break
-    assert sorted(os.listdir(tmp_path)) == ["log", "log.1.gz", "log.2.gz", "log.3.gz"]
+    expected = ["log", "log.1.gz", "log.2.gz", "log.3.gz"]
+    until(lambda: sorted(os.listdir(tmp_path)) == expected, message="it is not compressed")
     packed = [(tmp_path / f"log.{number}.gz").read_bytes() for number in (3, 2, 1)]
     kept = b"".join(map(gzip.decompress, packed)) + path.read_bytes()
     texts = [json.loads(line)["log"] for line in kept.splitlines()]

@@ -16,6 +16,7 @@ from sampan.engine.containers import (
     create,
     inspect,
     kill,
+    links,
     pause,
     remove,
     rename,
@@ -130,8 +131,16 @@ async def update_(call: Call) -> web.StreamResponse:
 @routes.delete("/containers/{id}")
 async def remove_(call: Call) -> web.StreamResponse:
     if call.flag("link"):
-        raise errors.Unsupported("links between containers are not supported")
+        raise errors.Conflict("Conflict, cannot remove the default link name of the container")
     await remove.remove(container_of(call), force=call.flag("force"), volumes=call.flag("v"))
+    return call.empty()
+
+
+@routes.delete("/containers/{id}/{alias}")
+async def remove_link(call: Call) -> web.StreamResponse:
+    if not call.flag("link"):
+        raise errors.NotFound(f"No such container: {call['id']}/{call['alias']}")
+    links.remove(container_of(call), call["alias"])
     return call.empty()
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from sampan.dockerapi import containers, disk, images, networks, streams, system, volumes
+from sampan.dockerapi import (
+    containers,
+    disk,
+    images,
+    networks,
+    own_images,
+    streams,
+    system,
+    volumes,
+)
 from sampan.dockerapi.router import Routes
 
-GROUPS = (system, containers, streams, disk, images, networks, volumes)
+GROUPS = (system, containers, streams, disk, images, own_images, networks, volumes)
 
 
 def all_routes() -> Routes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampan.engine.containers import links
 from sampan.network import files
 
 if TYPE_CHECKING:
@@ -27,8 +28,12 @@ def write(container: Container, plan: Plan) -> list[tuple[str, str]]:
     names = [f"{hostname}.{domain}", hostname] if domain else [hostname]
     texts = {
         "hosts": files.hosts(
-            [(place.endpoint.ipv4, names) for place in plan.places],
-            list(_extra_hosts(host, plan)),
+            [
+                (address, names)
+                for place in plan.places
+                for address in (place.endpoint.ipv4, place.endpoint.ipv6)
+            ],
+            [*_extra_hosts(host, plan), *_linked(container)],
         ),
         "resolv.conf": resolv_conf(container, embedded=any(place.named for place in plan.places)),
         "hostname": files.hostname(hostname),
@@ -58,13 +63,17 @@ def resolv_conf(container: Container, *, embedded: bool) -> str:
     )
 
 
+def _linked(container: Container) -> Iterator[tuple[str, str]]:
+    return links.hosts(container) if container.network_mode() == "bridge" else iter(())
+
+
 def _extra_hosts(host: dict[str, object], plan: Plan) -> Iterator[tuple[str, str]]:
     extra = host.get("ExtraHosts") or []
     assert isinstance(extra, list)
     for text in extra:
         name, _, address = text.partition(":")
         if address == "host-gateway":
-            address = plan.places[0].network.gateway if plan.places else "127.0.0.1"
+            address = plan.main.network.gateway if plan.main else "127.0.0.1"
         yield name, address
 
 

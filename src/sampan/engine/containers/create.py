@@ -13,9 +13,9 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, units
-from sampan.engine.containers import copy_up, log_config, mounts, names
+from sampan.engine.containers import copy_up, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
-from sampan.engine.errors import NameTaken
+from sampan.engine.errors import NameTaken, NoSuchImage
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
@@ -45,6 +45,7 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     merged = merge_image(config, image.config.get("config") or {})
     validate(engine, merged, host_config)
     _fill_host_config(host_config)
+    links.resolve(engine, host_config)
     return await _make(engine, name, image, merged, host_config, endpoints), []
 
 
@@ -80,17 +81,11 @@ async def _make(
     )
     os.makedirs(container.bundle, mode=0o710)
     try:
-        await rootfs.prepare(engine, container_id, image.chain_id)
-        await _fill_volumes(engine, container)
-        with engine.db.transaction():
-            _require_free(engine, name)
-            container.insert()
-            for point in points:
-                if point["Type"] == "volume":
-                    engine.db.execute(
-                        "insert into mounts (container_id, volume, destination) values (?, ?, ?)",
-                        (container_id, point["Name"], point["Destination"]),
-                    )
+        with engine.images.lease(lasting=False) as lease:
+            lease.key(container_id)
+            await rootfs.prepare(engine, container_id, image.chain_id)
+            await _fill_volumes(engine, container)
+            _insert(engine, container, points)
     except BaseException:
         rootfs.remove(engine, container_id)
         shutil.rmtree(container.bundle, ignore_errors=True)
@@ -98,6 +93,21 @@ async def _make(
     engine.containers.add(container)
     container.event("create")
     return container
+
+
+def _insert(engine: Engine, container: Container, points: list[dict[str, Any]]) -> None:
+    """Its row; NameTaken or NoSuchImage where that came or went meanwhile."""
+    with engine.db.transaction():
+        _require_free(engine, container.name)
+        if not engine.images.exists(container.image_id):
+            raise NoSuchImage(container.image_ref)
+        container.insert()
+        for point in points:
+            if point["Type"] == "volume":
+                engine.db.execute(
+                    "insert into mounts (container_id, volume, destination) values (?, ?, ?)",
+                    (container.id, point["Name"], point["Destination"]),
+                )
 
 
 async def _fill_volumes(engine: Engine, container: Container) -> None:
@@ -259,4 +269,6 @@ def _networking(
     first = wanted.pop(mode, None) or wanted.pop("default" if mode == "bridge" else "", None) or {}
     if config.get("MacAddress") and not first.get("MacAddress"):
         first["MacAddress"] = config["MacAddress"]
+    if mode != "bridge" and host.get("Links"):
+        first = {**first, "Links": [*(first.get("Links") or ()), *host["Links"]]}
     return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci
+from sampan.engine.containers import links
 from sampan.spec import docker_defaults
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ EMPTY_ENDPOINT: dict[str, Any] = {
 def inspect(container: Container) -> dict[str, Any]:
     """Docker's `GET /containers/{id}/json`."""
     command = oci.command(container.config) or [""]
-    host = {**HOST_DEFAULTS, **container.host_config}
+    host = {**HOST_DEFAULTS, **container.host_config, "Links": links.shown(container)}
     if not host["Privileged"]:
         host.setdefault("MaskedPaths", None)
         host["MaskedPaths"] = host["MaskedPaths"] or list(docker_defaults.MASKED_PATHS)
@@ -143,6 +144,9 @@ def endpoint(
             "Gateway": place.network.gateway,
             "IPAddress": place.endpoint.ipv4,
             "IPPrefixLen": place.endpoint.prefix,
+            "IPv6Gateway": place.network.gateway6,
+            "GlobalIPv6Address": place.endpoint.ipv6,
+            "GlobalIPv6PrefixLen": place.endpoint.prefix6,
             "MacAddress": place.endpoint.mac,
         }
     return found

@@ -17,7 +17,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sampan.engine import containerfiles, lifecycle, oci, rootfs, users
-from sampan.engine.containers import log_config
+from sampan.engine.containers import links, log_config
 from sampan.engine.endpoints import Plan
 from sampan.engine.errors import IsPaused, NotModified, StartFailed
 from sampan.kit import errors
@@ -123,7 +123,7 @@ def _request(
 ) -> protocol.Start:
     engine, config = container.engine, container.config
     run = engine.paths.container_run(container.id)
-    mounts = rootfs.mounts(engine, container.id)
+    mounts, mode = rootfs.mounts(engine, container.id), container.network_mode()
     root_path = f"{run}/rootfs"
     os.makedirs(root_path, exist_ok=True)
     document = oci.build(
@@ -133,6 +133,7 @@ def _request(
             root_path=root_path,
             files=tuple(containerfiles.write(container, plan)),
             peers=_peers(container),
+            links=tuple(links.environment(container)) if mode == "bridge" else (),
         ),
     )
     fds = range(len(clients))
@@ -163,9 +164,11 @@ def _size(container: Container) -> tuple[int, int] | None:
 
 def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
     found, fd = [], first_fd
+    endpoint = plan.main.endpoint if plan.main else None
+    host = (endpoint.ipv4 or endpoint.ipv6) if endpoint else ""
     for reservation, port in plan.reservations:
         for _ in reservation.sockets:
-            found.append(protocol.Port(fd=fd, host=plan.places[0].endpoint.ipv4, port=port))
+            found.append(protocol.Port(fd=fd, host=host, port=port))
             fd += 1
     return found
 

@@ -37,6 +37,7 @@ from sampan.linux.netlink._links import (
     add_vxlan,
     del_link,
     no_link_local,
+    set_alias,
     set_link,
     set_port,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "nested",
     "no_link_local",
     "replace_route",
+    "set_alias",
     "set_link",
     "set_port",
 ]

@@ -10,6 +10,7 @@ from sampan.linux.netlink._wire import (
     IFLA_AF_SPEC,
     IFLA_BRPORT_ISOLATED,
     IFLA_BRPORT_MODE,
+    IFLA_IFALIAS,
     IFLA_INET6_ADDR_GEN_MODE,
     IFLA_INFO_DATA,
     IFLA_INFO_KIND,
@@ -151,6 +152,12 @@ def set_port(name: str, *, hairpin: bool = False, isolated: bool = False) -> Req
     info = attribute(IFLA_INFO_SLAVE_KIND, b"bridge\0") + nested(IFLA_INFO_SLAVE_DATA, flags)
     body = link_body(name) + nested(IFLA_LINKINFO, info)
     return Request(type=RTM_NEWLINK, body=body, what=f"change bridge port {name}")
+
+
+def set_alias(name: str, alias: str) -> Request:
+    """Words that the kernel keeps with the link (`ip link` shows them)."""
+    body = link_body(name) + attribute(IFLA_IFALIAS, alias.encode())
+    return Request(type=RTM_NEWLINK, body=body, what=f"give link {name} an alias")
 
 
 def del_link(name: str) -> Request:

@@ -16,6 +16,7 @@ from sampan.linux.netlink._wire import (
     IFA_LOCAL,
     IFF_UP,
     IFLA_ADDRESS,
+    IFLA_IFALIAS,
     IFLA_IFNAME,
     IFLA_INFO_KIND,
     IFLA_LINKINFO,
@@ -60,6 +61,7 @@ class Link(Record):
     mtu: int
     master: int
     up: bool
+    alias: str = ""
 
 
 class Address(Record):
@@ -216,6 +218,7 @@ def _parse_link(body: bytes) -> Link:
         mtu=int.from_bytes(values.get(IFLA_MTU, b""), "little"),
         master=int.from_bytes(values.get(IFLA_MASTER, b""), "little"),
         up=bool(flags & IFF_UP),
+        alias=values.get(IFLA_IFALIAS, b"").rstrip(b"\0").decode(errors="replace"),
     )
 
 
