@@ -189,7 +189,7 @@ def _build(plan: Plan, wires: Wires) -> None:
         expect(wires.channel, "hooks")
     if plan.hooks.create_container:
         state = {**plan.state, "status": "creating", "pid": os.getpid()}
-        hooks.run_all(plan.hooks.create_container, "createContainer", state)
+        hooks.run_all(plan.hooks.create_container, "createContainer", state, {})
     masks.cover(plan, root, null)
     os.close(null)
     if not plan.own_mounts:
