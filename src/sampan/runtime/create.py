@@ -172,8 +172,12 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
     new, joined = plans.make_namespaces(linux)
     kinds = {item.type for item in linux.namespaces}
     own_users = "user" in kinds
+    root = _root(config.root.path, options.bundle)
     mounts = tuple(
-        [plans.make_mount(m, options.bundle, user_namespace=own_users) for m in config.mounts]
+        [
+            plans.make_mount(m, options.bundle, root=root, user_namespace=own_users)
+            for m in config.mounts
+        ]
     )
     for name, needed in ((config.hostname, "hostname"), (config.domainname, "domainname")):
         if name and "uts" not in kinds:
@@ -196,7 +200,7 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
             init=options.init,
             new_keyring=f"_ses.{options.container_id}" if options.new_keyring else "",
         ),
-        root=_root(config.root.path, options.bundle),
+        root=root,
         root_readonly=config.root.readonly,
         rootfs=tuple([plans.make_mount(m, options.bundle) for m in options.rootfs]),
         mounts=mounts,

@@ -68,6 +68,8 @@ def run_container(launch: Launch) -> int:
         except BaseException:
             created.abort()
             raise
+        if terminal:
+            terminal.receive()
         foreground.catch_signals(detached=launch.detach)
         created.start()
         start.poststart(container)
