@@ -111,7 +111,7 @@ def _restart(trail: list[int], resolve: int) -> None:
 
 def _mount(fd: int) -> str:
     """The id of the mount behind a descriptor (proc(5), fdinfo)."""
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+    with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as file:
         return next((line for line in file if line.startswith("mnt_id:")), "")
 
 

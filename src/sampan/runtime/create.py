@@ -161,13 +161,23 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
     if config.process is None:
         raise errors.InvalidConfig("process is missing")
     linux = config.linux
+    if config.hooks is not oci_runtime.Config.hooks:
+        hooks.check(config.hooks)
+    if os.geteuid():
+        from sampan.runtime import rootless
+
+        rootless.check(config)
     if options.preserve_fds:
         _check_preserved(options.preserve_fds)
     new, joined = plans.make_namespaces(linux)
     kinds = {item.type for item in linux.namespaces}
     own_users = "user" in kinds
+    root = _root(config.root.path, options.bundle)
     mounts = tuple(
-        [plans.make_mount(m, options.bundle, user_namespace=own_users) for m in config.mounts]
+        [
+            plans.make_mount(m, options.bundle, root=root, user_namespace=own_users)
+            for m in config.mounts
+        ]
     )
     for name, needed in ((config.hostname, "hostname"), (config.domainname, "domainname")):
         if name and "uts" not in kinds:
@@ -190,7 +200,7 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
             init=options.init,
             new_keyring=f"_ses.{options.container_id}" if options.new_keyring else "",
         ),
-        root=_root(config.root.path, options.bundle),
+        root=root,
         root_readonly=config.root.readonly,
         rootfs=tuple([plans.make_mount(m, options.bundle) for m in options.rootfs]),
         mounts=mounts,
@@ -263,7 +273,14 @@ def state_document(config: oci_runtime.Config, options: Options) -> dict[str, An
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
     manager = cgroup.manager(cgroups.path_of(config, options.container_id, options.cgroup))
-    manager.create()
+    try:
+        manager.create()
+    except PermissionError:
+        if not os.geteuid() or config.linux.cgroups_path:
+            raise
+        from sampan.runtime import rootless
+
+        manager = rootless.no_cgroup()
     try:
         manager.apply(_resources(config))
     except BaseException:
@@ -395,7 +412,12 @@ def _map_ids(linux: oci_runtime.Linux, pid: int) -> None:
         if not triples:
             raise errors.InvalidConfig(f"linux.{kind}Mappings: a user namespace needs mappings")
         try:
-            namespaces.write_map(pid, kind, triples)
+            if os.geteuid():
+                from sampan.runtime import rootless
+
+                rootless.write_map(pid, kind, triples)
+            else:
+                namespaces.write_map(pid, kind, triples)
         except OSError as error:
             raise errors.InvalidConfig(
                 f"linux.{kind}Mappings were refused: {errors.reason(error)}"
@@ -418,7 +440,8 @@ def clone(
     # Not dumpable across the clone: from inside, only CAP_SYS_PTRACE over the host's user
     # namespace could look at a process that still is the host's (CVE-2016-9962).
     dumpable = process.prctl(PR.GET_DUMPABLE)
-    process.prctl(PR.SET_DUMPABLE, 0)
+    if not (os.geteuid() and flags & CLONE.NEWUSER):  # a user could not write its id maps then
+        process.prctl(PR.SET_DUMPABLE, 0)
     try:
         if user >= 0 or early:
             joined = [(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)]

@@ -10,6 +10,7 @@ import os
 import stat
 
 from sampan.linux import files, mount, pty
+from sampan.linux.mount import MOUNT_ATTR
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
@@ -91,13 +92,17 @@ def _mknod(parent: int, name: str, device: DevicePlan) -> None:
 def _bind_device(parent: int, name: str, source: str) -> None:
     place = files.make_file(parent, name, resolve=files.RESOLVE.NO_SYMLINKS)
     try:
-        os.close(mount.bind(source, place))
+        os.close(mount.bind(source, place, prepare=_only_a_device))
     except OSError as error:
         raise errors.NotPermitted(
             f"device {source} can neither be made nor bound from the host: {errors.reason(error)}"
         ) from error
     finally:
         os.close(place)
+
+
+def _only_a_device(tree: int) -> None:
+    mount.set_attributes(tree, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NOEXEC)
 
 
 def _link(target: str, name: str, dev: int) -> None:

@@ -189,7 +189,7 @@ def _build(plan: Plan, wires: Wires) -> None:
         expect(wires.channel, "hooks")
     if plan.hooks.create_container:
         state = {**plan.state, "status": "creating", "pid": os.getpid()}
-        hooks.run_all(plan.hooks.create_container, "createContainer", state)
+        hooks.run_all(plan.hooks.create_container, "createContainer", state, {})
     masks.cover(plan, root, null)
     os.close(null)
     if not plan.own_mounts:
@@ -200,7 +200,16 @@ def _build(plan: Plan, wires: Wires) -> None:
         rootfs.pivot(root)
     if plan.process.terminal:
         _terminal(plan.process, wires, own_mounts=True)
+    _make_directory(plan.process.cwd)
     rootfs.finish(plan, later)
+
+
+def _make_directory(path: str) -> None:
+    """The working directory, while the root can still be written to."""
+    try:
+        os.makedirs(path, 0o755, exist_ok=True)
+    except OSError:  # going there will tell
+        pass
 
 
 def _sources(plan: Plan, wires: Wires) -> Sources:

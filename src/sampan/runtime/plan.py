@@ -236,7 +236,9 @@ def _open_namespace(kind: str, path: str, flag: int) -> int:
     return fd
 
 
-def make_mount(item: oci_runtime.Mount, bundle: str, *, user_namespace: bool = False) -> MountPlan:
+def make_mount(
+    item: oci_runtime.Mount, bundle: str, *, root: str = "/", user_namespace: bool = False
+) -> MountPlan:
     chosen = mount_options.parse(item.options)
     source, kind = item.source, item.type
     if "\0" in source + kind + item.destination:
@@ -259,6 +261,8 @@ def make_mount(item: oci_runtime.Mount, bundle: str, *, user_namespace: bool = F
     if chosen.copy_up and kind != "tmpfs":
         raise errors.InvalidConfig(f"mount {item.destination}: tmpcopyup is for a tmpfs only")
     path = os.path.normpath("/" + item.destination.lstrip("/"))
+    if root != "/" and path.startswith(f"{root}/"):  # some name it as the host sees it
+        path = path.removeprefix(root)
     return MountPlan(destination=path, type=kind, source=source, options=chosen, idmap=mapping)
 
 
@@ -323,9 +327,18 @@ _IPC_SYSCTLS = frozenset(
 ) | {"kernel.shm_rmid_forced"}
 
 
+def _is_host_s(item: oci_runtime.Namespace) -> bool:
+    """Whether a namespace that is joined by path is the one we are in ourselves."""
+    try:
+        own = f"/proc/self/ns/{namespaces.FILES[item.type]}"
+        return os.path.samestat(os.stat(item.path), os.stat(own))
+    except OSError:
+        return False
+
+
 def make_sysctl(settings: dict[str, str], linux: oci_runtime.Linux) -> tuple[tuple[str, str], ...]:
     """What belongs to a namespace of the container's own may be set; the rest is the host's."""
-    kinds = {item.type for item in linux.namespaces}
+    kinds = {item.type for item in linux.namespaces if not (item.path and _is_host_s(item))}
     plan = []
     for name, value in settings.items():
         dotted = name.replace("/", ".") if "/" in name.partition(".")[0] else name

@@ -57,6 +57,10 @@ class Container(Record):
 
     @property
     def manager(self) -> Manager:
+        if not self.cgroup:
+            from sampan.runtime import rootless
+
+            return rootless.no_cgroup()
         return cgroup.manager(self.cgroup)
 
     @property

@@ -107,11 +107,24 @@ def _(rt):
 
 
 @rule(
+    "a namespace of the host that is joined by its path does not count",
+    Edit(file="runtime/plan.py", old=" if not (item.path and _is_host_s(item))", new=""),
+)
+def _(rt):
+    for namespace in rt.config["linux"]["namespaces"]:
+        if namespace["type"] == "network":
+            namespace["path"] = "/proc/self/ns/net"
+    with open("/proc/sys/net/core/somaxconn") as file:
+        rt.config["linux"]["sysctl"] = {"net.core.somaxconn": file.read().strip()}
+    refused(rt.run("true"), "net.core.somaxconn")
+
+
+@rule(
     "the root is not a symbolic link",
     Edit(
         file="runtime/create.py",
-        old="        root=_root(config.root.path, options.bundle),\n",
-        new="        root=os.path.realpath(os.path.join(options.bundle, config.root.path)),\n",
+        old="root = _root(config.root.path, options.bundle)",
+        new="root = os.path.realpath(os.path.join(options.bundle, config.root.path))",
     ),
 )
 def _(rt):
