@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -25,6 +24,8 @@ from sampan.engine import errors as nouns
 from sampan.kit import errors
 
 if TYPE_CHECKING:
+    import socket
+
     from sampan.dockerapi import tls
     from sampan.engine.engine import Engine
 

@@ -118,7 +118,7 @@ async def _import(call: Call, source: str) -> web.StreamResponse:
 
 @routes.post("/images/load")
 async def load(call: Call) -> web.StreamResponse:
-    async with Progress(call, quiet=call.flag("quiet")) as report:
+    async with Progress(call, quiet=call.flag("quiet"), always=True) as report:
         await call.engine.images.load(body_chunks(call), platform=platform(call), report=report)
     return await report.finish()
 

@@ -63,6 +63,7 @@ def _measure(python: Path, tests: Path, work: Path, host: str, arguments: list[s
     config = work / "docker-config"  # contexts and credentials of a run before must not count
     shutil.rmtree(config, ignore_errors=True)
     config.mkdir()
+    (config / "config.json").write_text("{}")  # without one, contexts go to the current directory
     pytest = [python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--timeout=60"]
     variables = {
         **os.environ,
