@@ -91,6 +91,7 @@ async def create(call: Call) -> web.StreamResponse:
     network = await call.engine.networks.create(
         body["Name"],
         driver=body.get("Driver") or "bridge",
+        ipam_options=ipam.get("Options") or None,
         asked=[_asked(pool) for pool in ipam.get("Config") or []],
         ipv4=body.get("EnableIPv4") is not False,
         ipv6=bool(body.get("EnableIPv6")),
