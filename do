@@ -33,7 +33,7 @@ find_python() {
 }
 
 packages=(nftables libnftables1 libseccomp2 mmdebstrap python3-venv ca-certificates iproute2)
-test_packages=(busybox-static docker-registry curl tmux e2fsprogs iptables)
+test_packages=(busybox-static uidmap docker-registry curl tmux e2fsprogs iptables)
 
 need_packages() {
   command -v apt-get >/dev/null || die "./do setup needs Debian or Ubuntu (apt-get not found)"
