@@ -24,6 +24,7 @@ class Target(Record):
     pid: int  # its PID 1, as the caller sees it
     manager: Any = None  # its cgroup (linux.cgroup.Manager)
     seccomp: dict[str, Any] = {}
+    linux: Any = None  # of its config.json: personality and memory policy are for all of it
 
 
 def exec_process(
@@ -52,6 +53,7 @@ def exec_process(
         user_namespace=bool(flags & CLONE.NEWUSER),
         preserve_fds=preserve_fds,
         pdeathsig=pdeathsig,
+        linux=target.linux,
     )
     users = -1
     if os.geteuid() and flags & CLONE.NEWUSER:  # a user has no say in the others before
@@ -76,12 +78,26 @@ def exec_process(
 
 def _settled(plan: plans.ProcessPlan, created: create.Created) -> create.Created:
     try:
+        _pin(plan, created.pid, "initial_cpus")
         create.settle(plan, created.pid, created.manager)
+        _pin(plan, created.pid, "final_cpus")
         created.send_go()
     except BaseException:
         created.abort()
         raise
     return created
+
+
+def _pin(plan: plans.ProcessPlan, pid: int, when: str) -> None:
+    cpus = getattr(plan.tuning, when, None)
+    if cpus:
+        try:
+            os.sched_setaffinity(pid, cpus)
+        except OSError as error:
+            place = f"process.execCPUAffinity.{when.removesuffix('_cpus')}"
+            raise errors.InvalidConfig(
+                f"{place}: sched_setaffinity: {errors.reason(error)}"
+            ) from error
 
 
 def _foreign(pid: int) -> tuple[int, int]:
@@ -106,6 +122,7 @@ def _foreign(pid: int) -> tuple[int, int]:
 def _join(plan: plans.ProcessPlan, wires: init.Wires, pidfd: int, flags: int) -> None:
     def prepare() -> None:
         init.expect(wires.channel, "go")  # in its cgroup before it is in the cgroup's namespace
+        init.open_label(plan, wires)
         if flags:
             namespaces.setns(pidfd, flags)
         os.setsid()

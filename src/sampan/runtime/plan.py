@@ -69,6 +69,8 @@ class ProcessPlan(Record):
     pdeathsig: int
     init: bool
     new_keyring: str
+    tuning: Any = None  # a runtime.tuning.Tuning: what few ask for
+    personality: int | None = None
 
 
 class Plan(Record):
@@ -90,7 +92,8 @@ class Plan(Record):
     user_namespace: bool
     own_cgroup_namespace: bool
     no_pivot: bool
-    personality: int | None
+    time_offsets: str  # what /proc/self/timens_offsets takes
+    net_devices: tuple[tuple[str, str], ...]  # (name on the host, name in the container)
     hooks: oci_runtime.Hooks
     state: dict[str, Any]  # what hooks read from their stdin
 
@@ -116,6 +119,7 @@ def make_process(
     pdeathsig: int = 0,
     init: bool = False,
     new_keyring: str = "",
+    linux: oci_runtime.Linux | None = None,
 ) -> ProcessPlan:
     if not spec.args:
         raise errors.InvalidConfig("process.args must name a command")
@@ -142,7 +146,40 @@ def make_process(
         pdeathsig=pdeathsig,
         init=init,
         new_keyring=new_keyring,
+        tuning=_tuning(spec, linux),
+        personality=_personality(linux.personality) if linux else None,
     )
+
+
+def _tuning(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:
+    memory_policy = linux.memory_policy if linux else None
+    if not (
+        spec.scheduler
+        or spec.io_priority
+        or spec.exec_cpu_affinity
+        or spec.apparmor_profile
+        or spec.selinux_label
+        or memory_policy is not None
+    ):
+        return None
+    from sampan.runtime import tuning
+
+    cpus = ((linux.resources if linux else {}).get("cpu") or {}).get("cpus", "")
+    return tuning.make(spec, memory_policy, cpus)
+
+
+def _personality(document: dict[str, Any]) -> int | None:
+    if not document:
+        return None
+    if document.get("flags"):
+        raise errors.InvalidConfig(
+            f"linux.personality.flags: {document['flags']!r}: no flag is defined"
+        )
+    domains = {"LINUX": 0, "LINUX32": 8}
+    try:
+        return domains[document["domain"]]
+    except (KeyError, TypeError):
+        raise errors.InvalidConfig("linux.personality.domain must be LINUX or LINUX32") from None
 
 
 def _variable(item: str) -> tuple[str, str]:
