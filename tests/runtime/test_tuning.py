@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -113,3 +114,40 @@ def test_a_missing_network_device_is_named(runtime):
     runtime.config["linux"]["netDevices"] = {"not-there0": {}}
     done = runtime.run("true")
     assert (done.returncode, "linux.netDevices.not-there0" in done.stderr) == (1, True)
+
+
+def test_the_agent_of_seccomp_gets_the_listener_and_the_state(runtime, tmp_path):
+    path = str(tmp_path / "agent")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(path)
+        server.listen()
+        server.settimeout(20)
+        runtime.config["linux"]["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "listenerPath": path,
+            "listenerMetadata": "for the agent",
+            "syscalls": [{"names": ["swapon"], "action": "SCMP_ACT_NOTIFY"}],
+        }
+        assert runtime.run("true", noNewPrivileges=True).returncode == 0
+        agent, _ = server.accept()
+        with agent:
+            data, fds, _, _ = socket.recv_fds(agent, 65536, 4)
+            rest = agent.recv(1)
+    for fd in fds:
+        os.close(fd)
+    state = json.loads(data)
+    assert (len(fds), rest) == (1, b"")
+    assert (state["fds"], state["metadata"]) == (["seccompFd"], "for the agent")
+    assert (state["state"]["status"], state["state"]["pid"]) == ("creating", state["pid"])
+
+
+@pytest.mark.parametrize("change", [{"listenerPath": ""}, {"listenerMetadata": "x"}])
+def test_a_listener_that_cannot_be_is_refused(runtime, change):
+    entry = {"names": ["write"], "action": "SCMP_ACT_NOTIFY"}
+    runtime.config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [entry],
+        **change,
+    }
+    done = runtime.run("true")
+    assert (done.returncode, "linux.seccomp.listener" in done.stderr) == (1, True)

@@ -74,6 +74,13 @@ def exec_(root: str, flags: Flags, operands: list[str]) -> int:
             manager=container.manager,
             seccomp=config.linux.seccomp,
             linux=config.linux,
+            state={
+                "ociVersion": config.oci_version,
+                "id": operands[0],
+                "status": "running",
+                "pid": container.pid,
+                "bundle": container.bundle,
+            },
         ),
         process,
         console=terminal.sender if terminal else foreground.console(path),

@@ -66,6 +66,8 @@ class Created:
         self.pid, self.pidfd, self.manager = pid, pidfd, manager
         self._channel, self._run_hooks, self._owns_cgroup = channel, run_hooks, owns_cgroup
         self._open_source = open_source
+        self.agent: tuple[str, str] | None = None  # of seccomp
+        self.state: dict[str, Any] = {}
 
     def fileno(self) -> int:
         """Readable when PID 1 has something to say."""
@@ -91,6 +93,9 @@ class Created:
                 if message[:1] == ("source",) and self._open_source:
                     self._open_source(message[1])
                     continue
+                if message[:1] == ("seccomp",) and self.agent:
+                    self._hand_over(self.agent, int(message[1]))
+                    continue
                 if message[:1] != ("hooks",):
                     raise self._failure(message)
                 if self._run_hooks:
@@ -99,6 +104,12 @@ class Created:
         except BaseException:
             self.abort()
             raise
+
+    def _hand_over(self, agent: tuple[str, str], fd: int) -> None:
+        from sampan.runtime import listener
+
+        listener.hand_over(agent, self.pid, self.pidfd, fd, self.state)
+        self._channel.send("seccomp")
 
     def start(self) -> None:
         """Let it execute its command; returns after a successful execve, raises otherwise."""
@@ -361,6 +372,7 @@ def _spawn(
         sources.serve(plan, pid, wires.idmaps, ours, number)
 
     created = Created(pid, pidfd, ours, manager, run_hooks, open_source)
+    created.agent, created.state = plan.process.listener, {**plan.state, "pid": pid}
     try:
         if plan.new & CLONE.NEWUSER:
             _map_ids(config.linux, pid)

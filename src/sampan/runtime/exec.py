@@ -24,6 +24,7 @@ class Target(Record):
     pid: int  # its PID 1, as the caller sees it
     manager: Any = None  # its cgroup (linux.cgroup.Manager)
     seccomp: dict[str, Any] = {}
+    state: dict[str, Any] = {}  # the specification's, for an agent of seccomp
     linux: Any = None  # of its config.json: personality and memory policy are for all of it
 
 
@@ -73,7 +74,9 @@ def exec_process(
         for fd in (pidfd, pids, users):
             if fd >= 0:
                 os.close(fd)
-    return _settled(plan, create.Created(pid, child, ours, target.manager, owns_cgroup=False))
+    created = create.Created(pid, child, ours, target.manager, owns_cgroup=False)
+    created.agent, created.state = plan.listener, target.state
+    return _settled(plan, created)
 
 
 def _settled(plan: plans.ProcessPlan, created: create.Created) -> create.Created:

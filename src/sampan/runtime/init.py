@@ -293,7 +293,7 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     _close_others(plan, wires)
     plan.env.setdefault("HOME", command.home(plan.uid))
     if plan.seccomp and not plan.no_new_privs:
-        seccomp.load(*plan.seccomp)  # without no_new_privs that needs CAP_SYS_ADMIN
+        _load_filter(plan, wires)  # without no_new_privs that needs CAP_SYS_ADMIN
     entered = _change_directory(plan.cwd, make=True)
     credentials.become(plan)
     if not entered:
@@ -301,7 +301,19 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     _check_directory()
     if plan.no_new_privs:
         process.prctl(PR.SET_NO_NEW_PRIVS, 1)
-    return command.find(plan.args[0], plan.env)
+    path = command.find(plan.args[0], plan.env)
+    if plan.listener and plan.no_new_privs:  # while whoever creates is there to fetch it
+        _load_filter(plan, wires)
+    return path
+
+
+def _load_filter(plan: ProcessPlan, wires: Wires) -> None:
+    if plan.seccomp:
+        fd = seccomp.load(*plan.seccomp)
+        if plan.listener:
+            wires.channel.send("seccomp", str(fd))
+            expect(wires.channel, "seccomp")
+            os.close(fd)
 
 
 def _take(wires: Wires) -> None:
@@ -371,8 +383,8 @@ def _wait_for_start(wires: Wires) -> Channel:
 
 
 def _execute(plan: ProcessPlan, path: str, wires: Wires) -> None:
-    if plan.seccomp and plan.no_new_privs:
-        seccomp.load(*plan.seccomp)
+    if plan.no_new_privs and not plan.listener:
+        _load_filter(plan, wires)
     if plan.pdeathsig:  # only now: a change of ids clears it
         process.prctl(PR.SET_PDEATHSIG, plan.pdeathsig)
     if plan.init:

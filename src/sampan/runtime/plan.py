@@ -69,6 +69,7 @@ class ProcessPlan(Record):
     pdeathsig: int
     init: bool
     new_keyring: str
+    listener: tuple[str, str] | None = None  # seccomp's agent: its socket, metadata
     tuning: Any = None  # a runtime.tuning.Tuning: what few ask for
     personality: int | None = None
 
@@ -146,6 +147,7 @@ def make_process(
         pdeathsig=pdeathsig,
         init=init,
         new_keyring=new_keyring,
+        listener=_listener(filters),
         tuning=_tuning(spec, linux),
         personality=_personality(linux.personality) if linux else None,
     )
@@ -235,7 +237,20 @@ def _rlimits(limits: tuple[oci_runtime.Rlimit, ...]) -> tuple[tuple[str, int, in
 def _filter(profile: dict[str, Any]) -> tuple[bytes, int] | None:
     if not profile:
         return None
-    return seccomp.compile(profile), seccomp.flags(profile)
+    flags = seccomp.flags(profile)
+    if _listener(profile):  # it excludes TSYNC, which means nothing to a single thread
+        flags = flags & ~seccomp.FLAGS["SECCOMP_FILTER_FLAG_TSYNC"] | seccomp.NEW_LISTENER
+    return seccomp.compile(profile), flags
+
+
+def _listener(profile: dict[str, Any]) -> tuple[str, str] | None:
+    actions = {entry.get("action") for entry in profile.get("syscalls") or ()}
+    actions.add(profile.get("defaultAction"))
+    if "SCMP_ACT_NOTIFY" not in actions and not profile.get("listenerMetadata"):
+        return None
+    from sampan.runtime import listener
+
+    return listener.check(profile)
 
 
 def make_namespaces(linux: oci_runtime.Linux) -> tuple[int, tuple[tuple[str, int], ...]]:
