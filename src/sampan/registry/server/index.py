@@ -78,7 +78,8 @@ class Index:
         return found
 
     def exists(self, repository: str) -> bool:
-        return self._value("select 1 from links where repository = ? limit 1", (repository,))
+        row = self._value("select 1 from links where repository = ? limit 1", (repository,))
+        return row is not None
 
     def has(self, repository: str, digest: str) -> bool:
         """Whether the repository has the blob; asking keeps it from the collector for a while."""
@@ -92,12 +93,14 @@ class Index:
         return True
 
     def anywhere(self, digest: str) -> str | None:
-        return self._value("select repository from links where digest = ? limit 1", (digest,))
+        found: str | None = self._value(
+            "select repository from links where digest = ? limit 1", (digest,)
+        )
+        return found
 
     def link(self, repository: str, digest: str) -> None:
         self._db.execute(
-            "insert into links values (?, ?, ?)"
-            " on conflict do update set linked = excluded.linked",
+            "insert into links values (?, ?, ?) on conflict do update set linked = excluded.linked",
             (repository, digest, time.time()),
         )
 
@@ -125,7 +128,16 @@ class Index:
         """Inside `writing`."""
         self._db.execute(
             "insert or replace into manifests values (?, ?, ?, ?, ?, ?, ?, ?)",
-            (repository, digest, media_type, size, subject, artifact_type, annotations, time.time()),
+            (
+                repository,
+                digest,
+                media_type,
+                size,
+                subject,
+                artifact_type,
+                annotations,
+                time.time(),
+            ),
         )
         self._db.executemany(
             "insert or ignore into needs values (?, ?, ?)",
