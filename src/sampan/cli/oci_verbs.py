@@ -79,6 +79,8 @@ def exec_(root: str, flags: Flags, operands: list[str]) -> int:
     created.wait_ready()
     if "pid_file" in flags:
         run.write_pid(flags["pid_file"], created.pid)
+    if terminal:
+        terminal.receive()
     foreground.catch_signals(detached=detach)
     created.start()
     return 0 if detach else foreground.wait(created.pid, created.pidfd, terminal)

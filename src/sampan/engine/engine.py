@@ -1,6 +1,6 @@
 """The engine: everything that crosses rooms, held by one object.
 
-    engine = Engine(paths)
+    engine = Engine(paths, settings)
     await engine.start()        reconnects to what runs, reconciles the rest
     …
     await engine.stop()         containers run on
@@ -22,6 +22,7 @@ from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
 from sampan.engine.images import mounts
+from sampan.engine.settings import Settings
 from sampan.engine.spawner import Spawner
 from sampan.image import snapshots
 from sampan.image.content import FileStore
@@ -39,8 +40,8 @@ log = logging.getLogger("sampan")
 
 
 class Engine:
-    def __init__(self, paths: Paths) -> None:
-        self.paths = paths
+    def __init__(self, paths: Paths, settings: Settings | None = None) -> None:
+        self.paths, self.settings = paths, settings or Settings()
         for directory in (
             paths.root,
             paths.run,

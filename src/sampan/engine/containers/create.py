@@ -13,24 +13,27 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, units
-from sampan.engine.containers import copy_up, mounts, names
+from sampan.engine.containers import copy_up, inspect, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
+from sampan.engine.settings import runtimes
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sampan.engine.engine import Engine
     from sampan.engine.images import Image
+    from sampan.engine.settings import Settings
 
 MINIMUM_MEMORY = 6 << 20
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
-LOG_DRIVERS = ("json-file", "none", "local")
 
 
 async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
     """Docker's `POST /containers/create`: the container, and warnings for the user."""
-    host_config = dict(body.get("HostConfig") or {})
+    host_config = spelled(body.get("HostConfig") or {}, inspect.HOST_DEFAULTS)
     endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
     config = {k: v for k, v in body.items() if k not in ("HostConfig", "NetworkingConfig")}
     if name:
@@ -45,8 +48,16 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     image = engine.images.get(config["Image"])
     merged = merge_image(config, image.config.get("config") or {})
     validate(engine, merged, host_config)
-    _fill_host_config(host_config)
+    _fill_host_config(host_config, engine.settings)
+    links.resolve(engine, host_config)
     return await _make(engine, name, image, merged, host_config, endpoints), []
+
+
+def spelled(body: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """The keys as we write them: Go reads JSON without regard to case, and clients rely on it
+    (docker-py says CPURealtimeRuntime)."""
+    usual = {name.lower(): name for name in known}
+    return {usual.get(key.lower(), key): value for key, value in body.items()}
 
 
 def _require_free(engine: Engine, name: str) -> None:
@@ -169,9 +180,7 @@ def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> No
         units.port(text)
     validate_limits(host)
     _validate_modes(engine, host)
-    driver = (host.get("LogConfig") or {}).get("Type") or "json-file"
-    if driver not in LOG_DRIVERS:
-        raise errors.InvalidArgument(f"logger: no log driver named '{driver}' is registered")
+    log_config.check(host)
     mounts.validate(host)
 
 
@@ -239,6 +248,10 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
         raise errors.InvalidArgument(
             "conflicting options: port publishing and the container type network mode"
         )
+    if (host.get("Isolation") or "default").lower() != "default":
+        raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
+    if host.get("Runtime") and host["Runtime"] not in runtimes(engine.settings):
+        raise errors.InvalidArgument(f"unknown or invalid runtime name: {host['Runtime']}")
     for option in host.get("SecurityOpt") or ():
         if option.partition("=")[0].partition(":")[0] not in (
             "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",
@@ -246,19 +259,31 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
             raise errors.InvalidArgument(f'invalid --security-opt 2: "{option}"')
 
 
-def _fill_host_config(host: dict[str, Any]) -> None:
+def _fill_host_config(host: dict[str, Any], settings: Settings) -> None:
     """What Docker's daemon fills in where the client left it open."""
     if not host.get("NetworkMode") or host["NetworkMode"] == "default":
         host["NetworkMode"] = "bridge"
-    host["ShmSize"] = host.get("ShmSize") or 64 << 20
+    host["ShmSize"] = host.get("ShmSize") or units.size(settings["default-shm-size"])
     host["IpcMode"] = host.get("IpcMode") or "private"
-    host["CgroupnsMode"] = host.get("CgroupnsMode") or "private"
+    host["CgroupnsMode"] = host.get("CgroupnsMode") or settings["default-cgroupns-mode"]
+    host["CgroupParent"] = host.get("CgroupParent") or settings["cgroup-parent"]
+    host["Runtime"] = host.get("Runtime") or settings["default-runtime"]
+    if host.get("Init") is None and settings["init"]:
+        host["Init"] = True
+    named = {limit["Name"] for limit in host.get("Ulimits") or ()}
+    usual = [u for name, u in settings["default-ulimits"].items() if name not in named]
+    host["Ulimits"] = [*(host.get("Ulimits") or ()), *usual] or None
+    if settings["no-new-privileges"] and not _says_new_privileges(host):
+        host["SecurityOpt"] = [*(host.get("SecurityOpt") or ()), "no-new-privileges"]
     host["RestartPolicy"] = {
         "Name": (host.get("RestartPolicy") or {}).get("Name") or "no",
         "MaximumRetryCount": (host.get("RestartPolicy") or {}).get("MaximumRetryCount") or 0,
     }
-    log = host.get("LogConfig") or {}
-    host["LogConfig"] = {"Type": log.get("Type") or "json-file", "Config": log.get("Config") or {}}
+    host["LogConfig"] = log_config.filled(host, settings)
+
+
+def _says_new_privileges(host: dict[str, Any]) -> bool:
+    return any(text.startswith("no-new-privileges") for text in host.get("SecurityOpt") or ())
 
 
 def _networking(
@@ -272,4 +297,6 @@ def _networking(
     first = wanted.pop(mode, None) or wanted.pop("default" if mode == "bridge" else "", None) or {}
     if config.get("MacAddress") and not first.get("MacAddress"):
         first["MacAddress"] = config["MacAddress"]
+    if mode != "bridge" and host.get("Links"):
+        first = {**first, "Links": [*(first.get("Links") or ()), *host["Links"]]}
     return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
