@@ -71,11 +71,10 @@ class Index:
     # ---- repositories and blobs
 
     def repositories(self, count: int | None, last: str) -> list[str]:
-        found = self._column(
+        return self._column(
             "select distinct repository from links where repository > ? order by 1 limit ?",
             (last, -1 if count is None else count),
         )
-        return found
 
     def exists(self, repository: str) -> bool:
         row = self._value("select 1 from links where repository = ? limit 1", (repository,))
