@@ -2,8 +2,8 @@
 
 Blobs are stored once and linked to each repository that has them; a manifest is a blob with a media
 type, a subject and tags. `linked` is when a link was last made or asked for: `collect` spares what
-is younger than its grace, so a push between "is it there?" and its manifest loses nothing. Files are
-removed inside the write transaction that removes their rows, and made visible inside the one that
+is younger than its grace, so a push between "is it there?" and its manifest loses nothing. Files go
+inside the write transaction that removes their rows, and become visible inside the one that
 links them; SQLite lets only one of these go on, in whatever process.
 """
 
