@@ -115,6 +115,8 @@ NAMES = {
     "network prune": "network_prune",
     "network remove": "network_rm",
     "network rm": "network_rm",
+    "registry gc": "registry_gc",
+    "registry serve": "registry_serve",
     "system df": "system_df",
     "system events": "events",
     "system info": "info",
