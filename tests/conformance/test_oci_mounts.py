@@ -337,3 +337,26 @@ def test_the_root_is_the_host_s(runtime):
     runtime.config["mounts"] = [PROC]
     done = runtime.run("/usr/bin/busybox", "sh", "-c", "touch /usr/x; echo $?")
     assert done.stdout == "1\n", done.stderr
+
+
+def test_a_mount_namespace_is_joined_by_its_path(runtime):
+    not_runc(runtime, "it pivots the root of everybody in there")
+    holder = subprocess.Popen(
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", "echo; exec sleep 100"],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        holder.stdout.readline()
+        path = f"/proc/{holder.pid}/ns/mnt"
+        for namespace in runtime.config["linux"]["namespaces"]:
+            if namespace["type"] == "mount":
+                namespace["path"] = path
+        done = runtime.run("sh", "-c", "readlink /proc/self/ns/mnt; ls /")
+        first, *rest = done.stdout.split()
+        assert first == os.readlink(path), done.stderr
+        assert set(rest) == {"bin", "dev", "etc", "proc", "sys", "tmp"}
+        assert os.path.samefile(f"/proc/{holder.pid}/root", "/")
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()

@@ -85,6 +85,22 @@ def test_ipv6_alone_and_static_addresses(engine: Engine) -> None:
         assert "default via fd00:99::1" in output
 
 
+def test_a_subnet_of_a_family_that_is_off_is_not_used_and_said_so(engine: Engine) -> None:
+    body = {"Name": "half", "IPAM": pools("10.127.0.0/24", "fd00:5::/64")}
+    status, answer = engine.request("POST", "/networks/create", body)
+    assert (status, answer["Warning"]) == (
+        201,
+        "subnet fd00:5::/64 is not used: its address family is not enabled",
+    )
+    wanted = {"IPAMConfig": {"IPv6Address": "fd00:5::9"}}
+    container = engine.run("sleep", "60", **on("half", wanted))
+    settings = engine.inspect(container)["NetworkSettings"]["Networks"]["half"]
+    assert settings["GlobalIPv6Address"] == ""
+    assert settings["IPAddress"].startswith("10.127.0.")
+    remove_containers(engine)
+    assert engine.request("DELETE", "/networks/half")[0] == 204
+
+
 def test_ranges_and_reserved_addresses_are_kept(engine: Engine) -> None:
     config = {
         "Subnet": "10.123.0.0/16",
@@ -165,7 +181,6 @@ def test_sysctls_of_an_interface(engine: Engine) -> None:
     ("body", "status", "message"),
     [
         ({"IPAM": pools("10.9.0.1/16")}, 400, "invalid subnet 10.9.0.1/16"),
-        ({"IPAM": pools("fd00::/64")}, 400, "needs IPv6, which is not enabled"),
         ({"IPAM": pools("10.1.0.0/16", "10.2.0.0/16")}, 400, "only one IPv4 subnet per network"),
         ({"EnableIPv4": False}, 400, "IPv4 or IPv6 must be enabled"),
         ({"IPAM": pools("10.9.0.0/24", Gateway="10.8.0.1")}, 400, "invalid gateway 10.8.0.1"),

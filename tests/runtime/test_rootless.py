@@ -147,3 +147,44 @@ def test_what_a_user_cannot_have_is_refused(rootless, change, words):
     assert done.returncode == 1
     assert words in done.stderr
     assert os.listdir(rootless.bundle.parent / "state") == []
+
+
+@pytest.mark.needs("newuidmap")
+def test_more_ids_come_from_newuidmap(rootless):
+    """With /etc/subuid of its own, in a mount namespace of its own."""
+    files = {
+        "passwd": f"smp:x:{USER}:{USER}::/:/bin/sh\n",
+        "subuid": "smp:700000:65536\n",
+        "subgid": "smp:700000:65536\n",
+    }
+    script = ""
+    for name, text in files.items():
+        (rootless.bundle / name).write_text(text)
+        script += f"mount --bind {rootless.bundle}/{name} /etc/{name} && "
+    mapping = [
+        {"containerID": 0, "hostID": USER, "size": 1},
+        {"containerID": 1, "hostID": 700000, "size": 65536},
+    ]
+    rootless.config["linux"].update(uidMappings=mapping, gidMappings=mapping)
+    rootless.config["process"].update(args=["id"], user={"uid": 5, "gid": 6})
+    container = rootless.id("many")
+    rootless.write()
+    ids = ["--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
+    done = subprocess.run(
+        [
+            *("unshare", "-m", "sh", "-c", script + 'exec "$@"', "sh"),
+            *("setpriv", *ids, *rootless.command, "run", container),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=rootless.bundle,
+    )
+    assert done.stdout == "uid=5 gid=6\n", done.stderr
+
+
+def test_newuidmap_s_refusal_is_passed_on(rootless):
+    mapping = [{"containerID": 0, "hostID": 700000, "size": 10}]
+    rootless.config["linux"].update(uidMappings=mapping)
+    done = rootless.run("true")
+    assert done.returncode == 1
+    assert "linux.uidMappings: newuidmap" in done.stderr

@@ -160,10 +160,11 @@ async def _run(paths: Paths, settings: Settings, ready: socket.socket | None) ->
         loop.add_signal_handler(number, stop.set)
     engine = Engine(paths, settings)
     engine.on_shutdown = stop.set
+    server = Server(engine)
     try:
+        server.listen()
         await engine.start()
         atomic.write(f"{paths.run}/sampand.pid", str(os.getpid()).encode(), sync=False)
-        server = Server(engine)
         await server.start()
         logging.getLogger("sampan").info("listening at %s", paths.api_socket)
         if ready:

@@ -1,7 +1,8 @@
 """Docker's HTTP API on a unix socket, over one `Engine`.
 
     server = Server(engine)
-    await server.start()        listens at `run/sampan.sock` and where the settings say
+    server.listen()             before the engine starts: what cannot be had ends it without a trace
+    await server.start()        answers at `run/sampan.sock` and where the settings say
     await server.stop()
 
 Every answer carries Docker's headers; an error is `{"message": …}` with the status of its kind
@@ -23,6 +24,8 @@ from sampan.engine import errors as nouns
 from sampan.kit import errors
 
 if TYPE_CHECKING:
+    import socket
+
     from sampan.dockerapi import tls
     from sampan.engine.engine import Engine
 
@@ -54,15 +57,23 @@ class Server:
         self._runner: web.ServerRunner | None = None
         self._metrics: web.ServerRunner | None = None
         self._fronts: list[tls.Front] = []
+        self._listeners: list[listeners.Listener] = []
+        self._metrics_socket: socket.socket | None = None
+
+    def listen(self) -> None:
+        """At every place that the settings name, or at none of them (CannotListen)."""
+        settings = self._engine.settings
+        self._listeners = listeners.open_all(self._engine.paths.api_socket, settings)
+        if settings["metrics-addr"]:
+            self._metrics_socket = listeners.plain(settings["metrics-addr"])
 
     async def start(self) -> None:
-        """Listen wherever the settings say, or at none of these places (CannotListen)."""
-        found = listeners.open_all(self._engine.paths.api_socket, self._engine.settings)
+        """Answer; who came since `listen` has waited."""
         self._runner = web.ServerRunner(
             hijack.Server(self._handle, access_log=None), handle_signals=False, shutdown_timeout=2
         )
         await self._runner.setup()
-        for sock, context in found:
+        for sock, context in self._listeners:
             if context is None:
                 await web.SockSite(self._runner, sock).start()
             else:
@@ -71,10 +82,10 @@ class Server:
                 assert self._runner.server is not None
                 self._fronts.append(tls.Front(sock, context, self._runner.server))
 
-        if address := self._engine.settings["metrics-addr"]:
+        if self._metrics_socket is not None:
             self._metrics = web.ServerRunner(web.Server(metrics.handler(self._engine)))
             await self._metrics.setup()
-            await web.SockSite(self._metrics, listeners.plain(address)).start()
+            await web.SockSite(self._metrics, self._metrics_socket).start()
 
     async def stop(self) -> None:
         for front in self._fronts:

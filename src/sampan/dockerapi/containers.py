@@ -62,6 +62,9 @@ async def create_(call: Call) -> web.StreamResponse:
     body = await call.body()
     if not isinstance(body, dict) or not body:
         raise errors.InvalidArgument("config cannot be empty in order to create a container")
+    if call.version < (1, 40):  # until then containers shared their IPC namespace when asked
+        host = body.setdefault("HostConfig", {})
+        host["IpcMode"] = host.get("IpcMode") or "shareable"
     container, warnings = await create.create(call.engine, call.query("name"), body)
     return call.json({"Id": container.id, "Warnings": warnings}, status=201)
 

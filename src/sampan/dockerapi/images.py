@@ -118,7 +118,7 @@ async def _import(call: Call, source: str) -> web.StreamResponse:
 
 @routes.post("/images/load")
 async def load(call: Call) -> web.StreamResponse:
-    async with Progress(call, quiet=call.flag("quiet")) as report:
+    async with Progress(call, quiet=call.flag("quiet"), always=True) as report:
         await call.engine.images.load(body_chunks(call), platform=platform(call), report=report)
     return await report.finish()
 
@@ -167,6 +167,8 @@ async def inspect(call: Call) -> web.StreamResponse:
         told["Descriptor"] = images.target(name)
         if call.flag("manifests"):
             told["Manifests"] = images.manifests(name)
+    if call.version < (1, 45):  # fields that Docker dropped then, and old clients read
+        told |= {"Container": "", "ContainerConfig": told["Config"]}
     return call.json(told)
 
 
@@ -180,11 +182,9 @@ def _inspect(engine: Engine, named: Image, image: Image) -> dict[str, Any]:
         "Parent": "",
         "Comment": _last_comment(config),
         "Created": config.get("created") or clock.ZERO,
-        "Container": "",
         "DockerVersion": config.get("docker_version", ""),
         "Author": config.get("author", ""),
         "Config": docker_config(inner),
-        "ContainerConfig": None,
         "Architecture": config.get("architecture", ""),
         "Variant": config.get("variant", ""),
         "Os": config.get("os", "linux"),

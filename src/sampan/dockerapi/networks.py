@@ -88,18 +88,22 @@ async def create(call: Call) -> web.StreamResponse:
     if not isinstance(body, dict) or not body.get("Name"):
         raise errors.InvalidArgument("network name cannot be blank")
     ipam = body.get("IPAM") or {}
+    asked = [_asked(pool) for pool in ipam.get("Config") or []]
+    ipv4, ipv6 = body.get("EnableIPv4") is not False, bool(body.get("EnableIPv6"))
     network = await call.engine.networks.create(
         body["Name"],
         driver=body.get("Driver") or "bridge",
-        asked=[_asked(pool) for pool in ipam.get("Config") or []],
-        ipv4=body.get("EnableIPv4") is not False,
-        ipv6=bool(body.get("EnableIPv6")),
+        ipam_options=ipam.get("Options") or None,
+        asked=asked,
+        ipv4=ipv4,
+        ipv6=ipv6,
         internal=bool(body.get("Internal")),
         attachable=bool(body.get("Attachable")),
         options=body.get("Options") or {},
         labels=body.get("Labels") or {},
     )
-    return call.json({"Id": network.id, "Warning": ""}, 201)
+    warning = pools.ignored(asked, ipv4=ipv4, ipv6=ipv6)
+    return call.json({"Id": network.id, "Warning": warning}, 201)
 
 
 def _asked(pool: dict[str, Any]) -> dict[str, Any]:

@@ -245,11 +245,7 @@ class Endpoints:
     ) -> str | None:
         pool = pools.of(info.spec, version)
         if pool is None:
-            if wanted:
-                raise errors.InvalidArgument(
-                    f"network {info.name} has no IPv{version} subnet for the address {wanted}"
-                )
-            return None
+            return None  # an address that was asked for in this family is ignored, as by dockerd
         column = "address" if version == 4 else "address6"
         rows = self._engine.db.rows(
             f"select {column} from endpoints where network_id = ? and {column} is not null"

@@ -74,6 +74,7 @@ class Networks:
         *,
         driver: str = "bridge",
         asked: Sequence[dict[str, Any]] = (),
+        ipam_options: dict[str, str] | None = None,
         ipv4: bool = True,
         ipv6: bool = False,
         internal: bool = False,
@@ -99,7 +100,7 @@ class Networks:
             driver=driver,
             created=clock.now(),
             spec={
-                "ipam": {"driver": "default", "config": given},
+                "ipam": {"driver": "default", "config": given, "options": ipam_options},
                 "ipv4": ipv4,
                 "ipv6": ipv6,
                 "internal": internal,
@@ -169,6 +170,9 @@ class Networks:
                 raise NotPermitted(
                     f"endpoint with name {container.name} already exists in network {info.name}"
                 )
+            main = container.network_mode() in (info.name, info.id)
+            if main and not settings.get("MacAddress") and container.config.get("MacAddress"):
+                settings = {**settings, "MacAddress": container.config["MacAddress"]}
             if container.running:
                 await self._engine.endpoints.attach(container, info, settings)
             container.networking[info.name] = settings

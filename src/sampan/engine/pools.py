@@ -32,6 +32,13 @@ class Pool(Record):
         return f"/{self.subnet.prefixlen}"
 
 
+def ignored(asked: Sequence[dict[str, Any]], *, ipv4: bool, ipv6: bool) -> str:
+    """What `make` leaves out, as dockerd does, in words; empty where it is nothing."""
+    on = {4: ipv4, 6: ipv6}
+    left = [p["subnet"] for p in asked if p.get("subnet") and not on[_version(p["subnet"])]]
+    return f"subnet {left[0]} is not used: its address family is not enabled" if left else ""
+
+
 def make(
     asked: Sequence[dict[str, Any]],
     taken: Iterable[Subnet],
@@ -60,10 +67,6 @@ def make(
     rest = next((pool for pool in asked if not pool.get("subnet")), {})
     found = []
     for version, wanted in ((4, ipv4), (6, ipv6)):
-        if not wanted and version in by_version:
-            raise errors.InvalidArgument(
-                f"subnet {by_version[version]['subnet']} needs IPv{version}, which is not enabled"
-            )
         if wanted:
             usual = rest if version == 4 else {}
             pool = by_version.get(version, usual)

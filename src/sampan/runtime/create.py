@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from sampan.linux.cgroup import Manager
     from sampan.runtime.channel import Channel
+    from sampan.runtime.sources import Server
 
 
 class Options(Record):
@@ -59,13 +60,12 @@ class Created:
         channel: Channel,
         manager: Manager | None,
         run_hooks: Callable[[], None] | None = None,
-        open_source: Callable[[str], None] | None = None,
         *,
         owns_cgroup: bool = True,
     ) -> None:
         self.pid, self.pidfd, self.manager = pid, pidfd, manager
         self._channel, self._run_hooks, self._owns_cgroup = channel, run_hooks, owns_cgroup
-        self._open_source = open_source
+        self.sources: Server | None = None
         self.agent: tuple[str, str] | None = None  # of seccomp
         self.state: dict[str, Any] = {}
 
@@ -90,8 +90,8 @@ class Created:
                 message = self._channel.receive()
                 if message[:1] == ("ready",):
                     return
-                if message[:1] == ("source",) and self._open_source:
-                    self._open_source(message[1])
+                if message[:1] == ("source",) and self.sources:
+                    self.sources.serve(message[1])
                     continue
                 if message[:1] == ("seccomp",) and self.agent:
                     self._hand_over(self.agent, int(message[1]))
@@ -104,6 +104,9 @@ class Created:
         except BaseException:
             self.abort()
             raise
+        finally:
+            if self.sources:
+                self.sources.close()
 
     def _hand_over(self, agent: tuple[str, str], fd: int) -> None:
         from sampan.runtime import listener
@@ -339,7 +342,8 @@ def _spawn(
         console=options.console.fileno() if options.console is not None else -1,
     )
     wires.cgroups, unified = _open_cgroups(manager)
-    if container_mounts.load_rare(plan):
+    need_sources = container_mounts.load_rare(plan)
+    if need_sources:
         from sampan.runtime import sources
 
         wires.idmaps = sources.open_namespaces(plan)
@@ -366,12 +370,11 @@ def _spawn(
         hooks.run_all(plan.hooks.prestart, "prestart", state)
         hooks.run_all(plan.hooks.create_runtime, "createRuntime", state)
 
-    def open_source(number: str) -> None:
+    created = Created(pid, pidfd, ours, manager, run_hooks)
+    if need_sources:
         from sampan.runtime import sources
 
-        sources.serve(plan, pid, wires.idmaps, ours, number)
-
-    created = Created(pid, pidfd, ours, manager, run_hooks, open_source)
+        created.sources = sources.Server(plan, pid, wires.idmaps, ours)
     created.agent, created.state = plan.process.listener, {**plan.state, "pid": pid}
     try:
         if plan.new & CLONE.NEWUSER:

@@ -13,7 +13,7 @@ import stat
 
 from sampan.linux import files, mount
 from sampan.linux.mount import AT_RECURSIVE, MOUNT_ATTR, MS, OPEN_TREE
-from sampan.runtime import cgroup_mount, errors
+from sampan.runtime import attributes, cgroup_mount, errors
 from sampan.runtime import options as mount_options
 
 TYPE_CHECKING = False
@@ -32,18 +32,6 @@ _OVER_PROC = frozenset(
         *("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"),
         *("sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"),
     )
-)
-# What a user namespace that got a mount from another one cannot take off (mount_namespaces(7))
-_LOCKABLE = (MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC) | (
-    MOUNT_ATTR.ATIME | MOUNT_ATTR.NODIRATIME
-)
-_LOCKABLE_FLAGS = (
-    (MS.RDONLY, MOUNT_ATTR.RDONLY),
-    (MS.NOSUID, MOUNT_ATTR.NOSUID),
-    (MS.NODEV, MOUNT_ATTR.NODEV),
-    (MS.NOEXEC, MOUNT_ATTR.NOEXEC),
-    (MS.NOATIME, MOUNT_ATTR.NOATIME),
-    (MS.NODIRATIME, MOUNT_ATTR.NODIRATIME),
 )
 
 
@@ -72,11 +60,11 @@ class Mounter:
         try:
             self._check_inside(place, item)
             if item.options.flags & MS.BIND:
-                _apply(place, item)
+                attributes.apply(place, item)
             else:
                 data = ",".join(item.options.data)
                 mount.mount(item.source, files.magic(place), None, item.options.flags, data)
-            _propagate(place, item)
+            attributes.propagate(place, item)
         finally:
             os.close(place)
 
@@ -97,15 +85,15 @@ class Mounter:
 
     def _show(self, tree: int, place: int, item: MountPlan) -> None:
         if tree >= 0:
-            _apply(tree, item)
+            attributes.apply(tree, item)
             mount.move_mount(tree, place)
-            _propagate(tree, item)
+            attributes.propagate(tree, item)
             return
         recursive = bool(item.options.flags & MS.REC)
         shown = mount.bind(item.source, place, recursive=recursive)
         try:
-            _apply(shown, item)
-            _propagate(shown, item)
+            attributes.apply(shown, item)
+            attributes.propagate(shown, item)
         finally:
             os.close(shown)
 
@@ -187,8 +175,8 @@ class Mounter:
             tree = mount.top(place)
         if tree < 0:
             return
-        _recursively(tree, item)
-        _propagate(tree, item)
+        attributes.recursively(tree, item)
+        attributes.propagate(tree, item)
         if delayed:  # what is mounted on it, and the devices, have to be made first
             self.later.append(tree)
         else:
@@ -204,7 +192,7 @@ class Mounter:
         )  # fmt: skip
         tree = mount.top(place)
         copy_up.copy(place, tree)
-        _propagate(tree, item)
+        attributes.propagate(tree, item)
         if delayed:
             self.later.append(tree)
         else:
@@ -252,43 +240,6 @@ def _is_proc(source: str, tree: int) -> bool:
         return files.filesystem(fd) == _PROC_SUPER_MAGIC
     finally:
         os.close(fd)
-
-
-def _apply(tree: int, item: MountPlan) -> None:
-    """The options of a bind mount, first of its root, then those of the whole tree."""
-    set_, clear = mount_options.bind_attributes(item.options)
-    if set_ or clear:
-        try:
-            mount.set_attributes(tree, set_, clear)
-        except PermissionError as error:
-            _apply_locked(tree, item, error)
-    _recursively(tree, item)
-
-
-def _apply_locked(tree: int, item: MountPlan, refused: PermissionError) -> None:
-    """In a user namespace: keep what the source's owner locked, unless its loss was asked for."""
-    now = mount.attributes_of(tree)
-    chosen = item.options
-    for flag, attribute in _LOCKABLE_FLAGS:
-        if chosen.cleared & flag and now & attribute:
-            raise refused
-    set_, clear = mount_options.bind_attributes(chosen)
-    atime = MOUNT_ATTR.ATIME | MOUNT_ATTR.NODIRATIME
-    if clear & MOUNT_ATTR.ATIME and set_ & atime != now & atime:
-        raise refused
-    keep = now & _LOCKABLE
-    mount.set_attributes(tree, (set_ | keep) & ~atime, clear & ~keep & ~atime)
-
-
-def _recursively(tree: int, item: MountPlan) -> None:
-    chosen = item.options
-    if chosen.recursive_set or chosen.recursive_clear:
-        mount.set_attributes(tree, chosen.recursive_set, chosen.recursive_clear, recursive=True)
-
-
-def _propagate(tree: int, item: MountPlan) -> None:
-    for flags in item.options.propagation:
-        mount.set_attributes(tree, propagation=flags & ~MS.REC, recursive=bool(flags & MS.REC))
 
 
 def mount_filesystem(

@@ -4,7 +4,7 @@
 config.mounts (mounts with the same mapping share it): only its mappings are used (mount_setattr(2),
 MOUNT_ATTR_IDMAP). A container without a user namespace then opens the sources itself (`own`). In a
 user namespace it may not: `asked` sends the mount's number to the caller, which opens the source in
-the container's mount namespace with the host's privilege (`serve`) and sends the descriptor back.
+the container's mount namespace with the host's privilege (`Server`) and sends the descriptor back.
 So a source may also lie on a mount that was made for the container just before.
 """
 
@@ -66,11 +66,6 @@ def _user_namespace(item: MountPlan) -> int:
         os.waitpid(pid, 0)
 
 
-def close(made: Namespaces) -> None:
-    while made:
-        os.close(made.popitem()[1])
-
-
 def own(made: Namespaces) -> Sources:
     """For a container whose process has the host's privilege."""
 
@@ -98,27 +93,38 @@ def asked(plan: Plan, channel: Channel) -> Sources:
     return ask
 
 
-def serve(plan: Plan, pid: int, made: Namespaces, channel: Channel, number: str) -> None:
-    """In the caller: open the source of one mount as the container sees it, and send it."""
-    if CLONE.NEWUSER & plan.new and None not in made:
-        made[None] = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    place = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    helper = os.fork()
-    if helper == 0:
-        try:
-            namespaces.setns(place, CLONE.NEWNS)
-            if number == ROOT:
-                fd = os.open(plan.root, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
-            else:
-                item = plan.mounts[int(number)]
-                fd = _open(item, made[item.idmap] if item.options.idmap else -1)
-            channels.send_descriptor(channel.fd, "source", fd)
-        except OSError as error:
-            channel.send(str(error.errno))
-        finally:
-            os._exit(0)
-    os.close(place)
-    os.waitpid(helper, 0)
+class Server:
+    """The caller's side: opens the source of a mount as the container sees it, and sends it."""
+
+    def __init__(self, plan: Plan, pid: int, made: Namespaces, channel: Channel) -> None:
+        self._plan, self._pid, self._made, self._channel = plan, pid, made, channel
+
+    def serve(self, number: str) -> None:
+        if CLONE.NEWUSER & self._plan.new and None not in self._made:
+            own = os.open(f"/proc/{self._pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+            self._made[None] = own
+        place = os.open(f"/proc/{self._pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        helper = os.fork()
+        if helper == 0:
+            try:
+                namespaces.setns(place, CLONE.NEWNS)
+                channels.send_descriptor(self._channel.fd, "source", self._source(number))
+            except OSError as error:
+                self._channel.send(str(error.errno))
+            finally:
+                os._exit(0)
+        os.close(place)
+        os.waitpid(helper, 0)
+
+    def _source(self, number: str) -> int:
+        if number == ROOT:
+            return os.open(self._plan.root, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+        item = self._plan.mounts[int(number)]
+        return _open(item, self._made[item.idmap] if item.options.idmap else -1)
+
+    def close(self) -> None:
+        while self._made:
+            os.close(self._made.popitem()[1])
 
 
 def _open(item: MountPlan, user_namespace: int) -> int:

@@ -73,7 +73,7 @@ def features() -> dict[str, Any]:
             *("prestart", "createRuntime", "createContainer"),
             *("startContainer", "poststart", "poststop"),
         ],
-        "mountOptions": sorted({*options.NAMES} - {"tmpcopyup", "idmap", "ridmap"}),
+        "mountOptions": sorted({*options.NAMES}),
         "linux": {
             "namespaces": sorted(namespaces.FLAGS),
             "capabilities": list(capabilities.NAMES),
@@ -93,7 +93,7 @@ def features() -> dict[str, Any]:
                 "flags": sorted(scheduling.MEMORY_FLAGS),
             },
             "intelRdt": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
+            "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },
     }

@@ -35,14 +35,15 @@ def run(work: Path, arguments: list[str]) -> Result:
     engine = Engine(top)
     try:
         engine.start()
-        load_images(engine, top)
+        load_images(engine, top, IMAGES)
         return _measure(python, tests, work, engine.socket, arguments)
     finally:
         engine.destroy()
         shutil.rmtree(top)
 
 
-def load_images(engine: Engine, top: Path) -> None:
+def load_images(engine: Engine, top: Path, names: tuple[str, ...]) -> None:
+    """One root file system under several names."""
     tree = top / "tree"
     (tree / "var/opt").mkdir(parents=True)
     (tree / "usr/bin").mkdir(parents=True)
@@ -53,15 +54,16 @@ def load_images(engine: Engine, top: Path) -> None:
     subprocess.run(["tar", "-C", str(tree), "-cf", str(top / "busybox.tar"), "."], check=True)
     path = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     change = ["--change", path, "--change", f"CMD {json.dumps(['/bin/sh'])}"]
-    cli("import", *change, str(top / "busybox.tar"), IMAGES[0])
-    for name in IMAGES[1:]:
-        cli("tag", IMAGES[0], name)
+    cli("import", *change, str(top / "busybox.tar"), names[0])
+    for name in names[1:]:
+        cli("tag", names[0], name)
 
 
 def _measure(python: Path, tests: Path, work: Path, host: str, arguments: list[str]) -> Result:
     config = work / "docker-config"  # contexts and credentials of a run before must not count
     shutil.rmtree(config, ignore_errors=True)
     config.mkdir()
+    (config / "config.json").write_text("{}")  # without one, contexts go to the current directory
     pytest = [python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--timeout=60"]
     variables = {
         **os.environ,

@@ -303,7 +303,7 @@ def _(rt):
 @rule(
     "what another user namespace locked is not opened up",
     Edit(
-        file="runtime/mounts.py",
+        file="runtime/attributes.py",
         old="        if chosen.cleared & flag and now & attribute:\n            raise refused\n",
         new="        if chosen.cleared & flag and now & attribute:\n            pass\n",
     ),

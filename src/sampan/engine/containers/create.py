@@ -13,7 +13,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, units
-from sampan.engine.containers import copy_up, links, log_config, mounts, names
+from sampan.engine.containers import copy_up, inspect, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
 from sampan.engine.settings import runtimes
@@ -21,6 +21,8 @@ from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sampan.engine.engine import Engine
     from sampan.engine.images import Image
     from sampan.engine.settings import Settings
@@ -31,7 +33,7 @@ RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
     """Docker's `POST /containers/create`: the container, and warnings for the user."""
-    host_config = dict(body.get("HostConfig") or {})
+    host_config = spelled(body.get("HostConfig") or {}, inspect.HOST_DEFAULTS)
     endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
     config = {k: v for k, v in body.items() if k not in ("HostConfig", "NetworkingConfig")}
     if name:
@@ -49,6 +51,13 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     _fill_host_config(host_config, engine.settings)
     links.resolve(engine, host_config)
     return await _make(engine, name, image, merged, host_config, endpoints), []
+
+
+def spelled(body: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """The keys as we write them: Go reads JSON without regard to case, and clients rely on it
+    (docker-py says CPURealtimeRuntime)."""
+    usual = {name.lower(): name for name in known}
+    return {usual.get(key.lower(), key): value for key, value in body.items()}
 
 
 def _require_free(engine: Engine, name: str) -> None:
@@ -239,6 +248,8 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
         raise errors.InvalidArgument(
             "conflicting options: port publishing and the container type network mode"
         )
+    if (host.get("Isolation") or "default").lower() != "default":
+        raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
     if host.get("Runtime") and host["Runtime"] not in runtimes(engine.settings):
         raise errors.InvalidArgument(f"unknown or invalid runtime name: {host['Runtime']}")
     for option in host.get("SecurityOpt") or ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci
-from sampan.engine.containers import links
+from sampan.engine.containers import links, mounts
 from sampan.spec import docker_defaults
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ HOST_DEFAULTS: dict[str, Any] = {
     "NetworkMode": "bridge", "PortBindings": {},
     "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
     "AutoRemove": False, "VolumeDriver": "", "VolumesFrom": None, "ConsoleSize": [0, 0],
-    "CapAdd": None, "CapDrop": None, "CgroupnsMode": "private", "Dns": [], "DnsOptions": [],
-    "DnsSearch": [], "ExtraHosts": None, "GroupAdd": None, "IpcMode": "private", "Cgroup": "",
+    "CapAdd": None, "CapDrop": None, "CgroupnsMode": "private", "Dns": None, "DnsOptions": None,
+    "DnsSearch": None, "ExtraHosts": None, "GroupAdd": None, "IpcMode": "private", "Cgroup": "",
     "Links": None, "OomScoreAdj": 0, "PidMode": "", "Privileged": False, "PublishAllPorts": False,
     "ReadonlyRootfs": False, "SecurityOpt": None, "UTSMode": "", "UsernsMode": "",
     "ShmSize": 64 << 20, "Runtime": "sampan", "Isolation": "", "CpuShares": 0, "Memory": 0,
@@ -75,7 +75,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "ExecIDs": [e.id for e in container.execs.values() if e.running] or None,
         "HostConfig": host,
         "GraphDriver": {"Data": {"ID": container.id}, "Name": "overlay2"},
-        "Mounts": container.mounts,
+        "Mounts": mounts.shown(container),
         "Config": {**CONFIG_DEFAULTS, **container.config},
         "NetworkSettings": network_settings(container),
     }

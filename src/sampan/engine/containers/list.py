@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci
-from sampan.engine.containers import inspect, links, usage
+from sampan.engine.containers import inspect, links, mounts, usage
 from sampan.engine.health import STARTING
 from sampan.kit import clock, errors
 
@@ -151,7 +151,7 @@ def summary(container: Container) -> dict[str, Any]:
         "Status": status(container),
         "HostConfig": {"NetworkMode": container.network_mode()},
         "NetworkSettings": {"Networks": inspect.network_settings(container)["Networks"]},
-        "Mounts": container.mounts,
+        "Mounts": mounts.shown(container),
     }
 
 
