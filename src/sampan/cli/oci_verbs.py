@@ -281,6 +281,18 @@ def spec_(root: str, flags: Flags, operands: list[str]) -> int:
     return 0
 
 
+def validate_(root: str, flags: Flags, operands: list[str]) -> int:
+    """Every problem of a bundle's config.json, one a line."""
+    from sampan.runtime import validate as checks
+
+    bundle = os.path.abspath(operands[0] if operands else ".")
+    with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
+        found = checks.problems(json.loads(file.read()), bundle)
+    for text in found:
+        print(text)
+    return 1 if found else 0
+
+
 def features_(root: str, flags: Flags, operands: list[str]) -> int:
     from sampan.runtime import spec
 
