@@ -10,6 +10,7 @@ GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",
+    "registry": "Run a registry",
     "system": "Look after the engine",
     "volume": "Manage volumes",
 }

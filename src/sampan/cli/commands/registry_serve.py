@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sampan.cli.options import Arguments, Command, option
-from sampan.kit import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,27 +31,16 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> int:
-    import asyncio
-    import logging
-    import sqlite3
+    """In a program of its own, which sees third-party packages."""
+    import os
 
-    from sampan.registry.server import serving
+    from sampan.cli import start_engine
 
-    level = logging.INFO if args["debug"] else logging.WARNING
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(message)s")
-    host, _, port = args["addr"].rpartition(":")
-    if not port.isdigit():
-        raise args.fail(f"--addr must be HOST:PORT, not {args['addr']!r}")
-    try:
-        asyncio.run(
-            serving.serve(
-                args["root"] or f"{session.paths.root}/registry",
-                (host.strip("[]") or "127.0.0.1", int(port)),
-                tls=(args["tls-cert"], args["tls-key"]) if args["tls-cert"] else None,
-                htpasswd=args["htpasswd"],
-                ready=lambda address: print(f"serving at {address}", flush=True),
-            )
-        )
-    except sqlite3.Error as error:
-        raise errors.Unavailable(f"the registry's index: {error}") from error
-    return 0
+    words = [start_engine.program("sampan-registry"), "--addr", args["addr"]]
+    words += ["--root", args["root"] or f"{session.paths.root}/registry"]
+    for name in ("tls-cert", "tls-key", "htpasswd"):
+        if args[name]:
+            words += [f"--{name}", args[name]]
+    if args["debug"]:
+        words.append("--debug")
+    os.execv(words[0], words)

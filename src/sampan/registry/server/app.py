@@ -354,16 +354,15 @@ class Server:
         """end-12a, end-12b."""
         wanted = request.query.get("artifactType")
         found = []
-        for digest, media_type, size, kind, annotations in self._index.referrers(
-            repository, digests.check(subject)
-        ):
+        rows = self._index.referrers(repository, digests.check(subject))
+        for digest, media_type, size, kind, notes in rows:
             if wanted and kind != wanted:
                 continue
             entry: dict[str, Any] = {"mediaType": media_type, "size": size, "digest": digest}
             if kind:
                 entry["artifactType"] = kind
-            if annotations:
-                entry["annotations"] = json.loads(annotations)
+            if notes:
+                entry["annotations"] = json.loads(notes)
             found.append(entry)
         document = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": found}
         headers = {"Content-Type": _INDEX}

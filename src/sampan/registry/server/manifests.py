@@ -62,7 +62,7 @@ def _parts(document: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     if config:
         yield config, True
     for name in ("layers", "blobs", "manifests"):
-        entries = document.get(name) or ()
+        entries = document.get(name) or []
         if not isinstance(entries, list):
             raise errors.manifest_invalid(f"{name} must be a list")
         for position, entry in enumerate(entries):
