@@ -1,8 +1,8 @@
 """`.dockerignore`: which paths of a context stay behind.
 
 `*` and `?` stop at slashes, `**` does not, `!` takes a path back, and the last pattern that
-matches a path or a directory above it decides. Patterns of one sign that follow each other become one regular
-expression, so that a context of 40,000 files is matched in a fraction of a second. The rules are
+matches a path or a directory above it decides. Patterns of one sign that follow each other become
+one regular expression, so that 40,000 files are matched in a fraction of a second. The rules are
 those of moby/patternmatcher, as Docker's documentation of `.dockerignore` describes them.
 """
 

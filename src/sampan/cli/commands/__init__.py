@@ -17,6 +17,7 @@ GROUPS = {
 # Every name that can be typed, and its module.
 NAMES = {
     "attach": "attach",
+    "build": "build",
     "commit": "commit",
     "completion": "completion",
     "cp": "cp",
@@ -85,6 +86,7 @@ NAMES = {
     "container update": "update",
     "container wait": "wait",
     "image bootstrap": "image_bootstrap",
+    "image build": "build",
     "image history": "history",
     "image import": "import_",
     "image inspect": "image_inspect",

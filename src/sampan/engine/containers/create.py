@@ -49,6 +49,15 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     return await _make(engine, name, image, merged, host_config, endpoints), []
 
 
+async def from_image(
+    engine: Engine, image: Image, config: dict[str, Any], host_config: dict[str, Any]
+) -> Container:
+    """A container of an image that no row names: a step of a build."""
+    validate(engine, config, host_config)
+    _fill_host_config(host_config)
+    return await _make(engine, "", image, config, host_config, {})
+
+
 def _require_free(engine: Engine, name: str) -> None:
     if owner := engine.containers.by_name(name):
         raise NameTaken(name, owner.id)

@@ -11,6 +11,7 @@ import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from sampan.build import cache
 from sampan.image import content
 from sampan.kit.threads import in_thread
 from sampan.spec import oci_image
@@ -70,7 +71,7 @@ def _marked(engine: Engine) -> tuple[set[str], set[str]]:
         chains |= set(oci_image.chain_ids(json.loads(row["config"])["rootfs"]["diff_ids"] or []))
     for row in engine.db.rows("select distinct target from names"):
         blobs.add(row["target"])
-    return blobs, chains
+    return blobs | cache.Records(engine.paths.root).digests(), chains
 
 
 def _remove(engine: Engine, blobs: set[str], chains: set[str], keys: set[str]) -> None:
