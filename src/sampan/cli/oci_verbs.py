@@ -79,6 +79,8 @@ def exec_(root: str, flags: Flags, operands: list[str]) -> int:
     created.wait_ready()
     if "pid_file" in flags:
         run.write_pid(flags["pid_file"], created.pid)
+    if terminal:
+        terminal.receive()
     foreground.catch_signals(detached=detach)
     created.start()
     return 0 if detach else foreground.wait(created.pid, created.pidfd, terminal)
@@ -215,6 +217,38 @@ def resume_(root: str, flags: Flags, operands: list[str]) -> int:
     from sampan.runtime import pause
 
     pause.resume(state.load(root, operands[0]))
+    return 0
+
+
+def update_(root: str, flags: Flags, operands: list[str]) -> int:
+    from sampan.runtime import update
+
+    container = state.load(root, operands[0])
+    for name in ("l3_cache_schema", "mem_bw_schema"):
+        if name in flags:
+            raise errors.Unsupported(f"--{name.replace('_', '-')}: Intel RDT is not there")
+    if source := flags.pop("resources", ""):
+        with open(0 if source == "-" else source, encoding="utf-8") as file:
+            try:
+                resources = json.loads(file.read())
+            except ValueError as error:
+                raise errors.InvalidArgument(f"--resources {source}: {error}") from None
+    else:
+        resources = update.from_flags({k.replace("_", "-"): v for k, v in flags.items()})
+    update.update(container, resources)
+    return 0
+
+
+def events_(root: str, flags: Flags, operands: list[str]) -> int:
+    from sampan.runtime import events
+
+    interval = events.seconds(flags.get("interval", "5s"))
+    container = state.load(root, operands[0])
+    if flags.get("stats"):
+        print(json.dumps(events.stats(container)))
+        return 0
+    for event in events.stream(container, interval):
+        print(json.dumps(event), flush=True)
     return 0
 
 

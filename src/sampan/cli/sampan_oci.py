@@ -38,6 +38,11 @@ _BUNDLE = {
     "--no-new-keyring": ("", "keep the caller's session keyring"),
     "--preserve-fds": ("number", "how many descriptors from 3 on stay open"),
 }
+_LIMITS = (
+    *("blkio-weight", "cpu-period", "cpu-quota", "cpu-burst", "cpu-share", "cpu-rt-period"),
+    *("cpu-rt-runtime", "cpuset-cpus", "cpuset-mems", "cpu-idle", "memory", "memory-reservation"),
+    *("memory-swap", "pids-limit", "l3-cache-schema", "mem-bw-schema"),
+)
 _FORMAT = {"--format": ("text", "table or json")}
 _VERBS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "create": ("ID", _BUNDLE),
@@ -72,6 +77,20 @@ _VERBS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "list": ("", {**_FORMAT, "--quiet": ("", "ids only")}),
     "ps": ("ID", _FORMAT),
     "pause": ("ID", {}),
+    "update": (
+        "ID",
+        {
+            "--resources": ("text", "file with linux.resources, - for standard input"),
+            **{f"--{name}": ("text", "new limit") for name in _LIMITS},
+        },
+    ),
+    "events": (
+        "ID",
+        {
+            "--interval": ("text", "between two stats (5s)"),
+            "--stats": ("", "the stats once, then end"),
+        },
+    ),
     "resume": ("ID", {}),
     "spec": ("", {"--bundle": _BUNDLE["--bundle"]}),
     "features": ("", {}),
@@ -88,6 +107,7 @@ _SHORT = {
     "-a": "--all",
     "-f": "--force",
     "-q": "--quiet",
+    "-r": "--resources",
     "-h": "--help",
     "-v": "--version",
 }
@@ -148,7 +168,11 @@ def main() -> int:
         verb, *rest = rest
         if verb not in _VERBS:
             raise UsageError(f"no such command: {verb}")
-        flags, operands = parse(rest, {**_VERBS[verb][1], "--help": _GLOBAL["--help"]})
+        table = {**_VERBS[verb][1], "--help": _GLOBAL["--help"]}
+        flags, operands = parse(rest, table)
+        if verb in ("update", "events") and operands:  # their flags may follow the id
+            more, others = parse(operands[1:], table)
+            flags, operands = {**flags, **more}, [operands[0], *others]
         if flags.pop("help", False):
             _usage(verb)
             return 0

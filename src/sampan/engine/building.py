@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
+    from sampan.engine.images.leases import Lease
 
 T = TypeVar("T")
 
@@ -57,17 +58,19 @@ async def build(
     """The new image's id. Tells everything as the classic builder does."""
     names = [str(reference.parse(name)) for name in options.names]
     loop = asyncio.get_running_loop()
-    workshop = _Workshop(engine, loop, options, report)
     os.makedirs(f"{engine.paths.root}/build", mode=0o711, exist_ok=True)
-    with tempfile.TemporaryFile(dir=f"{engine.paths.root}/build") as spool:
-        async with engine.images.writers.writing():
-            async with archives.piped(chunks) as stream:
-                context = await in_thread(_context, spool, stream)
-            request = _request(context, options)
-            made = await _solved(request, workshop)
-            layers = [layer.descriptor for layer in made.layers]
-            manifest = archive.write_image(engine.store, made.document, layers)
-            image_id = await register.register(engine, manifest, names)
+    with (
+        tempfile.TemporaryFile(dir=f"{engine.paths.root}/build") as spool,
+        engine.images.lease("build") as lease,
+    ):
+        workshop = _Workshop(engine, lease, loop, options, report)
+        async with archives.piped(chunks) as stream:
+            context = await in_thread(_context, spool, stream)
+        request = _request(context, options)
+        made = await _solved(request, workshop)
+        layers = [layer.descriptor for layer in made.layers]
+        manifest = archive.write_image(lease.store, made.document, layers)
+        image_id = await register.register(engine, lease, manifest, names)
     await report({"aux": {"ID": image_id}})
     short = image_id.partition(":")[2][:12]
     await report({"stream": f"{image_id}\n" if options.quiet else f"Successfully built {short}\n"})
@@ -155,8 +158,14 @@ class _Workshop:
     """Called in the build's thread."""
 
     def __init__(
-        self, engine: Engine, loop: asyncio.AbstractEventLoop, options: Options, report: Report
+        self,
+        engine: Engine,
+        lease: Lease,
+        loop: asyncio.AbstractEventLoop,
+        options: Options,
+        report: Report,
     ) -> None:
+        self._lease = lease
         self._engine, self._loop, self._options = engine, loop, options
         self._report = report
         self._records = cache.Records(engine.paths.root)
@@ -190,11 +199,12 @@ class _Workshop:
                 name, platform=platform, credentials=None, report=self._report
             )
             image = self._engine.images.get(name)
-        manifest, config = register.read(self._engine, image.manifest)
+        manifest, config = register.read(self._lease.store, image.manifest)
         layers = tuple(
             state.Layer(descriptor=descriptor, diff_id=diff_id)
             for descriptor, diff_id in oci_image.layers_of(manifest, config)
         )
+        self._lease.hold_all(layer.descriptor["digest"] for layer in layers)
         return state.based(config, layers)
 
     def _local(self, name: str) -> Image | None:
@@ -212,16 +222,16 @@ class _Workshop:
     async def _unpacked(self, made: State) -> None:
         chain = oci_image.chain_ids(layer.diff_id for layer in made.layers)
         for at, layer in enumerate(made.layers):
-            if not self._engine.snapshots.has(chain[at]):
-                await register.unpack(
-                    self._engine,
-                    layer.descriptor["digest"],
-                    chain=[*chain[: at + 1]],
-                    diff_id=layer.diff_id,
-                )
+            await register.unpack(
+                self._engine,
+                self._lease,
+                layer.descriptor["digest"],
+                chain=[*chain[: at + 1]],
+                diff_id=layer.diff_id,
+            )
 
     def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer:
-        with self._engine.store.write() as ingest:
+        with self._lease.store.write() as ingest:
             writer = archive.LayerWriter(ingest)
             body(writer.write)
             descriptor, diff_id = writer.finish()
@@ -229,7 +239,7 @@ class _Workshop:
 
     def recall(self, key: str) -> Layer | None:
         found = self._records.get(key)
-        if found is None or found.descriptor["digest"] not in self._engine.store:
+        if found is None or found.descriptor["digest"] not in self._lease.store:
             return None
         return found
 

@@ -53,16 +53,22 @@ def exec_process(
         preserve_fds=preserve_fds,
         pdeathsig=pdeathsig,
     )
+    users = -1
+    if os.geteuid() and flags & CLONE.NEWUSER:  # a user has no say in the others before
+        users = os.open(f"/proc/{target.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        flags &= ~CLONE.NEWUSER
     ours, theirs = channels.pair()
     wires = init.Wires(theirs, stdio=stdio, console=console.fileno() if console is not None else -1)
     try:
-        pid, child = create.clone(0, lambda: _join(plan, wires, pidfd, flags), pids=pids)
+        pid, child = create.clone(
+            0, lambda: _join(plan, wires, pidfd, flags), user=users, pids=pids
+        )
     except BaseException:
         ours.close()
         raise
     finally:
         theirs.close()
-        for fd in (pidfd, pids):
+        for fd in (pidfd, pids, users):
             if fd >= 0:
                 os.close(fd)
     return _settled(plan, create.Created(pid, child, ours, target.manager, owns_cgroup=False))

@@ -68,6 +68,8 @@ def run_container(launch: Launch) -> int:
         except BaseException:
             created.abort()
             raise
+        if terminal:
+            terminal.receive()
         foreground.catch_signals(detached=launch.detach)
         created.start()
         start.poststart(container)
@@ -142,7 +144,7 @@ def _record(
         bundle=bundle,
         rootfs=os.path.join(bundle, config.root.path if config.root else ""),
         created=clock.now(),
-        cgroup=cgroups.path_of(config, launch.container_id),
+        cgroup=cgroups.path_of(config, launch.container_id) if _has_cgroup(created) else "",
         directory=directory,
         annotations=config.annotations,
     )
@@ -150,6 +152,10 @@ def _record(
     if launch.pid_file:
         write_pid(launch.pid_file, created.pid)
     return container
+
+
+def _has_cgroup(created: create.Created) -> bool:
+    return bool(created.manager and created.manager.paths())
 
 
 def write_pid(path: str, pid: int) -> None:

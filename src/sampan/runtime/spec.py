@@ -73,7 +73,7 @@ def features() -> dict[str, Any]:
             *("prestart", "createRuntime", "createContainer"),
             *("startContainer", "poststart", "poststop"),
         ],
-        "mountOptions": sorted({*options.NAMES} - {"tmpcopyup", "idmap", "ridmap"}),
+        "mountOptions": sorted({*options.NAMES}),
         "linux": {
             "namespaces": sorted(set(namespaces.FLAGS) - {"time"}),
             "capabilities": list(capabilities.NAMES),
@@ -81,7 +81,7 @@ def features() -> dict[str, Any]:
             "seccomp": {"enabled": True},
             "apparmor": {"enabled": False},
             "selinux": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
+            "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": False},
         },
     }
