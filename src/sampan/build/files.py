@@ -8,6 +8,7 @@ show them, without a mount.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import stat
@@ -73,6 +74,24 @@ def walk(files: Files, path: str) -> Iterator[str]:
     if entry is None or entry.kind == tar.DIRECTORY:
         for name in sorted(files.children(path)):
             yield from walk(files, f"{path}/{name}" if path else name)
+
+
+class _Enough(Exception):
+    pass
+
+
+def beginning(files: Files, path: str, size: int) -> bytes:
+    """Up to `size` bytes of a regular file; no more than a chunk of it is read."""
+    parts: list[bytes] = []
+
+    def take(part: bytes) -> None:
+        parts.append(part)
+        if sum(map(len, parts)) >= size:
+            raise _Enough
+
+    with contextlib.suppress(_Enough):
+        files.copy(path, take)
+    return b"".join(parts)[:size]
 
 
 class Context:

@@ -68,5 +68,10 @@ class Scope:
             elif name in inherited:
                 self.args[name] = inherited[name]
 
+    def inherit(self, parent: Scope) -> None:
+        """A stage that starts from another one goes on with its arguments."""
+        self.args |= parent.args
+        self.declared += parent.declared
+
     def proxies(self) -> dict[str, str]:
         return {name: self._given[name] for name in PROXIES if name in self._given}

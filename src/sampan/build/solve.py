@@ -71,6 +71,7 @@ class _Build:
         self.request, self.workshop, self.say = request, workshop, say
         self.file = request.dockerfile
         self.done: dict[int, State] = {}
+        self.scopes: dict[int, Scope] = {}
         self.step = 0
         self.outer = Scope(self.file.document.escape, request.args)
         self.platforms = {
@@ -123,6 +124,10 @@ class _Build:
             raise error.at(stage.start.statement.line) from None
         self._told(current)
         scope = Scope(self.file.document.escape, self.request.args, current.env)
+        parent = self._parent(stage)
+        if parent:
+            scope.inherit(self.scopes[parent.index])
+        self.scopes[stage.index] = scope
         triggers = current.inner.get("OnBuild") or []
         current = current.having(OnBuild=None)
         for trigger in triggers:
@@ -134,13 +139,18 @@ class _Build:
             self._told(current)
         return current
 
+    def _parent(self, stage: Stage) -> Stage | None:
+        """The stage that this one starts from; a number names an image here, not a stage."""
+        name = self.outer.word(stage.start.base)
+        return None if name.isdecimal() else self.file.find(name, before=stage.index)
+
     def _start(self, stage: Stage) -> State:
         name = self.outer.word(stage.start.base)
         if not name:
             raise DockerfileError(f"base name ({stage.start.base}) should not be blank")
-        found = self.file.find(name, before=stage.index) if not name.isdecimal() else None
-        if found:
-            return self.done[found.index]
+        parent = self._parent(stage)
+        if parent:
+            return self.done[parent.index]
         created = state.moment(self.request.epoch) if self.request.epoch is not None else ""
         if name == "scratch":
             return state.scratch(self.request.platform, created or state.moment(0))
@@ -245,8 +255,6 @@ def _only_local(step: Add, context: Files) -> None:
         entry = context.entry(place)
         if step.unpack is False or entry is None or not entry.size or entry.kind:
             continue
-        head: list[bytes] = []
-        context.copy(place, head.append)
-        start = b"".join(head)[:512]
+        start = files.beginning(context, place, 512)
         if start.startswith(_ARCHIVES) or start[257:262] == b"ustar":
             raise errors.Unsupported(f"ADD {source}: unpacking archives is not supported yet")
