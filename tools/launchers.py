@@ -1,8 +1,8 @@
-"""Write .venv/bin/{sampan,sampand,sampan-oci}: scripts that start as lightly as Python can.
+"""Write .venv/bin/{sampan,sampand,sampan-oci,sampan-registry}: scripts that start as lightly as Python can.
 
 A `-I -S` start of the real interpreter (no pyenv shim, no `site`) costs half of an ordinary one.
-The engine also needs the third-party packages of the virtual environment, so it is told where
-they are; the other two use the standard library alone.
+Engine and registry also need the third-party packages of the virtual environment, so they are told
+where these are; the other two use the standard library alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAMS = {  # program → its module, and whether it sees third-party packages
     "sampan": ("sampan.cli.main", False),
     "sampand": ("sampan.cli.sampand", True),
+    "sampan-registry": ("sampan.cli.sampan_registry", True),
     "sampan-oci": ("sampan.cli.sampan_oci", False),
 }
 

@@ -33,8 +33,7 @@ rm -rf "$work/root/usr/share/"{doc,man,locale,info} "$work/root/var/cache/apt" "
 dpkg-deb -x "$work"/linux-image-*.deb "$work/kernel"
 mv "$work"/kernel/boot/vmlinuz-* "$cache/kernel"
 mv "$work/kernel/lib/modules" "$work/root/usr/lib/modules"
-depmod=$(command -v depmod || echo "busybox depmod")
-$depmod -b "$work/root" "$(ls "$work/root/usr/lib/modules")"
+chroot "$work/root" depmod "$(ls "$work/root/usr/lib/modules")"
 
 (cd "$work/root" && find . -print0 | busybox cpio -0 -o -H newc) >"$cache/root.cpio" 2>"$work/cpio.log"
 printf '%s' "$stamp" >"$cache/stamp"

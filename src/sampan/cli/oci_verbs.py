@@ -70,7 +70,17 @@ def exec_(root: str, flags: Flags, operands: list[str]) -> int:
     config = container.config
     created = exec_verb.exec_process(
         exec_verb.Target(
-            pid=container.pid, manager=container.manager, seccomp=config.linux.seccomp
+            pid=container.pid,
+            manager=container.manager,
+            seccomp=config.linux.seccomp,
+            linux=config.linux,
+            state={
+                "ociVersion": config.oci_version,
+                "id": operands[0],
+                "status": "running",
+                "pid": container.pid,
+                "bundle": container.bundle,
+            },
         ),
         process,
         console=terminal.sender if terminal else foreground.console(path),
@@ -89,10 +99,17 @@ def exec_(root: str, flags: Flags, operands: list[str]) -> int:
 def _process(container: state.Container, flags: Flags, command: list[str]) -> oci_runtime.Process:
     from sampan.spec import oci_runtime
 
+    base = container.config.process or oci_runtime.Process()
     if "process" in flags:
         with open(flags["process"], encoding="utf-8") as file:
-            return oci_runtime.parse_as(oci_runtime.Process, json.loads(file.read()), "process")
-    base = container.config.process or oci_runtime.Process()
+            own = oci_runtime.parse_as(oci_runtime.Process, json.loads(file.read()), "process")
+            return own.replace(
+                scheduler=own.scheduler or base.scheduler,
+                io_priority=own.io_priority or base.io_priority,
+                exec_cpu_affinity=own.exec_cpu_affinity or base.exec_cpu_affinity,
+                apparmor_profile=own.apparmor_profile or base.apparmor_profile,
+                selinux_label=own.selinux_label or base.selinux_label,
+            )
     if not command:
         raise errors.InvalidArgument("exec needs a command or --process")
     changes: Flags = {"args": tuple(command), "terminal": flags.get("tty", False)}
@@ -262,6 +279,18 @@ def spec_(root: str, flags: Flags, operands: list[str]) -> int:
     except FileExistsError:
         raise errors.AlreadyExists(f"file {path} exists. Remove it first") from None
     return 0
+
+
+def validate_(root: str, flags: Flags, operands: list[str]) -> int:
+    """Every problem of a bundle's config.json, one a line."""
+    from sampan.runtime import validate as checks
+
+    bundle = os.path.abspath(operands[0] if operands else ".")
+    with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
+        found = checks.problems(json.loads(file.read()), bundle)
+    for text in found:
+        print(text)
+    return 1 if found else 0
 
 
 def features_(root: str, flags: Flags, operands: list[str]) -> int:

@@ -94,6 +94,7 @@ _VERBS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "resume": ("ID", {}),
     "spec": ("", {"--bundle": _BUNDLE["--bundle"]}),
     "features": ("", {}),
+    "validate": ("BUNDLE", {}),
 }
 _SHORT = {
     "-b": "--bundle",
@@ -195,7 +196,7 @@ def _perform(verb: str, root: str, flags: dict[str, Any], operands: list[str]) -
     if usage.startswith("ID") and not operands:
         raise UsageError(f"{verb} needs the container's id")
     many = usage.endswith(("...]", "SIGNAL]"))
-    if not many and len(operands) > usage.count("ID") and verb != "ps":
+    if not many and len(operands) > len(usage.split()) and verb != "ps":
         raise UsageError(f"{verb}: unexpected argument {operands[-1]!r}")
     function: Callable[[str, dict[str, Any], list[str]], int] = getattr(oci_verbs, f"{verb}_")
     return function(root, flags, operands)

@@ -66,6 +66,8 @@ class Created:
         self.pid, self.pidfd, self.manager = pid, pidfd, manager
         self._channel, self._run_hooks, self._owns_cgroup = channel, run_hooks, owns_cgroup
         self.sources: Server | None = None
+        self.agent: tuple[str, str] | None = None  # of seccomp
+        self.state: dict[str, Any] = {}
 
     def fileno(self) -> int:
         """Readable when PID 1 has something to say."""
@@ -91,6 +93,9 @@ class Created:
                 if message[:1] == ("source",) and self.sources:
                     self.sources.serve(message[1])
                     continue
+                if message[:1] == ("seccomp",) and self.agent:
+                    self._hand_over(self.agent, int(message[1]))
+                    continue
                 if message[:1] != ("hooks",):
                     raise self._failure(message)
                 if self._run_hooks:
@@ -102,6 +107,12 @@ class Created:
         finally:
             if self.sources:
                 self.sources.close()
+
+    def _hand_over(self, agent: tuple[str, str], fd: int) -> None:
+        from sampan.runtime import listener
+
+        listener.hand_over(agent, self.pid, self.pidfd, fd, self.state)
+        self._channel.send("seccomp")
 
     def start(self) -> None:
         """Let it execute its command; returns after a successful execve, raises otherwise."""
@@ -182,6 +193,47 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
             for m in config.mounts
         ]
     )
+    _check(config, kinds)
+    _check_console(config.process, options)
+    time_offsets, net_devices = _special(config)
+    return plans.Plan(
+        process=plans.make_process(
+            config.process,
+            linux.seccomp,
+            user_namespace="user" in kinds,
+            preserve_fds=options.preserve_fds,
+            pdeathsig=options.pdeathsig,
+            init=options.init,
+            new_keyring=f"_ses.{options.container_id}" if options.new_keyring else "",
+            linux=linux,
+        ),
+        root=root,
+        root_readonly=config.root.readonly,
+        rootfs=tuple([plans.make_mount(m, options.bundle) for m in options.rootfs]),
+        mounts=mounts,
+        devices=plans.make_devices(linux.devices),
+        host_dev=any(m.destination == "/dev" and m.options.flags & MS.BIND for m in mounts),
+        masked_paths=linux.masked_paths,
+        readonly_paths=linux.readonly_paths,
+        propagation=linux.rootfs_propagation,
+        hostname=config.hostname,
+        domainname=config.domainname,
+        sysctl=plans.make_sysctl(linux.sysctl, linux),
+        new=new,
+        joined=joined,
+        user_namespace="user" in kinds,
+        own_cgroup_namespace="cgroup" in kinds,
+        no_pivot=options.no_pivot,
+        time_offsets=time_offsets,
+        net_devices=net_devices,
+        hooks=config.hooks,
+        state=state_document(config, options),
+    )
+
+
+def _check(config: oci_runtime.Config, kinds: set[str]) -> None:
+    """What fits together only with the namespaces that the container has."""
+    linux = config.linux
     for name, needed in ((config.hostname, "hostname"), (config.domainname, "domainname")):
         if name and "uts" not in kinds:
             raise errors.InvalidConfig(f"{needed} needs a uts namespace of the container")
@@ -192,38 +244,15 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
     propagation = linux.rootfs_propagation
     if propagation and propagation.lstrip("r") not in ("shared", "slave", "private", "unbindable"):
         raise errors.InvalidConfig(f"linux.rootfsPropagation: {propagation!r} is unknown")
-    _check_console(config.process, options)
-    return plans.Plan(
-        process=plans.make_process(
-            config.process,
-            linux.seccomp,
-            user_namespace="user" in kinds,
-            preserve_fds=options.preserve_fds,
-            pdeathsig=options.pdeathsig,
-            init=options.init,
-            new_keyring=f"_ses.{options.container_id}" if options.new_keyring else "",
-        ),
-        root=root,
-        root_readonly=config.root.readonly,
-        rootfs=tuple([plans.make_mount(m, options.bundle) for m in options.rootfs]),
-        mounts=mounts,
-        devices=plans.make_devices(linux.devices),
-        host_dev=any(m.destination == "/dev" and m.options.flags & MS.BIND for m in mounts),
-        masked_paths=linux.masked_paths,
-        readonly_paths=linux.readonly_paths,
-        propagation=propagation,
-        hostname=config.hostname,
-        domainname=config.domainname,
-        sysctl=plans.make_sysctl(linux.sysctl, linux),
-        new=new,
-        joined=joined,
-        user_namespace="user" in kinds,
-        own_cgroup_namespace="cgroup" in kinds,
-        no_pivot=options.no_pivot,
-        personality=_personality(linux.personality),
-        hooks=config.hooks,
-        state=state_document(config, options),
-    )
+
+
+def _special(config: oci_runtime.Config) -> tuple[str, tuple[tuple[str, str], ...]]:
+    linux = config.linux
+    if linux.time_offsets or linux.net_devices or linux.intel_rdt or linux.mount_label:
+        from sampan.runtime import special
+
+        return special.make(config)
+    return "", ()
 
 
 def _root(path: str, bundle: str) -> str:
@@ -248,16 +277,6 @@ def _check_preserved(count: int) -> None:
 def _check_console(spec: oci_runtime.Process, options: Options) -> None:
     if spec.terminal and options.console is None:
         raise errors.InvalidConfig("cannot allocate tty if there is no console socket")
-
-
-def _personality(document: dict[str, Any]) -> int | None:
-    if not document:
-        return None
-    domains = {"LINUX": 0, "LINUX32": 8}
-    try:
-        return domains[document["domain"]]
-    except KeyError:
-        raise errors.InvalidConfig("linux.personality.domain must be LINUX or LINUX32") from None
 
 
 def state_document(config: oci_runtime.Config, options: Options) -> dict[str, Any]:
@@ -330,7 +349,7 @@ def _spawn(
         wires.idmaps = sources.open_namespaces(plan)
     try:
         pid, pidfd = clone(
-            plan.new & ~CLONE.NEWCGROUP,
+            plan.new & ~(CLONE.NEWCGROUP | CLONE.NEWTIME),
             lambda: init.run(plan, wires),
             user=plan.joins("user"),
             pids=plan.joins("pid"),
@@ -356,10 +375,15 @@ def _spawn(
         from sampan.runtime import sources
 
         created.sources = sources.Server(plan, pid, wires.idmaps, ours)
+    created.agent, created.state = plan.process.listener, {**plan.state, "pid": pid}
     try:
         if plan.new & CLONE.NEWUSER:
             _map_ids(config.linux, pid)
         settle(plan.process, pid, manager if plan.joins("user") >= 0 else None)
+        if plan.net_devices:
+            from sampan.runtime import special
+
+            special.move_devices(plan, pid)
         created.send_go()
         created.wait_joined()
     except BaseException:

@@ -41,6 +41,7 @@ class Wires:
         console: int = -1,
     ) -> None:
         self.channel, self.gate, self.stdio, self.console = channel, gate, stdio, console
+        self.label = -1  # of this process: the file in the host's /proc that takes its label
         self.cgroups: list[int] = []  # `tasks` files to write ourselves into
         self.joined: set[str] = set()  # namespaces that the clone began in
         self.idmaps: sources.Namespaces = {}  # user namespaces of id-mapped mounts
@@ -126,6 +127,7 @@ def _enter(plan: Plan, wires: Wires) -> None:
         os.write(fd, b"0")
         os.close(fd)  # RLIMIT_NOFILE holds already, and may be small
     wires.channel.send("joined")
+    open_label(plan.process, wires)
     _join(plan, wires.joined)
     os.setsid()
     if plan.user_namespace:
@@ -139,8 +141,23 @@ def _enter(plan: Plan, wires: Wires) -> None:
         process.setdomainname(plan.domainname)
     for name, value in plan.sysctl:
         _sysctl(name, value)
+
+
+def open_label(plan: ProcessPlan, wires: Wires) -> None:
+    """While /proc is the host's."""
+    if plan.tuning:
+        from sampan.runtime import tuning  # loaded when the plan was made
+
+        wires.label = tuning.open_label(plan.tuning)
+
+
+def _tune(plan: ProcessPlan, wires: Wires) -> None:
     if plan.personality is not None:
         process.personality(plan.personality)
+    if plan.tuning:
+        from sampan.runtime import tuning
+
+        tuning.apply(plan.tuning, wires.label)
 
 
 def _join(plan: Plan, joined: set[str]) -> None:
@@ -155,6 +172,29 @@ def _join(plan: Plan, joined: set[str]) -> None:
             ) from error
     if plan.new & CLONE.NEWCGROUP:  # only now: its root is the cgroup we are in
         namespaces.unshare(CLONE.NEWCGROUP)
+    if plan.new & CLONE.NEWTIME:
+        _new_time(plan.time_offsets)
+
+
+def _new_time(offsets: str) -> None:
+    """time_namespaces(7): unshare is for children only, until then the clocks can be set."""
+    namespaces.unshare(CLONE.NEWTIME)
+    if offsets:
+        _write_offsets(offsets)
+    fd = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
+    namespaces.setns(fd, CLONE.NEWTIME)
+    os.close(fd)
+
+
+def _write_offsets(offsets: str) -> None:
+    try:
+        fd = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(fd, offsets.encode())
+        os.close(fd)
+    except OSError as error:
+        raise errors.InvalidConfig(
+            f"linux.timeOffsets: /proc/self/timens_offsets: {errors.reason(error)}"
+        ) from error
 
 
 def _keyring(name: str) -> None:
@@ -249,10 +289,11 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     """Stdio, filter, working directory, ids and capabilities; the command's path."""
     if wires.stdio:
         _take(wires)
+    _tune(plan, wires)
     _close_others(plan, wires)
     plan.env.setdefault("HOME", command.home(plan.uid))
     if plan.seccomp and not plan.no_new_privs:
-        seccomp.load(*plan.seccomp)  # without no_new_privs that needs CAP_SYS_ADMIN
+        _load_filter(plan, wires)  # without no_new_privs that needs CAP_SYS_ADMIN
     entered = _change_directory(plan.cwd, make=True)
     credentials.become(plan)
     if not entered:
@@ -260,7 +301,19 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     _check_directory()
     if plan.no_new_privs:
         process.prctl(PR.SET_NO_NEW_PRIVS, 1)
-    return command.find(plan.args[0], plan.env)
+    path = command.find(plan.args[0], plan.env)
+    if plan.listener and plan.no_new_privs:  # while whoever creates is there to fetch it
+        _load_filter(plan, wires)
+    return path
+
+
+def _load_filter(plan: ProcessPlan, wires: Wires) -> None:
+    if plan.seccomp:
+        fd = seccomp.load(*plan.seccomp)
+        if plan.listener:
+            wires.channel.send("seccomp", str(fd))
+            expect(wires.channel, "seccomp")
+            os.close(fd)
 
 
 def _take(wires: Wires) -> None:
@@ -330,8 +383,8 @@ def _wait_for_start(wires: Wires) -> Channel:
 
 
 def _execute(plan: ProcessPlan, path: str, wires: Wires) -> None:
-    if plan.seccomp and plan.no_new_privs:
-        seccomp.load(*plan.seccomp)
+    if plan.no_new_privs and not plan.listener:
+        _load_filter(plan, wires)
     if plan.pdeathsig:  # only now: a change of ids clears it
         process.prctl(PR.SET_PDEATHSIG, plan.pdeathsig)
     if plan.init:

@@ -69,6 +69,9 @@ class ProcessPlan(Record):
     pdeathsig: int
     init: bool
     new_keyring: str
+    listener: tuple[str, str] | None = None  # seccomp's agent: its socket, metadata
+    tuning: Any = None  # a runtime.tuning.Tuning: what few ask for
+    personality: int | None = None
 
 
 class Plan(Record):
@@ -90,7 +93,8 @@ class Plan(Record):
     user_namespace: bool
     own_cgroup_namespace: bool
     no_pivot: bool
-    personality: int | None
+    time_offsets: str  # what /proc/self/timens_offsets takes
+    net_devices: tuple[tuple[str, str], ...]  # (name on the host, name in the container)
     hooks: oci_runtime.Hooks
     state: dict[str, Any]  # what hooks read from their stdin
 
@@ -116,6 +120,7 @@ def make_process(
     pdeathsig: int = 0,
     init: bool = False,
     new_keyring: str = "",
+    linux: oci_runtime.Linux | None = None,
 ) -> ProcessPlan:
     if not spec.args:
         raise errors.InvalidConfig("process.args must name a command")
@@ -142,7 +147,41 @@ def make_process(
         pdeathsig=pdeathsig,
         init=init,
         new_keyring=new_keyring,
+        listener=_listener(filters),
+        tuning=_tuning(spec, linux),
+        personality=_personality(linux.personality) if linux else None,
     )
+
+
+def _tuning(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:
+    memory_policy = linux.memory_policy if linux else None
+    if not (
+        spec.scheduler
+        or spec.io_priority
+        or spec.exec_cpu_affinity
+        or spec.apparmor_profile
+        or spec.selinux_label
+        or memory_policy is not None
+    ):
+        return None
+    from sampan.runtime import tuning
+
+    cpus = ((linux.resources if linux else {}).get("cpu") or {}).get("cpus", "")
+    return tuning.make(spec, memory_policy, cpus)
+
+
+def _personality(document: dict[str, Any]) -> int | None:
+    if not document:
+        return None
+    if document.get("flags"):
+        raise errors.InvalidConfig(
+            f"linux.personality.flags: {document['flags']!r}: no flag is defined"
+        )
+    domains = {"LINUX": 0, "LINUX32": 8}
+    try:
+        return domains[document["domain"]]
+    except (KeyError, TypeError):
+        raise errors.InvalidConfig("linux.personality.domain must be LINUX or LINUX32") from None
 
 
 def _variable(item: str) -> tuple[str, str]:
@@ -198,7 +237,20 @@ def _rlimits(limits: tuple[oci_runtime.Rlimit, ...]) -> tuple[tuple[str, int, in
 def _filter(profile: dict[str, Any]) -> tuple[bytes, int] | None:
     if not profile:
         return None
-    return seccomp.compile(profile), seccomp.flags(profile)
+    flags = seccomp.flags(profile)
+    if _listener(profile):  # it excludes TSYNC, which means nothing to a single thread
+        flags = flags & ~seccomp.FLAGS["SECCOMP_FILTER_FLAG_TSYNC"] | seccomp.NEW_LISTENER
+    return seccomp.compile(profile), flags
+
+
+def _listener(profile: dict[str, Any]) -> tuple[str, str] | None:
+    actions = {entry.get("action") for entry in profile.get("syscalls") or ()}
+    actions.add(profile.get("defaultAction"))
+    if "SCMP_ACT_NOTIFY" not in actions and not profile.get("listenerMetadata"):
+        return None
+    from sampan.runtime import listener
+
+    return listener.check(profile)
 
 
 def make_namespaces(linux: oci_runtime.Linux) -> tuple[int, tuple[tuple[str, int], ...]]:

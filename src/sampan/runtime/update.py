@@ -63,6 +63,10 @@ def from_flags(flags: dict[str, str]) -> dict[str, Any]:
         if name in FLAGS and text != "":
             section, key, form = FLAGS[name]
             resources.setdefault(section, {})[key] = _value(name, text, form)
+    if resources.get("pids", {}).get("limit") == 0:
+        # A limit asked for by hand, and as strict as systemd can say it. In JSON, 0 is what
+        # Docker 20 sends for "not set".
+        resources["pids"]["limit"] = 1
     return resources
 
 

@@ -10,6 +10,7 @@ GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
     "network": "Manage networks",
+    "registry": "Run a registry",
     "system": "Look after the engine",
     "volume": "Manage volumes",
 }
@@ -117,6 +118,8 @@ NAMES = {
     "network prune": "network_prune",
     "network remove": "network_rm",
     "network rm": "network_rm",
+    "registry gc": "registry_gc",
+    "registry serve": "registry_serve",
     "system df": "system_df",
     "system events": "events",
     "system info": "info",

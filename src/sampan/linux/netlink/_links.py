@@ -135,6 +135,12 @@ def set_link(
     return Request(type=RTM_NEWLINK, body=body, what=f"change link {name}")
 
 
+def move_link(name: str, *, index: int, netns: int, rename: str) -> Request:
+    """Into the network namespace behind the descriptor, under another name."""
+    body = link_body(rename, index=index) + attribute(IFLA_NET_NS_FD, struct.pack("=I", netns))
+    return Request(type=RTM_NEWLINK, body=body, what=f"move link {name}")
+
+
 def no_link_local(name: str, *, index: int = 0) -> Request:
     """No fe80:: address for a link that is about to come up (and so no duplicate detection).
 

@@ -13,6 +13,7 @@ from sampan.linux.netlink._wire import (
     BUFFER,
     HEADER,
     IFA_ADDRESS,
+    IFA_F_PERMANENT,
     IFA_LOCAL,
     IFF_UP,
     IFLA_ADDRESS,
@@ -32,6 +33,7 @@ from sampan.linux.netlink._wire import (
     NLMSG_DONE,
     NLMSG_ERROR,
     ROUTE,
+    RT_SCOPE_UNIVERSE,
     RTA_DST,
     RTA_GATEWAY,
     RTA_OIF,
@@ -70,6 +72,7 @@ class Address(Record):
     index: int
     address: str
     prefix: int
+    permanent: bool = False  # set by hand, of global scope: not by DHCP, not fe80::
 
 
 class Route(Record):
@@ -158,11 +161,12 @@ class Socket:
         request = Request(type=RTM_GETADDR, body=body, what="list addresses")
         found = []
         for _, body in self.dump(request):
-            _family, prefix, _flags, _scope, index = ADDRESS.unpack_from(body)
+            _family, prefix, flags, scope, index = ADDRESS.unpack_from(body)
             values = dict(attributes(body[ADDRESS.size :]))
             address = values.get(IFA_LOCAL) or values[IFA_ADDRESS]
             text = socket.inet_ntop(family, address)
-            found.append(Address(index=index, address=text, prefix=prefix))
+            lasting = bool(flags & IFA_F_PERMANENT) and scope == RT_SCOPE_UNIVERSE
+            found.append(Address(index=index, address=text, prefix=prefix, permanent=lasting))
         return found
 
     def routes(self, family: int = socket.AF_INET) -> list[Route]:

@@ -2,8 +2,8 @@
 
 Blobs are stored once and linked to each repository that has them; a manifest is a blob with a media
 type, a subject and tags. `linked` is when a link was last made or asked for: `collect` spares what
-is younger than its grace, so a push between "is it there?" and its manifest loses nothing. Files are
-removed inside the write transaction that removes their rows, and made visible inside the one that
+is younger than its grace, so a push between "is it there?" and its manifest loses nothing. Files go
+inside the write transaction that removes their rows, and become visible inside the one that
 links them; SQLite lets only one of these go on, in whatever process.
 """
 
@@ -71,14 +71,14 @@ class Index:
     # ---- repositories and blobs
 
     def repositories(self, count: int | None, last: str) -> list[str]:
-        found = self._column(
+        return self._column(
             "select distinct repository from links where repository > ? order by 1 limit ?",
             (last, -1 if count is None else count),
         )
-        return found
 
     def exists(self, repository: str) -> bool:
-        return self._value("select 1 from links where repository = ? limit 1", (repository,))
+        row = self._value("select 1 from links where repository = ? limit 1", (repository,))
+        return row is not None
 
     def has(self, repository: str, digest: str) -> bool:
         """Whether the repository has the blob; asking keeps it from the collector for a while."""
@@ -92,12 +92,14 @@ class Index:
         return True
 
     def anywhere(self, digest: str) -> str | None:
-        return self._value("select repository from links where digest = ? limit 1", (digest,))
+        found: str | None = self._value(
+            "select repository from links where digest = ? limit 1", (digest,)
+        )
+        return found
 
     def link(self, repository: str, digest: str) -> None:
         self._db.execute(
-            "insert into links values (?, ?, ?)"
-            " on conflict do update set linked = excluded.linked",
+            "insert into links values (?, ?, ?) on conflict do update set linked = excluded.linked",
             (repository, digest, time.time()),
         )
 
@@ -125,7 +127,16 @@ class Index:
         """Inside `writing`."""
         self._db.execute(
             "insert or replace into manifests values (?, ?, ?, ?, ?, ?, ?, ?)",
-            (repository, digest, media_type, size, subject, artifact_type, annotations, time.time()),
+            (
+                repository,
+                digest,
+                media_type,
+                size,
+                subject,
+                artifact_type,
+                annotations,
+                time.time(),
+            ),
         )
         self._db.executemany(
             "insert or ignore into needs values (?, ?, ?)",

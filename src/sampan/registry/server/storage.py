@@ -3,7 +3,7 @@
     root/blobs/sha256/ab/abcdef…       complete, verified, never changed
     root/uploads/ID                    what a push has sent so far
 
-A blob becomes visible by rename after fsync. Which repository may show it is not storage's business.
+A blob becomes visible by rename after fsync. Who may see it is not its business.
 """
 
 from __future__ import annotations
