@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sampan.dockerapi import (
+    build,
     containers,
     disk,
     images,
@@ -14,7 +15,7 @@ from sampan.dockerapi import (
 )
 from sampan.dockerapi.router import Routes
 
-GROUPS = (system, containers, streams, disk, images, own_images, networks, volumes)
+GROUPS = (system, containers, streams, disk, images, build, own_images, networks, volumes)
 
 
 def all_routes() -> Routes:

@@ -18,6 +18,7 @@ GROUPS = {
 # Every name that can be typed, and its module.
 NAMES = {
     "attach": "attach",
+    "build": "build",
     "commit": "commit",
     "completion": "completion",
     "cp": "cp",
@@ -86,6 +87,7 @@ NAMES = {
     "container update": "update",
     "container wait": "wait",
     "image bootstrap": "image_bootstrap",
+    "image build": "build",
     "image convert": "image_convert",
     "image copy": "image_copy",
     "image diff": "image_diff",

@@ -53,6 +53,15 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     return await _make(engine, name, image, merged, host_config, endpoints), []
 
 
+async def from_image(
+    engine: Engine, image: Image, config: dict[str, Any], host_config: dict[str, Any]
+) -> Container:
+    """A container of layers that a lease holds and no image has yet: a step of a build."""
+    validate(engine, config, host_config)
+    _fill_host_config(host_config, engine.settings)
+    return await _make(engine, "", image, config, host_config, {}, leased=True)
+
+
 def spelled(body: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
     """The keys as we write them: Go reads JSON without regard to case, and clients rely on it
     (docker-py says CPURealtimeRuntime)."""
@@ -72,6 +81,8 @@ async def _make(
     config: dict[str, Any],
     host_config: dict[str, Any],
     endpoints: dict[str, Any],
+    *,
+    leased: bool = False,  # a lease holds the layers, there need be no image
 ) -> Container:
     container_id = secrets.token_hex(32)
     name = name or names.generate(engine.containers.by_name)
@@ -96,7 +107,7 @@ async def _make(
             lease.key(container_id)
             await rootfs.prepare(engine, container_id, image.chain_id)
             await _fill_volumes(engine, container)
-            _insert(engine, container, points)
+            _insert(engine, container, points, leased=leased)
     except BaseException:
         rootfs.remove(engine, container_id)
         shutil.rmtree(container.bundle, ignore_errors=True)
@@ -106,11 +117,13 @@ async def _make(
     return container
 
 
-def _insert(engine: Engine, container: Container, points: list[dict[str, Any]]) -> None:
+def _insert(
+    engine: Engine, container: Container, points: list[dict[str, Any]], *, leased: bool
+) -> None:
     """Its row; NameTaken or NoSuchImage where that came or went meanwhile."""
     with engine.db.transaction():
         _require_free(engine, container.name)
-        if not engine.images.exists(container.image_id):
+        if not leased and not engine.images.exists(container.image_id):
             raise NoSuchImage(container.image_ref)
         container.insert()
         for point in points:

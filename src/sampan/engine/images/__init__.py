@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from sampan.build import cache
 from sampan.engine.errors import NoSuchImage
 from sampan.engine.images import (
     archives,
@@ -59,6 +60,7 @@ class Images:
         self._engine = engine
         self.leases = leases.Leases(engine.db, engine.store)
         self.garbage = garbage.Collector(engine)
+        self.garbage.roots.append(cache.Records(engine.paths.root).digests)
 
     # -- looking
 
