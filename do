@@ -10,6 +10,7 @@ usage: ./do CHORE [ARGUMENT ...]
   setup        install what is needed: Debian packages, a virtual environment, the programs in .venv/bin
   demo         set up, then run a web server in a container and show it
   test         set up, then run every test (arguments go to pytest)
+  test --vm    the tests of linux and runtime in a VM with cgroup v2 and AppArmor; --vm --systemd: with systemd as PID 1
   check        ruff, mypy strict, import contracts
   bench        time Sampan beside docker.io, podman and runc where they are installed
   conformance  run other people's suites where they are installed
@@ -33,7 +34,8 @@ find_python() {
 }
 
 packages=(nftables libnftables1 libseccomp2 mmdebstrap python3-venv ca-certificates iproute2)
-test_packages=(busybox-static docker-registry curl tmux e2fsprogs iptables)
+vm_packages=(qemu-system-x86 mmdebstrap)
+test_packages=(busybox-static uidmap docker-registry curl openssl tmux e2fsprogs iptables)
 
 need_packages() {
   command -v apt-get >/dev/null || die "./do setup needs Debian or Ubuntu (apt-get not found)"
@@ -80,6 +82,7 @@ case "${1:-help}" in
     shift
     setup
     need_packages "${test_packages[@]}"
+    [ "${1:-}" != --vm ] || { shift; need_packages "${vm_packages[@]}"; exec tools/vm/run.sh "$@"; }
     exec .venv/bin/python -m pytest "$@"
     ;;
   check)

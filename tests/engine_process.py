@@ -35,7 +35,9 @@ PATIENCE = 20.0
 
 
 class Engine:
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        """`options`: further words of `sampand`'s command line."""
+        self.options = options
         # Not pytest's tmp_path: overlay's options and unix sockets want short names.
         self.top = tempfile.mkdtemp(prefix="containers-", dir="/tmp")
         self.paths = Paths(root=f"{self.top}/root", run=f"{self.top}/run")
@@ -74,7 +76,7 @@ class Engine:
         with open(f"{self.top}/sampand.log", "ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", "from sampan.cli.sampand import main; main()",
-                 "--root", self.paths.root, "--run", self.paths.run, "--foreground"],
+                 "--root", self.paths.root, "--run", self.paths.run, "--foreground", *self.options],
                 env={"PYTHONPATH": SOURCE, "PATH": os.environ["PATH"]},
                 stdin=subprocess.DEVNULL, stderr=log,
             )  # fmt: skip

@@ -310,3 +310,36 @@ def test_limits_reach_the_cgroup(runtime):
         assert file.read() == "33\n"
     runtime("delete", "--force", container)
     assert not os.path.exists(top)
+
+
+def need_time(runtime):
+    if runtime.name == "runc":
+        shown = runtime("features", fails=True).stdout
+        if not shown.startswith("{") or "time" not in json.loads(shown)["linux"]["namespaces"]:
+            pytest.skip("this runc has no time namespaces")
+
+
+def test_clocks_of_a_time_namespace(runtime):
+    need_time(runtime)
+    runtime.config["linux"]["namespaces"].append({"type": "time"})
+    runtime.config["linux"]["timeOffsets"] = {
+        "monotonic": {"secs": 7881, "nanosecs": 27},
+        "boottime": {"secs": 1337},
+    }
+    lines = runtime.run("cat", "/proc/self/timens_offsets").stdout.splitlines()
+    assert [line.split() for line in lines] == [
+        ["monotonic", "7881", "27"],
+        ["boottime", "1337", "0"],
+    ]
+
+
+def test_time_offsets_need_a_time_namespace(runtime):
+    need_time(runtime)
+    runtime.config["linux"]["timeOffsets"] = {"monotonic": {"secs": 1}}
+    assert runtime.run("true").returncode == 1
+
+
+def test_a_label_that_nothing_enforces_is_refused(runtime):
+    if os.path.exists("/sys/fs/selinux/enforce"):
+        pytest.skip("SELinux is there")
+    assert runtime.run("true", selinuxLabel="system_u:system_r:container_t:s0").returncode == 1

@@ -58,7 +58,8 @@ def test_an_address_of_a_start_cut_short_is_free_again(own_engine: Engine) -> No
     db = sqlite3.connect(own_engine.paths.database)
     try:
         db.execute(
-            "insert into endpoints select 'x', ?, id, '10.9.9.9', '', '{}' from networks"
+            "insert into endpoints (id, container_id, network_id, address, settings)"
+            " select 'x', ?, id, '10.9.9.9', '{}' from networks"
             " where name = 'bridge'",
             (container,),
         )

@@ -42,9 +42,7 @@ def test_an_abandoned_ingest_leaves_nothing(tmp_path):
     assert files_below(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    "digest", ["", "sha256:", "sha256:../../etc/passwd", "sha256:" + "A" * 64, "md5:" + "0" * 32]
-)
+@pytest.mark.parametrize("digest", ["", "sha256:", "sha256:../../etc/passwd", "sha256:" + "A" * 64])
 def test_what_is_no_digest_is_no_path(tmp_path, digest):
     with pytest.raises(errors.InvalidArgument):
         FileStore(str(tmp_path)).open(digest)

@@ -180,7 +180,8 @@ class TestV2(CgroupContract):
     def place(self, own_mounts):
         def run(body):
             def on_v2():
-                mount("none", "/sys/fs/cgroup", "cgroup2")
+                if not os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+                    mount("none", "/sys/fs/cgroup", "cgroup2")
                 host.forget()
                 assert list(cgroup.manager("/x").paths()) == [""]
                 body()

@@ -16,6 +16,7 @@ from sampan.network.driver import Endpoint, Network
 from sampan.network.firewall import Firewall
 
 OUTSIDE, HOST = "198.51.100.9", "198.51.100.1"
+OUTSIDE6, HOST6 = "2001:db8::9", "2001:db8::1"
 
 
 def new_netns() -> int:
@@ -41,10 +42,13 @@ class Host:
             )
             here.send(veth)
             there.send(netlink.set_link("lo", up=True), netlink.set_link("eth0", up=True))
-            for sock, name, address in ((here, "uplink", HOST), (there, "eth0", OUTSIDE)):
+            for sock, name, addresses in (
+                (here, "uplink", ((HOST, 24), (HOST6, 64))),
+                (there, "eth0", ((OUTSIDE, 24), (OUTSIDE6, 64))),
+            ):
                 link = sock.link(name)
                 assert link is not None
-                sock.send(netlink.add_address(link.index, address, 24))
+                sock.send(*(netlink.add_address(link.index, *address) for address in addresses))
         self.here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         self.nft = Nft()
 
@@ -70,6 +74,17 @@ def network(number: int = 1, **changes: object) -> Network:
     return Network(**{**values, **changes})
 
 
+def dual(number: int = 1, **changes: object) -> Network:
+    """The same with IPv6 beside."""
+    six = {"subnet6": f"fd00:77:{number}::/64", "gateway6": f"fd00:77:{number}::1"}
+    return network(number, **{**six, **changes})
+
+
+def dual_endpoint(number: int, network_number: int = 1, **changes: object) -> Endpoint:
+    six = {"ipv6": f"fd00:77:{network_number}::{number}", "prefix6": 64}
+    return endpoint(number, network_number, **{**six, **changes})
+
+
 def endpoint(number: int, network_number: int = 1, **changes: object) -> Endpoint:
     values = {
         "container_id": f"{number:064d}",
@@ -84,9 +99,8 @@ def endpoint(number: int, network_number: int = 1, **changes: object) -> Endpoin
 def sock(where: int, kind: str, address: str = "", port: int = 0):
     """A socket in the namespace; bound (and listening) if a port is given."""
     with netns.entered(where):
-        s = socket.socket(
-            socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
-        )
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        s = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
     with s:
         s.settimeout(2)
         if port:
@@ -110,7 +124,8 @@ def talk(
 
     Gives the address that the server saw; raises OSError (a timeout) if it does not work.
     """
-    with sock(server, kind, "0.0.0.0", port) as s, sock(client, kind) as c:
+    anywhere = "::" if ":" in target[0] else "0.0.0.0"
+    with sock(server, kind, anywhere, port) as s, sock(client, kind, anywhere) as c:
         s.settimeout(patience)
         if kind == "udp":
             c.connect(target)
@@ -128,7 +143,7 @@ def talk(
 
 def blocked(client: int, target: tuple[str, int], kind: str = "tcp") -> bool:
     """Whether nothing comes back at all (a dropped packet; ICMP would raise another error)."""
-    with sock(client, kind) as c:
+    with sock(client, kind, target[0]) as c:
         c.settimeout(0.15)
         try:
             c.connect(target)

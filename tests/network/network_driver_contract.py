@@ -23,7 +23,7 @@ class NetworkDriverContract:
             await driver.ensure(self.network)
             await driver.ensure(self.network)
             await driver.connect(self.network, endpoint(2), inside)
-            await driver.disconnect(self.network, endpoint(2))
+            await driver.disconnect(self.network, endpoint(2), inside)
             await driver.remove(self.network)
             assert (host.ruleset(), host.links()) == before
 
@@ -31,8 +31,8 @@ class NetworkDriverContract:
 
     def test_taking_away_what_is_not_there_is_fine(self, own_host):
         async def body(host):
-            driver = self.driver(host)
-            await driver.disconnect(self.network, endpoint(2))
+            driver, inside = self.driver(host), new_netns()
+            await driver.disconnect(self.network, endpoint(2), inside)
             await driver.remove(self.network)
 
         own_host(body)
@@ -42,7 +42,7 @@ class NetworkDriverContract:
             inside = new_netns()
             await self.driver(host).ensure(self.network)
             await self.driver(host).connect(self.network, endpoint(2), inside)
-            await self.driver(host).disconnect(self.network, endpoint(2))
+            await self.driver(host).disconnect(self.network, endpoint(2), inside)
             await self.driver(host).connect(self.network, endpoint(2), inside)
 
         own_host(body)

@@ -40,10 +40,10 @@ def test_connect_gives_the_container_its_interface_address_and_routes(own_host):
             assert [(r.destination, r.gateway) for r in routes if r.prefix == 0] == [
                 ("0.0.0.0", "10.77.1.1")
             ]
-        await driver.disconnect(net, end)
+        await driver.disconnect(net, end, inside)
         with netlink.Socket(netns=inside) as sock:
             assert sock.link("eth0") is None
-        await driver.disconnect(net, end)
+        await driver.disconnect(net, end, inside)
 
     own_host(body)
 
@@ -91,7 +91,7 @@ def test_everything_goes_with_the_last_network(own_host):
         await driver.ensure(net)
         await driver.connect(net, endpoint(2), inside)
         assert _sysctl("ip_forward") == "1"
-        await driver.disconnect(net, endpoint(2))
+        await driver.disconnect(net, endpoint(2), inside)
         await driver.remove(net)
         assert (host.ruleset(), host.links(), _sysctl("ip_forward")) == before
         await driver.remove(net)
@@ -139,7 +139,7 @@ def test_containers_cannot_reach_what_listens_on_the_hosts_loopback(own_host):
             sock.send(netlink.del_address(1, "127.0.0.1", 8))
             sock.send(netlink.add_route("127.0.0.0", 8, gateway=net.gateway))
         assert not _arrives(inside, host, patience=0.2)
-        host.nft.run("flush chain ip smptest guard")
+        host.nft.run("flush chain inet smptest guard")
         assert _arrives(inside, host)  # so the attack is a real one
 
     own_host(body)
@@ -169,7 +169,7 @@ def test_a_container_on_two_networks(own_host):
         await driver.connect(two, second, inside)
         assert talk(inside, ("10.77.2.3", 80), neighbour, 80) == "10.77.2.2"
         assert talk(inside, (OUTSIDE, 80), host.outside, 80) == HOST
-        await driver.disconnect(two, second)
+        await driver.disconnect(two, second, inside)
         assert blocked(inside, ("10.77.2.3", 80))
         assert talk(inside, (OUTSIDE, 80), host.outside, 80) == HOST
 

@@ -36,7 +36,7 @@ class Upstream(asyncio.DatagramProtocol):
         self.asked += 1
         query = dns_message.parse(data)
         if isinstance(self.reply, str):
-            records = [dns_message.address(self.reply)]
+            records = [socket.inet_aton(self.reply)]
             self.transport.sendto(dns_message.answer(query, records, ttl=1), addr)
         elif self.reply is not None:
             self.transport.sendto(dns_message.failure(query, self.reply), addr)

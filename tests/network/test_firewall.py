@@ -60,7 +60,7 @@ def test_orphans_go_and_nothing_else(own_host):
         await firewall.reconcile(NETWORKS[:1], [port(80, "10.77.1.9")])
         assert host.nft.run("list table ip admin") == before
         assert [i for i in handles(host) if "chain" in i or "rule" in i] == skeleton
-        text = host.nft.run("list table ip smptest")
+        text = host.nft.run("list table inet smptest")
         assert "tcp . 80 : 10.77.1.9 . 80" in text
         assert not any(word in text for word in ("smptest2", "udp . 80", "127.0.0.1 .", "10.77.2"))
 
@@ -72,7 +72,7 @@ def test_a_damaged_table_is_put_right(own_host):
         firewall = host.driver().firewall
         await firewall.reconcile(NETWORKS, PORTS)
         text = host.ruleset()
-        host.nft.run("flush chain ip smptest forward")
+        host.nft.run("flush chain inet smptest forward")
         await firewall.reconcile(NETWORKS, PORTS)
         assert sorted(host.ruleset().split()) == sorted(text.split())
         host.nft.run("flush ruleset")
@@ -88,7 +88,7 @@ def test_an_element_that_a_dead_container_left_is_replaced(own_host):
         await firewall.reconcile(NETWORKS, [port(80, "10.77.1.2")])
         firewall.publish([port(80, "10.77.1.3"), port(90, "10.77.1.3")])
         firewall.unpublish([port(80, "10.77.1.2")])  # too late: it is another's by now
-        text = host.nft.run("list map ip smptest published")
+        text = host.nft.run("list map inet smptest published")
         assert "tcp . 80 : 10.77.1.3 . 80" in text
         assert "tcp . 90 : 10.77.1.3 . 80" in text
         assert "10.77.1.2" not in text

@@ -1,5 +1,7 @@
 from ipaddress import IPv4Address as A
 from ipaddress import IPv4Network as N
+from ipaddress import IPv6Address as A6
+from ipaddress import IPv6Network as N6
 
 import pytest
 
@@ -60,8 +62,38 @@ def test_static_address():
 def test_subnets_of_users():
     assert ipam.gateway(ipam.parse_subnet("10.9.0.0/16")) == A("10.9.0.1")
     assert ipam.gateway(SMALL, "10.0.0.6") == A("10.0.0.6")
-    for text in ("10.9.0.1/16", "10.9.0.0/31", "fd00::/64", "nonsense"):
+    for text in ("10.9.0.1/16", "10.9.0.0/31", "fd00::/127", "nonsense"):
         with pytest.raises(errors.InvalidNetwork, match="invalid subnet"):
             ipam.parse_subnet(text)
     with pytest.raises(errors.NoSubnet, match="overlaps"):
         ipam.parse_subnet("10.9.1.0/24", [N("10.9.0.0/16")])
+
+
+def test_ipv6_subnets_come_from_a_pool_of_the_installation():
+    pool = ipam.unique_local("/var/lib/sampan")
+    assert pool == ipam.unique_local("/var/lib/sampan")
+    assert pool[0] != ipam.unique_local("/elsewhere")[0]
+    assert pool[0].subnet_of(N6("fd00::/8"))
+    first = ipam.choose_subnet([N("172.17.0.0/16")], [pool])
+    second = ipam.choose_subnet([first], [pool])
+    assert (first.prefixlen, second.prefixlen) == (64, 64)
+    assert not first.overlaps(second)
+
+
+def test_ipv6_addresses():
+    subnet = ipam.parse_subnet("fd00:1::/64")
+    assert ipam.gateway(subnet) == A6("fd00:1::1")
+    assert ipam.allocate("n", subnet, {A6("fd00:1::1")}) == A6("fd00:1::2")
+    assert ipam.claim(subnet, set(), "fd00:1::99") == A6("fd00:1::99")
+    for wanted in ("10.0.0.1", "fd00:2::1", "fd00:1::"):
+        with pytest.raises(errors.InvalidNetwork):
+            ipam.claim(subnet, set(), wanted)
+
+
+def test_a_range_gives_the_gateway_too_and_must_be_part_of_the_subnet():
+    subnet = N("10.9.0.0/16")
+    part = ipam.parse_range(subnet, "10.9.8.0/24")
+    assert ipam.gateway(subnet, part=part) == A("10.9.8.0")
+    for text in ("10.8.0.0/24", "10.0.0.0/8", "fd00::/64", "x"):
+        with pytest.raises(errors.InvalidNetwork, match="invalid ip-range"):
+            ipam.parse_range(subnet, text)

@@ -82,7 +82,12 @@ def pid(start):
     from tests.shim.conftest import oci_config
 
     config = oci_config(["sleep", "1000"])
-    mount = {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}
+    mount = {
+        "destination": "/tmp",
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": ["mode=1777"],
+    }
     config["mounts"].append(mount)
     return start([], config=config).pid
 

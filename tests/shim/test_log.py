@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from sampan.shim.logfile import JsonFile
+from sampan.shim.logs.json_file import JsonFile
 from sampan.shim.protocol import Log
 
 

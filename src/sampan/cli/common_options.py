@@ -19,6 +19,7 @@ TIMEOUT = option("-t --timeout --time", "int", "Seconds until it is killed")
 SIGNAL = option("-s --signal", "string", "Signal to send", completes="signal")
 CHANGE = option("-c --change", "list", "Apply a Dockerfile instruction to the image")
 PLATFORM = option("--platform", "string", "Platform, os/arch[/variant]")
+ALL_PLATFORMS = option("--all-platforms", "bool", "All platforms of the image")
 RESOURCES = (
     option("--blkio-weight", "weight", "Share of block I/O, 10 to 1000; 0 leaves it alone"),
     option("--cpu-period", "int", "Length of a scheduler period in microseconds"),

@@ -65,7 +65,10 @@ CONTAINER_OPTIONS = (
     option("--label-file", "list", "Read labels from a file", completes="file"),
     option("--link", "list", "Link to another container, NAME[:ALIAS]", completes="container"),
     option("--link-local-ip", "ip", "Link-local address in the network"),
-    option("--log-driver", "string", "Where output is logged", completes="json-file|none"),
+    option(
+        *("--log-driver", "string", "Where output is logged"),
+        completes="json-file|local|journald|syslog|none",
+    ),
     option("--log-opt", "list", "Option of the log driver, KEY=VALUE"),
     option("--mac-address", "string", "MAC address in the network"),
     option("-m --memory", "bytes", "Limit memory, such as 512m"),

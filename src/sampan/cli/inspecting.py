@@ -22,13 +22,18 @@ PATHS = {  # in the order in which a bare `inspect` tries them
 }
 
 
-def show(session: Session, args: Arguments, kinds: tuple[str, ...]) -> int:
+def show(
+    session: Session,
+    args: Arguments,
+    kinds: tuple[str, ...],
+    query: dict[str, Any] | None = None,
+) -> int:
     """Print what was found, then complain about the rest: 1 if there was any."""
     found, failures = [], []
     size = "size" in {o.name for o in args.command.options} and args["size"]
     for name in args.operands:
         try:
-            found.append(_find(session, name, kinds, size))
+            found.append(_find(session, name, kinds, {"size": True} if size else None, query))
         except errors.ApiError as error:
             failures.append(str(error))
     format_ = args["format"]
@@ -45,11 +50,18 @@ def show(session: Session, args: Arguments, kinds: tuple[str, ...]) -> int:
     return int(bool(failures))
 
 
-def _find(session: Session, name: str, kinds: tuple[str, ...], size: bool) -> Any:
+def _find(
+    session: Session,
+    name: str,
+    kinds: tuple[str, ...],
+    of_container: dict[str, Any] | None,
+    query: dict[str, Any] | None,
+) -> Any:
     for kind in kinds:
-        query = {"size": True} if size and kind == "container" else None
         try:
-            return session.client.call("GET", PATHS[kind].format(name), query)
+            return session.client.call(
+                "GET", PATHS[kind].format(name), of_container if kind == "container" else query
+            )
         except errors.NotFound as error:
             if len(kinds) == 1:
                 raise errors.NotFound(f"Error response from daemon: {error}", 404) from error

@@ -119,7 +119,7 @@ def _find_help(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _unknown(name: str, known: list[str]) -> UsageError:
-    from sampan.cli import nearest
+    from sampan.kit import nearest
 
     guess = nearest.one(name, [n for n in known if not n.startswith("_")])
     meant = f"\n\nDid you mean this?\n\tsampan {guess}" if guess else ""

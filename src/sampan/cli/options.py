@@ -228,7 +228,7 @@ def parse(command: Command, words: Sequence[str]) -> Arguments:
 
 
 def _meant(name: str, known: dict[str, Option]) -> str:
-    from sampan.cli import nearest
+    from sampan.kit import nearest
 
     guess = nearest.one(name, known)
     return f" (did you mean --{guess}?)" if guess else ""

@@ -37,6 +37,7 @@ def pull(
     platform: str = "",
     quiet: bool = False,
     every_tag: bool = False,
+    every_platform: bool = False,
     out: TextIO | None = None,
 ) -> None:
     """Raises ApiError (also for what goes wrong half-way)."""
@@ -45,6 +46,7 @@ def pull(
         "fromImage": name,
         "tag": None if every_tag else tag or "latest",
         "platform": platform or None,
+        "all-platforms": every_platform or None,
     }
     headers = config_file.registry_auth(session.config, reference)
     response = session.client.stream("POST", "/images/create", query, None, headers)

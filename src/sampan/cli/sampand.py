@@ -1,6 +1,6 @@
 """`sampand`: the engine as a program.
 
-    sampand [--root DIR] [--run DIR] [--foreground] [--debug]
+    sampand [--root DIR] [--run DIR] [--foreground] [--config-file FILE] …
 
 One engine per run directory: a lock file says so, and a second start waits until the first answers
 and is content. Without `--foreground` it goes to the background and returns when the API answers;
@@ -9,7 +9,6 @@ its log is `run/sampand.log`. SIGTERM and SIGINT stop the engine, never a contai
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import fcntl
 import logging
@@ -20,20 +19,30 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from sampan.cli import sampand_options
 from sampan.cli.start_engine import CANNOT_START
 from sampan.kit import atomic, errors
 from sampan.kit import paths as kit_paths
 from sampan.linux import unix
 
 if TYPE_CHECKING:
+    from sampan.engine.settings import Settings
     from sampan.kit.paths import Paths
 
 START_TIMEOUT = 30  # seconds until a start that does not answer is an error
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    options = sampand_options.parse(sys.argv[1:])
     paths = kit_paths.from_environment(options.root, options.run)
+    try:
+        settings = options.settings()
+    except errors.SampanError as error:
+        print(f"sampand: {error}", file=sys.stderr)
+        return 1
+    if options.validate:
+        print("configuration OK")
+        return 0
     try:
         os.makedirs(paths.run, mode=0o711, exist_ok=True)
         lock = _lock(paths)
@@ -43,17 +52,8 @@ def main() -> int:
     if lock is None:
         return _wait_for_other(paths)
     if options.foreground:
-        return _serve(paths, debug=options.debug)
-    return _background(paths, lock, debug=options.debug)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sampand", description="The Sampan container engine.")
-    parser.add_argument("--root", metavar="DIR", help="state that survives a reboot")
-    parser.add_argument("--run", metavar="DIR", help="sockets, locks and other passing state")
-    parser.add_argument("--foreground", action="store_true", help="stay; log to standard error")
-    parser.add_argument("--debug", action="store_true", help="log more")
-    return parser
+        return _serve(paths, settings)
+    return _background(paths, settings, lock)
 
 
 def _lock(paths: Paths) -> int | None:
@@ -88,7 +88,7 @@ def _answers(paths: Paths) -> bool:
         return False
 
 
-def _background(paths: Paths, lock: int, *, debug: bool) -> int:
+def _background(paths: Paths, settings: Settings, lock: int) -> int:
     """Fork twice; the first process waits for the engine's word that it is ready."""
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
@@ -97,7 +97,7 @@ def _background(paths: Paths, lock: int, *, debug: bool) -> int:
         if os.fork() != 0:
             os._exit(0)
         _detach_stdio(paths)
-        code = _serve(paths, debug=debug, ready=theirs)
+        code = _serve(paths, settings, ready=theirs)
         logging.shutdown()
         os._exit(code)
     os.wait()
@@ -126,7 +126,8 @@ def _detach_stdio(paths: Paths) -> None:
     os.chdir("/")
 
 
-def _serve(paths: Paths, *, debug: bool, ready: socket.socket | None = None) -> int:
+def _serve(paths: Paths, settings: Settings, ready: socket.socket | None = None) -> int:
+    debug = settings["debug"]
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.INFO,
         format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
@@ -134,7 +135,7 @@ def _serve(paths: Paths, *, debug: bool, ready: socket.socket | None = None) -> 
     if not debug:
         logging.getLogger("asyncio").setLevel(logging.WARNING)
     try:
-        asyncio.run(_run(paths, ready))
+        asyncio.run(_run(paths, settings, ready))
     except Exception as error:
         if isinstance(error, errors.SampanError):
             logging.getLogger("sampan").error("%s%s", CANNOT_START, error)
@@ -149,7 +150,7 @@ def _serve(paths: Paths, *, debug: bool, ready: socket.socket | None = None) -> 
     return 0
 
 
-async def _run(paths: Paths, ready: socket.socket | None) -> None:
+async def _run(paths: Paths, settings: Settings, ready: socket.socket | None) -> None:
     from sampan.dockerapi.app import Server
     from sampan.engine.engine import Engine
 
@@ -157,12 +158,13 @@ async def _run(paths: Paths, ready: socket.socket | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    engine = Engine(paths)
+    engine = Engine(paths, settings)
     engine.on_shutdown = stop.set
+    server = Server(engine)
     try:
+        server.listen()
         await engine.start()
         atomic.write(f"{paths.run}/sampand.pid", str(os.getpid()).encode(), sync=False)
-        server = Server(engine)
         await server.start()
         logging.getLogger("sampan").info("listening at %s", paths.api_socket)
         if ready:

@@ -53,16 +53,16 @@ def log_path(paths: Paths) -> str:
     return f"{paths.run}/sampand.log"
 
 
-def program() -> str:
-    """`sampand`, from beside this program, else from PATH."""
-    beside = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), "sampand")
+def program(name: str = "sampand") -> str:
+    """A program of ours, from beside this one, else from PATH."""
+    beside = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), name)
     if os.access(beside, os.X_OK):
         return beside
     for directory in os.get_exec_path():
-        path = os.path.join(directory, "sampand")
+        path = os.path.join(directory, name)
         if os.access(path, os.X_OK):
             return path
-    raise StartFailed(f"sampand is neither at {beside} nor in PATH")
+    raise StartFailed(f"{name} is neither at {beside} nor in PATH")
 
 
 def _start(paths: Paths) -> int:

@@ -1,7 +1,8 @@
 """Docker's HTTP API on a unix socket, over one `Engine`.
 
     server = Server(engine)
-    await server.start()        listens at `run/sampan.sock`
+    server.listen()             before the engine starts: what cannot be had ends it without a trace
+    await server.start()        answers at `run/sampan.sock` and where the settings say
     await server.stop()
 
 Every answer carries Docker's headers; an error is `{"message": …}` with the status of its kind
@@ -12,20 +13,20 @@ in one look-up, and a request's connection can be taken over (`hijack`).
 from __future__ import annotations
 
 import asyncio
-import grp
 import logging
-import os
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sampan.dockerapi import hijack, routes
+from sampan.dockerapi import hijack, listeners, metrics, routes
 from sampan.dockerapi.router import HEADERS, Call, split_version, to_json
 from sampan.engine import errors as nouns
 from sampan.kit import errors
-from sampan.linux import unix
 
 if TYPE_CHECKING:
+    import socket
+
+    from sampan.dockerapi import tls
     from sampan.engine.engine import Engine
 
 log = logging.getLogger("sampan.api")
@@ -54,24 +55,44 @@ class Server:
         self._engine = engine
         self._routes = routes.all_routes()
         self._runner: web.ServerRunner | None = None
+        self._metrics: web.ServerRunner | None = None
+        self._fronts: list[tls.Front] = []
+        self._listeners: list[listeners.Listener] = []
+        self._metrics_socket: socket.socket | None = None
+
+    def listen(self) -> None:
+        """At every place that the settings name, or at none of them (CannotListen)."""
+        settings = self._engine.settings
+        self._listeners = listeners.open_all(self._engine.paths.api_socket, settings)
+        if settings["metrics-addr"]:
+            self._metrics_socket = listeners.plain(settings["metrics-addr"])
 
     async def start(self) -> None:
-        """Listen; the socket belongs to root and, where it exists, the group docker."""
+        """Answer; who came since `listen` has waited."""
         self._runner = web.ServerRunner(
             hijack.Server(self._handle, access_log=None), handle_signals=False, shutdown_timeout=2
         )
         await self._runner.setup()
-        sock = unix.bind(self._engine.paths.api_socket, mode=0o660, backlog=1024)
-        sock.setblocking(False)
-        try:
-            os.chown(self._engine.paths.api_socket, 0, grp.getgrnam("docker").gr_gid)
-        except (KeyError, PermissionError):
-            pass  # no such group: root alone
-        await web.SockSite(self._runner, sock).start()
+        for sock, context in self._listeners:
+            if context is None:
+                await web.SockSite(self._runner, sock).start()
+            else:
+                from sampan.dockerapi import tls
+
+                assert self._runner.server is not None
+                self._fronts.append(tls.Front(sock, context, self._runner.server))
+
+        if self._metrics_socket is not None:
+            self._metrics = web.ServerRunner(web.Server(metrics.handler(self._engine)))
+            await self._metrics.setup()
+            await web.SockSite(self._metrics, self._metrics_socket).start()
 
     async def stop(self) -> None:
-        if self._runner:
-            await self._runner.cleanup()
+        for front in self._fronts:
+            await front.close()
+        for runner in (self._runner, self._metrics):
+            if runner:
+                await runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

@@ -16,6 +16,7 @@ from sampan.engine.containers import (
     create,
     inspect,
     kill,
+    links,
     pause,
     remove,
     rename,
@@ -61,6 +62,9 @@ async def create_(call: Call) -> web.StreamResponse:
     body = await call.body()
     if not isinstance(body, dict) or not body:
         raise errors.InvalidArgument("config cannot be empty in order to create a container")
+    if call.version < (1, 40):  # until then containers shared their IPC namespace when asked
+        host = body.setdefault("HostConfig", {})
+        host["IpcMode"] = host.get("IpcMode") or "shareable"
     container, warnings = await create.create(call.engine, call.query("name"), body)
     return call.json({"Id": container.id, "Warnings": warnings}, status=201)
 
@@ -130,8 +134,16 @@ async def update_(call: Call) -> web.StreamResponse:
 @routes.delete("/containers/{id}")
 async def remove_(call: Call) -> web.StreamResponse:
     if call.flag("link"):
-        raise errors.Unsupported("links between containers are not supported")
+        raise errors.Conflict("Conflict, cannot remove the default link name of the container")
     await remove.remove(container_of(call), force=call.flag("force"), volumes=call.flag("v"))
+    return call.empty()
+
+
+@routes.delete("/containers/{id}/{alias}")
+async def remove_link(call: Call) -> web.StreamResponse:
+    if not call.flag("link"):
+        raise errors.NotFound(f"No such container: {call['id']}/{call['alias']}")
+    links.remove(container_of(call), call["alias"])
     return call.empty()
 
 

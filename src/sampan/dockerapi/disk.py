@@ -42,18 +42,6 @@ async def _volume(engine: Engine, volume: Any) -> dict[str, Any]:
     return {**volume_routes.to_docker(volume), "UsageData": {"RefCount": users, "Size": size}}
 
 
-@routes.post("/build")
-@routes.post("/session")
-@routes.post("/grpc")
-async def build(call: Call) -> web.StreamResponse:
-    return call.json({"message": "this engine does not build images yet"}, 501)
-
-
-@routes.post("/build/prune")
-async def build_prune(call: Call) -> web.StreamResponse:
-    return call.json({"CachesDeleted": None, "SpaceReclaimed": 0})
-
-
 SWARM = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '
     "this node to swarm and try again."

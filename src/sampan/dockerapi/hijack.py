@@ -21,6 +21,7 @@ from aiohttp.web_protocol import RequestHandler
 if TYPE_CHECKING:
     from sampan.dockerapi.router import Call
 
+CHUNK = 64 << 10
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sampan.dockerapi.progress import Progress
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from sampan.engine.images import Image, Images, Summary
+    from sampan.engine.engine import Engine
+    from sampan.engine.images import Image, Summary
     from sampan.registry.auth import Credentials
 
 routes = Routes()
@@ -39,7 +41,25 @@ async def body_chunks(call: Call) -> AsyncIterator[bytes]:
 async def list_(call: Call) -> web.StreamResponse:
     images = call.engine.images
     found = images.list(call.filters().accept(*LIST_FILTERS), shared=call.flag("shared-size"))
-    return call.json([summary_json(image) for image in found])
+    told = [summary_json(image) for image in found]
+    if call.version >= (1, 47) and call.flag("manifests"):
+        for entry in told:
+            entry["Descriptor"] = images.target(entry["Id"])
+            entry["Manifests"] = images.manifests(entry["Id"])
+    return call.json(told)
+
+
+def platform(call: Call) -> str:
+    """`platform` of the query: `linux/arm64`, or the JSON object that newer clients send."""
+    text = call.query("platform")
+    if not text.startswith("{"):
+        return text
+    try:
+        found = json.loads(text)
+        words = [found.get("os") or "", found.get("architecture") or "", found.get("variant") or ""]
+        return "/".join(words).rstrip("/")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise errors.InvalidArgument(f"invalid platform: {text}") from error
 
 
 def summary_json(image: Summary) -> dict[str, Any]:
@@ -69,7 +89,11 @@ async def create(call: Call) -> web.StreamResponse:
         name = f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
     async with Progress(call) as report:
         await call.engine.images.pull(
-            name, platform=call.query("platform"), credentials=credentials(call), report=report
+            name,
+            platform=platform(call),
+            every=call.flag("all-platforms"),
+            credentials=credentials(call),
+            report=report,
         )
     return await report.finish()
 
@@ -86,7 +110,7 @@ async def _import(call: Call, source: str) -> web.StreamResponse:
             name,
             changes=call.request.query.getall("changes", []),
             message=call.query("message"),
-            platform=call.query("platform"),
+            platform=platform(call),
         )
         await report({"status": image_id})
     return await report.finish()
@@ -94,8 +118,8 @@ async def _import(call: Call, source: str) -> web.StreamResponse:
 
 @routes.post("/images/load")
 async def load(call: Call) -> web.StreamResponse:
-    async with Progress(call, quiet=call.flag("quiet")) as report:
-        await call.engine.images.load(body_chunks(call), report=report)
+    async with Progress(call, quiet=call.flag("quiet"), always=True) as report:
+        await call.engine.images.load(body_chunks(call), platform=platform(call), report=report)
     return await report.finish()
 
 
@@ -113,7 +137,9 @@ async def save_one(call: Call) -> web.StreamResponse:
 async def _save(call: Call, names: list[str]) -> web.StreamResponse:
     if not names:
         raise errors.InvalidArgument("no image name: give names")
-    archive = call.engine.images.save(names)  # refuses unknown names before the answer begins
+    archive = call.engine.images.save(  # refuses unknown names before the answer begins
+        names, platform=platform(call), every=call.flag("all-platforms")
+    )
     response = await call.stream("application/x-tar")
     async for chunk in archive:
         await response.write(chunk)
@@ -135,12 +161,19 @@ async def search(call: Call) -> web.StreamResponse:
 
 @routes.get("/images/{name:.*}/json")
 async def inspect(call: Call) -> web.StreamResponse:
-    images = call.engine.images
-    return call.json(_inspect(images, images.get(call["name"])))
+    images, name = call.engine.images, call["name"]
+    told = _inspect(call.engine, images.get(name), images.for_platform(name, platform(call)))
+    if call.version >= (1, 48):
+        told["Descriptor"] = images.target(name)
+        if call.flag("manifests"):
+            told["Manifests"] = images.manifests(name)
+    if call.version < (1, 45):  # fields that Docker dropped then, and old clients read
+        told |= {"Container": "", "ContainerConfig": told["Config"]}
+    return call.json(told)
 
 
-def _inspect(images: Images, image: Image) -> dict[str, Any]:
-    config, summary = image.config, images.summary(image.id)
+def _inspect(engine: Engine, named: Image, image: Image) -> dict[str, Any]:
+    config, summary = image.config, engine.images.summary(named.id)
     inner = config.get("config") or {}
     return {
         "Id": image.id,
@@ -149,19 +182,17 @@ def _inspect(images: Images, image: Image) -> dict[str, Any]:
         "Parent": "",
         "Comment": _last_comment(config),
         "Created": config.get("created") or clock.ZERO,
-        "Container": "",
         "DockerVersion": config.get("docker_version", ""),
         "Author": config.get("author", ""),
         "Config": docker_config(inner),
-        "ContainerConfig": None,
         "Architecture": config.get("architecture", ""),
         "Variant": config.get("variant", ""),
         "Os": config.get("os", "linux"),
         "Size": summary.size,
         "VirtualSize": summary.size,
-        "GraphDriver": {"Name": "overlay2", "Data": {}},
-        "RootFS": {"Type": "layers", "Layers": config.get("rootfs", {}).get("diff_ids") or []},
-        "Metadata": {"LastTagTime": images.last_tagged(image.id)},
+        "GraphDriver": {"Name": _driver(engine), "Data": {}},
+        "RootFS": {"Type": "layers", "Layers": (config.get("rootfs") or {}).get("diff_ids") or []},
+        "Metadata": {"LastTagTime": engine.images.last_tagged(named.id)},
     }
 
 
@@ -199,7 +230,7 @@ def _last_comment(config: dict[str, Any]) -> str:
 
 @routes.get("/images/{name:.*}/history")
 async def history(call: Call) -> web.StreamResponse:
-    return call.json(call.engine.images.history(call["name"]))
+    return call.json(call.engine.images.history(call["name"], platform=platform(call)))
 
 
 @routes.post("/images/{name:.*}/push")
@@ -208,7 +239,13 @@ async def push(call: Call) -> web.StreamResponse:
     if tag := call.query("tag"):
         name = f"{name}:{tag}"
     async with Progress(call) as report:
-        await call.engine.images.push(name, credentials=credentials(call), report=report)
+        await call.engine.images.push(
+            name,
+            platform=platform(call),
+            every=call.flag("all-platforms"),
+            credentials=credentials(call),
+            report=report,
+        )
     return await report.finish()
 
 
@@ -261,3 +298,9 @@ async def authenticate(call: Call) -> web.StreamResponse:
     given = registry_credentials.from_entry(body)
     await call.engine.images.login(str(body.get("serveraddress") or ""), given)
     return call.json({"Status": "Login Succeeded", "IdentityToken": ""})
+
+
+def _driver(engine: Engine) -> str:
+    """The snapshotter, under the name that clients look for."""
+    name = engine.snapshots.name
+    return "overlay2" if name == "overlay" else name

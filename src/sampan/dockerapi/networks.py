@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sampan.dockerapi.router import Call, Routes
+from sampan.engine import pools
 from sampan.kit import errors
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) 
         "Created": network.created,
         "Scope": "local",
         "Driver": network.driver,
-        "EnableIPv4": True,
-        "EnableIPv6": False,
+        "EnableIPv4": spec.get("ipv4", True),
+        "EnableIPv6": spec.get("ipv6", False),
         "IPAM": {
             "Driver": "default",
             "Options": spec.get("ipam", {}).get("options"),
@@ -44,9 +45,16 @@ def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) 
     }
 
 
-def _pool(pool: dict[str, str]) -> dict[str, str]:
-    names = {"subnet": "Subnet", "gateway": "Gateway", "ip_range": "IPRange"}
-    return {names[key]: value for key, value in pool.items() if key in names and value}
+_POOL = {
+    "Subnet": "subnet",
+    "Gateway": "gateway",
+    "IPRange": "ip_range",
+    "AuxiliaryAddresses": "aux",
+}
+
+
+def _pool(pool: dict[str, Any]) -> dict[str, Any]:
+    return {theirs: pool[ours] for theirs, ours in _POOL.items() if pool.get(ours)}
 
 
 def _containers(engine: Engine, network: NetworkInfo) -> dict[str, Any]:
@@ -55,15 +63,14 @@ def _containers(engine: Engine, network: NetworkInfo) -> dict[str, Any]:
         " where e.network_id = ? and c.status in ('running', 'paused')",
         (network.id,),
     )
-    pools = network.spec.get("ipam", {}).get("config") or [{}]
-    prefix = str(pools[0].get("subnet", "")).partition("/")[2]
+    four, six = pools.of(network.spec, 4), pools.of(network.spec, 6)
     return {
         row["container_id"]: {
             "Name": row["name"],
             "EndpointID": row["id"],
             "MacAddress": row["mac"] or "",
-            "IPv4Address": f"{row['address']}/{prefix}" if row["address"] else "",
-            "IPv6Address": "",
+            "IPv4Address": f"{row['address']}{four.suffix}" if four and row["address"] else "",
+            "IPv6Address": f"{row['address6']}{six.suffix}" if six and row["address6"] else "",
         }
         for row in rows
     }
@@ -81,21 +88,26 @@ async def create(call: Call) -> web.StreamResponse:
     if not isinstance(body, dict) or not body.get("Name"):
         raise errors.InvalidArgument("network name cannot be blank")
     ipam = body.get("IPAM") or {}
+    asked = [_asked(pool) for pool in ipam.get("Config") or []]
+    ipv4, ipv6 = body.get("EnableIPv4") is not False, bool(body.get("EnableIPv6"))
     network = await call.engine.networks.create(
         body["Name"],
         driver=body.get("Driver") or "bridge",
-        pools=[_asked(pool) for pool in ipam.get("Config") or []],
+        ipam_options=ipam.get("Options") or None,
+        asked=asked,
+        ipv4=ipv4,
+        ipv6=ipv6,
         internal=bool(body.get("Internal")),
         attachable=bool(body.get("Attachable")),
         options=body.get("Options") or {},
         labels=body.get("Labels") or {},
     )
-    return call.json({"Id": network.id, "Warning": ""}, 201)
+    warning = pools.ignored(asked, ipv4=ipv4, ipv6=ipv6)
+    return call.json({"Id": network.id, "Warning": warning}, 201)
 
 
-def _asked(pool: dict[str, Any]) -> dict[str, str]:
-    names = {"Subnet": "subnet", "Gateway": "gateway", "IPRange": "ip_range"}
-    return {ours: str(pool[theirs]) for theirs, ours in names.items() if pool.get(theirs)}
+def _asked(pool: dict[str, Any]) -> dict[str, Any]:
+    return {ours: pool[theirs] for theirs, ours in _POOL.items() if pool.get(theirs)}
 
 
 @routes.post("/networks/prune")

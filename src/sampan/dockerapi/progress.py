@@ -27,8 +27,10 @@ log = logging.getLogger("sampan.api")
 
 
 class Progress:
-    def __init__(self, call: Call, *, quiet: bool = False) -> None:
-        self._call, self._quiet = call, quiet
+    """`always`: an error is a line of the stream even when it is the first (`docker load`)."""
+
+    def __init__(self, call: Call, *, quiet: bool = False, always: bool = False) -> None:
+        self._call, self._quiet, self._always = call, quiet, always
         self._response: web.StreamResponse | None = None
 
     async def __aenter__(self) -> Self:
@@ -44,7 +46,7 @@ class Progress:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> bool:
-        if error is None or self._response is None:
+        if error is None or (self._response is None and not self._always):
             return False
         if not isinstance(error, errors.SampanError | OSError):
             return False
@@ -52,7 +54,8 @@ class Progress:
             return False  # the client went away
         text = str(error)
         log.info("%s %s: %s", self._call.request.method, self._call.request.path, text)
-        await self._response.write(to_json({"errorDetail": {"message": text}, "error": text}))
+        response = await self._begin()
+        await response.write(to_json({"errorDetail": {"message": text}, "error": text}))
         return True
 
     async def finish(self) -> web.StreamResponse:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from sampan.dockerapi import containers, disk, images, networks, streams, system, volumes
+from sampan.dockerapi import (
+    build,
+    containers,
+    disk,
+    images,
+    networks,
+    own_images,
+    streams,
+    system,
+    volumes,
+)
 from sampan.dockerapi.router import Routes
 
-GROUPS = (system, containers, streams, disk, images, networks, volumes)
+GROUPS = (system, containers, streams, disk, images, build, own_images, networks, volumes)
 
 
 def all_routes() -> Routes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
+import socket
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -50,6 +52,48 @@ async def attach_(call: Call) -> web.StreamResponse:
     return taken
 
 
+@routes.get("/containers/{id}/attach/ws")
+async def attach_websocket(call: Call) -> web.StreamResponse:
+    """The same over a websocket: binary messages of raw output, typed text the other way."""
+    container = container_of(call)
+    attach.check(container)
+    wanted = protocol.Attach(
+        stdin=call.flag("stdin") and bool(container.config.get("OpenStdin")),
+        stdout=call.flag("stdout"),
+        stderr=call.flag("stderr"),
+        multiplexed=False,
+        detach_keys=call.query("detachKeys") or protocol.DEFAULT_DETACH_KEYS,
+    )
+    protocol.detach_keys(wanted.detach_keys)
+    response = web.WebSocketResponse()
+    await response.prepare(call.request)
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    await attach.attach(container, Client(socket=theirs, attach=wanted))
+    reader, writer = await asyncio.open_connection(sock=ours)
+    typing = asyncio.create_task(_typed(response, writer))
+    try:
+        while chunk := await reader.read(hijack.CHUNK):
+            await response.send_bytes(chunk)
+        await response.close()
+    except ConnectionError:
+        pass  # the client went away
+    finally:
+        typing.cancel()
+        writer.close()
+    return response
+
+
+async def _typed(response: web.WebSocketResponse, writer: asyncio.StreamWriter) -> None:
+    async for message in response:
+        if message.type in (web.WSMsgType.TEXT, web.WSMsgType.BINARY):
+            data = message.data
+            writer.write(data.encode() if isinstance(data, str) else data)
+            await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()
+
+
 def _client(taken: hijack.Hijacked, wanted: protocol.Attach) -> Client:
     pending = binascii.b2a_base64(taken.pending, newline=False).decode()
     return Client(socket=taken.socket, attach=wanted.replace(pending=pending))
@@ -57,8 +101,6 @@ def _client(taken: hijack.Hijacked, wanted: protocol.Attach) -> Client:
 
 async def _send_logs(call: Call, client: Client) -> None:
     """What was said before, ahead of what comes."""
-    import asyncio
-
     container, loop = container_of(call), asyncio.get_running_loop()
     options = logs.Options(
         stdout=client.attach.stdout,

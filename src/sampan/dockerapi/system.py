@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from sampan.dockerapi.router import DOCKER_VERSION, MAXIMUM, MINIMUM, Routes
+from sampan.engine.containers import log_config
+from sampan.engine.settings import runtimes
 from sampan.kit import clock
 
 if TYPE_CHECKING:
@@ -111,11 +113,11 @@ def describe(engine: Engine) -> dict[str, Any]:
         "IPv4Forwarding": True,
         "BridgeNfIptables": False,
         "BridgeNfIp6tables": False,
-        "Debug": False,
+        "Debug": engine.settings["debug"],
         "NFd": len(os.listdir("/proc/self/fd")),
         "NGoroutines": 1,
         "SystemTime": clock.now(),
-        "LoggingDriver": "json-file",
+        "LoggingDriver": engine.settings["log-driver"],
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "1",
         "NEventsListener": 0,
@@ -127,17 +129,17 @@ def describe(engine: Engine) -> dict[str, Any]:
         },
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["bridge", "host", "null"],
+            "Network": ["bridge", "host", "ipvlan", "macvlan", "null"],
             "Authorization": None,
-            "Log": ["json-file", "none"],
+            "Log": sorted(log_config.DRIVERS),
         },
         "HttpProxy": "",
         "HttpsProxy": "",
         "NoProxy": "",
-        "Labels": [],
+        "Labels": engine.settings["labels"],
         "ExperimentalBuild": False,
-        "Runtimes": {"sampan": {"path": "sampan-oci"}},
-        "DefaultRuntime": "sampan",
+        "Runtimes": runtimes(engine.settings),
+        "DefaultRuntime": engine.settings["default-runtime"],
         "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive",
                   "ControlAvailable": False, "Error": "", "RemoteManagers": None},
         "LiveRestoreEnabled": True,

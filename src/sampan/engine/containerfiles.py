@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampan.engine.containers import links
 from sampan.network import files
 
 if TYPE_CHECKING:
@@ -27,8 +28,12 @@ def write(container: Container, plan: Plan) -> list[tuple[str, str]]:
     names = [f"{hostname}.{domain}", hostname] if domain else [hostname]
     texts = {
         "hosts": files.hosts(
-            [(place.endpoint.ipv4, names) for place in plan.places],
-            list(_extra_hosts(host, plan)),
+            [
+                (address, names)
+                for place in plan.places
+                for address in (place.endpoint.ipv4, place.endpoint.ipv6)
+            ],
+            [*_extra_hosts(host, plan), *_linked(container)],
         ),
         "resolv.conf": resolv_conf(container, embedded=any(place.named for place in plan.places)),
         "hostname": files.hostname(hostname),
@@ -47,15 +52,20 @@ def write_file(container: Container, name: str, text: str) -> None:
 def resolv_conf(container: Container, *, embedded: bool) -> str:
     """`embedded`: its name server is ours (`engine/name_servers.py`)."""
     host = container.host_config
+    settings = container.engine.settings
     if container.network_mode() == "host" and not host.get("Dns"):
         return host_resolv_conf()
     return files.resolv_conf(
         host_resolv_conf(),
-        dns=host.get("Dns") or (),
-        search=host.get("DnsSearch") or (),
-        options=host.get("DnsOptions") or (),
+        dns=host.get("Dns") or settings["dns"],
+        search=host.get("DnsSearch") or settings["dns-search"],
+        options=host.get("DnsOptions") or settings["dns-opts"],
         embedded=embedded,
     )
+
+
+def _linked(container: Container) -> Iterator[tuple[str, str]]:
+    return links.hosts(container) if container.network_mode() == "bridge" else iter(())
 
 
 def _extra_hosts(host: dict[str, object], plan: Plan) -> Iterator[tuple[str, str]]:
@@ -64,7 +74,7 @@ def _extra_hosts(host: dict[str, object], plan: Plan) -> Iterator[tuple[str, str
     for text in extra:
         name, _, address = text.partition(":")
         if address == "host-gateway":
-            address = plan.places[0].network.gateway if plan.places else "127.0.0.1"
+            address = plan.main.network.gateway if plan.main else "127.0.0.1"
         yield name, address
 
 

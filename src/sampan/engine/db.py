@@ -24,7 +24,7 @@ from sampan.kit import errors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 create table images (               -- what can be run: a config and its layers
@@ -75,11 +75,15 @@ create table endpoints (            -- a container's place in a network; the add
     container_id text not null references containers(id) on delete cascade,
     network_id text not null references networks(id) on delete restrict,
     address text,                   -- IPv4, without the prefix
+    address6 text,
     mac text,
+    interface text not null default 'eth0',
     settings text not null,         -- aliases, requested addresses, driver options: JSON
     unique (container_id, network_id)
 ) strict;
 create unique index endpoint_addresses on endpoints(network_id, address) where address is not null;
+create unique index endpoint_addresses6 on endpoints(network_id, address6)
+  where address6 is not null;
 create table volumes (
     name text primary key,
     driver text not null,
@@ -112,6 +116,16 @@ create table leases (               -- what the garbage collector must leave alo
 """
 
 
+MIGRATIONS = {  # from this version to the next
+    1: """
+alter table endpoints add column address6 text;
+alter table endpoints add column interface text not null default 'eth0';
+create unique index endpoint_addresses6 on endpoints(network_id, address6)
+  where address6 is not null;
+""",
+}
+
+
 class TooNew(errors.Conflict):
     def __init__(self, path: str, version: int) -> None:
         super().__init__(
@@ -136,9 +150,10 @@ class Database:
         if version > VERSION:
             self.close()
             raise TooNew(path, version)
-        if version == 0:
+        steps = [MIGRATIONS[step] for step in range(version, VERSION)] if version else [SCHEMA]
+        if version < VERSION:
             self._connection.executescript(
-                f"begin; {SCHEMA}; pragma user_version={VERSION}; commit;"
+                f"begin; {'; '.join(steps)}; pragma user_version={VERSION}; commit;"
             )
 
     def close(self) -> None:

@@ -6,32 +6,48 @@
     await endpoints.release(container)          the container has ended: rows and translations go
 
 The links of a container that died go with its network namespace; only translations and rows are
-left to take away. `attach` and `detach` do the same for one network of a running container.
+left to take away. `attach` and `detach` do the same for one network of a running container, and
+move its default routes and ports when its way out (`gateways`) changes with that.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
-from ipaddress import IPv4Address, IPv4Network, ip_network
+import socket
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import containerfiles, name_servers, units
+from sampan.engine import (
+    containerfiles,
+    gateways,
+    name_servers,
+    network_options,
+    pools,
+    published_ports,
+)
+from sampan.engine.settings import address_pools
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.linux import netlink
 from sampan.linux.nft import Nft
-from sampan.network import driver, ipam, ports
+from sampan.network import driver, inside, ipam, ports
 from sampan.network.bridge import BridgeDriver
 from sampan.network.firewall import Firewall
-from sampan.network.publish import Binding, publish, published, unpublish
+from sampan.network.macvlan import IpvlanDriver, MacvlanDriver
+from sampan.network.publish import publish, published, unpublish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
     from sampan.engine.networks import NetworkInfo
+    from sampan.network.ipam import Address, Subnet
+    from sampan.network.publish import Binding
+
+WITHOUT_ENDPOINTS = ("host", "null")
 
 
 class Place(Record):
@@ -40,6 +56,7 @@ class Place(Record):
     network: driver.Network
     endpoint: driver.Endpoint
     id: str
+    priority: int = 0
 
     @property
     def named(self) -> bool:
@@ -51,6 +68,10 @@ class Plan(Record):
     places: tuple[Place, ...] = ()
     reservations: tuple[tuple[ports.Reservation, int], ...] = ()  # and the container's port
 
+    @property
+    def main(self) -> Place | None:
+        return gateways.main(self.places)
+
     def close(self) -> None:
         """Drop our copies of the reserved sockets; the monitor has its own by now."""
         for reservation, _ in self.reservations:
@@ -60,79 +81,99 @@ class Plan(Record):
 class Endpoints:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._last: dict[str, IPv4Address] = {}  # network → the address last given
+        self._last: dict[tuple[str, int], Address] = {}  # network, family → the address last given
         self.firewall = Firewall(engine.paths.nft_table, Nft())
-        self.driver = BridgeDriver(self.firewall)
+        self._drivers: dict[str, BridgeDriver | MacvlanDriver] = {
+            "bridge": BridgeDriver(self.firewall),
+            "macvlan": MacvlanDriver(),
+            "ipvlan": IpvlanDriver(),
+        }
         self.names = name_servers.NameServers(engine)
 
     def close(self) -> None:
-        self.driver.close()
+        for one in self._drivers.values():
+            one.close()
 
     async def teardown(self) -> None:
         """Take every bridge and rule off the host; the rows stay."""
-        for row in self._engine.db.rows("select name from networks where driver = 'bridge'"):
-            await self.driver.remove(self.describe(self._engine.networks.get(row[0])))
+        for info in self._infos():
+            await self.driver_of(info.driver).remove(self.describe(info))
         await self.firewall.teardown()
 
     # ---- networks
 
+    def driver_of(self, name: str) -> driver.NetworkDriver:
+        """Raises NotFound in Docker's words."""
+        found = self._drivers.get(name)
+        if found is None:
+            raise errors.NotFound(
+                f'could not find plugin {name} in v1 plugin registry: plugin "{name}" not found'
+            )
+        return found
+
     def describe(self, info: NetworkInfo) -> driver.Network:
         """A network's row as the driver wants it."""
-        spec = info.spec
-        pool: dict[str, Any] = next(iter((spec.get("ipam") or {}).get("config") or ()), {})
-        options: dict[str, str] = spec.get("options") or {}
-        default = info.name == "bridge"
-        bridge = options.get("com.docker.network.bridge.name") or (
-            self._engine.paths.bridge if default else f"smp-{info.id[:10]}"
-        )
-        return driver.Network(
-            id=info.id,
-            name=info.name,
-            driver=info.driver,
-            subnet=pool.get("subnet", ""),
-            gateway=pool.get("gateway", ""),
-            bridge=bridge,
-            internal=bool(spec.get("internal")),
-            icc=options.get("com.docker.network.bridge.enable_icc", "true") != "false",
-            masquerade=options.get("com.docker.network.bridge.enable_ip_masquerade", "true")
-            != "false",
-            mtu=int(options.get("com.docker.network.driver.mtu") or 0),
-        )
+        return network_options.describe(self._engine.paths, info)
 
-    def taken_subnets(self) -> list[IPv4Network]:
+    def taken_subnets(self) -> list[Subnet]:
         """What a new network must not overlap: our networks, the host's routes."""
-        taken = []
+        taken: list[Subnet] = []
         for row in self._engine.db.rows("select spec from networks"):
             for pool in (json.loads(row[0]).get("ipam") or {}).get("config") or ():
-                taken.append(IPv4Network(pool["subnet"]))
+                taken.append(ip_network(pool["subnet"]))
         with netlink.Socket() as sock:
-            for route in sock.routes():
-                network = ip_network(route.destination, strict=False)
-                if isinstance(network, IPv4Network):
-                    taken.append(network)
+            for family in (socket.AF_INET, socket.AF_INET6):
+                for route in sock.routes(family):
+                    network = ip_network((route.destination, route.prefix), strict=False)
+                    if not network.is_link_local and not network.is_multicast:
+                        taken.append(network)
         return taken
+
+    def _infos(self) -> list[NetworkInfo]:
+        rows = self._engine.db.rows("select name, driver from networks")
+        return [self._engine.networks.get(r["name"]) for r in rows if r["driver"] in self._drivers]
 
     async def start(self) -> None:
         """At engine start: every bridge and rule as the rows say."""
-        networks = []
-        for row in self._engine.db.rows("select name from networks where driver = 'bridge'"):
-            info = self._engine.networks.get(row[0])
+        bridges = []
+        for info in self._infos():
             if not (info.spec.get("ipam") or {}).get("config"):
                 info = self._give_subnet(info)
             network = self.describe(info)
-            await self.driver.ensure(network)
-            networks.append(network)
+            await self._ensure(network)
+            if info.driver == "bridge":
+                bridges.append(network)
         wanted = []
         for container in self._engine.containers:
-            if container.running:
-                bindings = self.bindings(container)
-                for place in self.places(container):
-                    wanted += published(place.network, place.endpoint, bindings)
-        await self.firewall.reconcile(networks, wanted)
+            place = gateways.main(self.places(container)) if container.running else None
+            if place:
+                wanted += published(place.network, place.endpoint, self.bindings(container))
+        await self.firewall.reconcile(bridges, wanted)
+
+    async def _ensure(self, network: driver.Network) -> None:
+        """One network that cannot be must not keep the engine from starting."""
+        try:
+            await self.driver_of(network.driver).ensure(network)
+        except errors.SampanError as error:
+            if network.name == "bridge":
+                raise
+            name_servers.log.warning("network %s is not usable: %s", network.name, error)
 
     def _give_subnet(self, info: NetworkInfo) -> NetworkInfo:
-        subnet = ipam.choose_subnet(self.taken_subnets())
-        config = [{"subnet": str(subnet), "gateway": str(ipam.gateway(subnet))}]
+        """The default bridge's, when it is made."""
+        settings = self._engine.settings
+        asked = []
+        if settings["bip"]:
+            own = ip_interface(settings["bip"])
+            asked = [{"subnet": str(own.network), "gateway": str(own.ip)}]
+        config = pools.make(
+            asked,
+            self.taken_subnets(),
+            ipv4=True,
+            ipv6=False,
+            seed=info.id,
+            defaults=address_pools(settings),
+        )
         spec = {**info.spec, "ipam": {"driver": "default", "config": config}}
         self._engine.db.execute(
             "update networks set spec = ? where id = ?", (json.dumps(spec), info.id)
@@ -144,135 +185,140 @@ class Endpoints:
     def plan(self, container: Container) -> Plan:
         """Reserve its ports, take its addresses. PortAllocated, AddressesExhausted, …"""
         reservations: list[tuple[ports.Reservation, int]] = []
+        places: list[Place] = []
         try:
             with self._engine.db.transaction():
-                places: list[Place] = []
                 for name, settings in container.networking.items():
                     info = self._engine.networks.get(name)
-                    if info.driver == "bridge":
-                        places.append(self._take(container, info, settings, len(places)))
-                if places:
-                    for reservation, port in self._reserve(container):
-                        reservations.append((reservation, port))
+                    if info.driver not in WITHOUT_ENDPOINTS:
+                        places.append(self._take(container, info, settings, places))
+                if main := gateways.main(places):
+                    bind_address = main.network.bind_address or self._engine.settings["ip"]
+                    for pair in published_ports.reserve(container, bind_address):
+                        reservations.append(pair)
         except BaseException:
             for reservation, _ in reservations:
                 reservation.close()
             raise
-        return Plan(places=tuple(places), reservations=tuple(reservations))
+        return Plan(places=gateways.marked(places), reservations=tuple(reservations))
 
     def _take(
-        self, container: Container, info: NetworkInfo, settings: dict[str, Any], position: int
+        self,
+        container: Container,
+        info: NetworkInfo,
+        settings: dict[str, Any],
+        others: Sequence[Place],
     ) -> Place:
-        db, network = self._engine.db, self.describe(info)
-        subnet = IPv4Network(network.subnet)
-        in_use = {IPv4Address(network.gateway)} if network.gateway else set()
-        rows = db.rows(
-            "select address from endpoints where network_id = ? and address is not null"
+        asked = settings.get("IPAMConfig") or {}
+        four = self._address(container, info, 4, asked.get("IPv4Address"))
+        six = self._address(container, info, 6, asked.get("IPv6Address"))
+        interface, _ = network_options.endpoint_options(settings)
+        used = {place.endpoint.interface for place in others}
+        if interface in used:
+            raise errors.InvalidArgument(f"the container has an interface {interface} already")
+        prefix = network_options.interface_prefix(info)
+        free = (name for n in range(len(used) + 1) if (name := f"{prefix}{n}") not in used)
+        row = {
+            "id": secrets.token_hex(32),
+            "container": container.id,
+            "network": info.id,
+            "address": four,
+            "address6": six,
+            "mac": settings.get("MacAddress") or driver.mac_of(four or six or "0.0.0.0"),
+            "interface": interface or next(free),
+            "settings": json.dumps(settings),
+        }
+        self._engine.db.execute(
+            "insert into endpoints"
+            " (id, container_id, network_id, address, address6, mac, interface, settings) values"
+            " (:id, :container, :network, :address, :address6, :mac, :interface, :settings)"
+            " on conflict (container_id, network_id) do update set"
+            " id = excluded.id, address = excluded.address, address6 = excluded.address6,"
+            " mac = excluded.mac, interface = excluded.interface, settings = excluded.settings",
+            row,
+        )
+        self.names.changed(info.id)
+        return self._place(container, info, row)
+
+    def _address(
+        self, container: Container, info: NetworkInfo, version: int, wanted: str | None
+    ) -> str | None:
+        pool = pools.of(info.spec, version)
+        if pool is None:
+            return None  # an address that was asked for in this family is ignored, as by dockerd
+        column = "address" if version == 4 else "address6"
+        rows = self._engine.db.rows(
+            f"select {column} from endpoints where network_id = ? and {column} is not null"
             " and container_id <> ?",
             (info.id, container.id),
         )
-        in_use |= {IPv4Address(row[0]) for row in rows}
-        wanted = (settings.get("IPAMConfig") or {}).get("IPv4Address")
+        in_use = {ip_address(row[0]) for row in rows} | pool.reserved
         if wanted:
-            address = ipam.claim(subnet, in_use, wanted)
-        else:
-            address = ipam.allocate(info.name, subnet, in_use, after=self._last.get(info.id))
-            self._last[info.id] = address
-        mac = settings.get("MacAddress") or driver.mac_of(str(address))
-        endpoint_id = secrets.token_hex(32)
-        db.execute(
-            "insert into endpoints (id, container_id, network_id, address, mac, settings)"
-            " values (?, ?, ?, ?, ?, ?) on conflict (container_id, network_id) do update set"
-            " id = excluded.id, address = excluded.address, mac = excluded.mac",
-            (endpoint_id, container.id, info.id, str(address), mac, json.dumps(settings)),
-        )
-        self.names.changed(info.id)
-        return self._place(container, network, str(address), mac, settings, endpoint_id, position)
+            return str(ipam.claim(pool.subnet, in_use, wanted))
+        last = self._last.get((info.id, version))
+        address = ipam.allocate(info.name, pool.subnet, in_use, ip_range=pool.part, after=last)
+        self._last[info.id, version] = address
+        return str(address)
 
-    def _place(
-        self,
-        container: Container,
-        network: driver.Network,
-        address: str,
-        mac: str,
-        settings: dict[str, Any],
-        endpoint_id: str,
-        position: int,
-    ) -> Place:
+    def _place(self, container: Container, info: NetworkInfo, row: dict[str, Any]) -> Place:
+        network, settings = self.describe(info), json.loads(row["settings"])
         endpoint = driver.Endpoint(
             container_id=container.id,
             name=container.name,
-            ipv4=address,
-            prefix=IPv4Network(network.subnet).prefixlen,
-            mac=mac,
-            interface=f"eth{position}",
+            ipv4=row["address"] or "",
+            prefix=ip_network(network.subnet).prefixlen if row["address"] else 0,
+            ipv6=row["address6"] or "",
+            prefix6=ip_network(network.subnet6).prefixlen if row["address6"] else 0,
+            mac=row["mac"],
+            interface=row["interface"],
             aliases=tuple(settings.get("Aliases") or ()),
-            default_route=position == 0,
+            sysctls=network_options.endpoint_options(settings)[1],
         )
-        return Place(network=network, endpoint=endpoint, id=endpoint_id)
-
-    def _reserve(self, container: Container) -> Iterator[tuple[ports.Reservation, int]]:
-        """Each published port, bound; and its row."""
-        for spec, bindings in wanted_ports(container).items():
-            port, protocol = units.port(spec)
-            for host_ip, first, last in bindings:
-                host_ip = "" if host_ip == "0.0.0.0" else host_ip
-                reservation = ports.reserve(host_ip, first, protocol, last=last)
-                yield reservation, port
-                self._engine.db.execute(
-                    "insert or ignore into ports values (?, ?, ?, ?, ?)",
-                    (container.id, protocol, port, host_ip, reservation.port),
-                )
+        priority = settings.get("GwPriority") or 0
+        return Place(network=network, endpoint=endpoint, id=row["id"], priority=priority)
 
     def places(self, container: Container) -> list[Place]:
         """Where a container is now, from the rows."""
         rows = self._engine.db.rows(
-            "select e.*, n.name as network from endpoints e join networks n on n.id = e.network_id"
-            " where e.container_id = ? and e.address is not null order by e.rowid",
-            (container.id,),
+            "select * from endpoints where container_id = ? order by rowid", (container.id,)
         )
-        found = []
-        for position, row in enumerate(rows):
-            network = self.describe(self._engine.networks.get(row["network_id"]))
-            settings = json.loads(row["settings"])
-            found.append(
-                self._place(
-                    container, network, row["address"], row["mac"], settings, row["id"], position
-                )
-            )
-        return found
+        found = [
+            self._place(container, self._engine.networks.get(row["network_id"]), dict(row))
+            for row in rows
+            if row["address"] or row["address6"]
+        ]
+        return list(gateways.marked(found))
 
     def bindings(self, container: Container) -> list[Binding]:
-        rows = self._engine.db.rows("select * from ports where container_id = ?", (container.id,))
-        return [
-            Binding(
-                host_ip=row["host_ip"],
-                host_port=row["host_port"],
-                container_port=row["container_port"],
-                protocol=row["protocol"],
-            )
-            for row in rows
-        ]
+        return published_ports.of(container)
 
     async def connect(self, container: Container, plan: Plan, netns: int) -> None:
         """Interfaces, addresses and translations, all usable on return."""
         for place in plan.places:
-            await self.driver.connect(place.network, place.endpoint, netns)
+            await self.driver_of(place.network.driver).connect(place.network, place.endpoint, netns)
         bindings = self.bindings(container) if plan.reservations else []
-        if bindings:
-            await publish(self.firewall, plan.places[0].network, plan.places[0].endpoint, bindings)
+        if bindings and plan.main:
+            await self._publish(plan.main, bindings)
         if any(place.named for place in plan.places):
             await self.names.open(container, netns)
         for place in plan.places:
             self._event("connect", container, place.network)
+
+    async def _publish(self, place: Place, bindings: Sequence[Binding]) -> None:
+        if place.network.driver == "bridge":
+            await publish(self.firewall, place.network, place.endpoint, bindings)
+
+    async def _unpublish(self, place: Place, bindings: Sequence[Binding]) -> None:
+        if place.network.driver == "bridge":
+            await unpublish(self.firewall, place.network, place.endpoint, bindings)
 
     async def release(self, container: Container) -> None:
         """The container is gone, and its links with it."""
         await self.names.close(container)
         places = self.places(container)
         bindings = self.bindings(container)
-        if bindings and places:
-            await unpublish(self.firewall, places[0].network, places[0].endpoint, bindings)
+        if bindings and (main := gateways.main(places)):
+            await self._unpublish(main, bindings)
         with self._engine.db.transaction():
             self._engine.db.execute("delete from endpoints where container_id = ?", (container.id,))
             if bindings:
@@ -284,62 +330,60 @@ class Endpoints:
     # ---- one network of a running container
 
     async def attach(
-        self, container: Container, info: NetworkInfo, settings: dict[str, Any], netns: int
+        self, container: Container, info: NetworkInfo, settings: dict[str, Any]
     ) -> None:
         """`network connect` while it runs; the caller has checked that it is not there yet."""
-        position = len(self.places(container))
+        before = self.places(container)
         with self._engine.db.transaction():
-            place = self._take(container, info, settings, position)
+            taken = self._take(container, info, settings, before)
+        place = next(p for p in self.places(container) if p.id == taken.id)
+        netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            await self.driver.connect(place.network, place.endpoint, netns)
+            await self.driver_of(info.driver).connect(place.network, place.endpoint, netns)
             if place.named:
                 await self.names.open(container, netns)
                 text = containerfiles.resolv_conf(container, embedded=True)
                 containerfiles.write_file(container, "resolv.conf", text)
         except BaseException:
-            self._engine.db.execute("delete from endpoints where id = ?", (place.id,))
-            self.names.changed(info.id)
+            self._forget(info, place)
             raise
+        finally:
+            os.close(netns)
+        await self._move_ports(container, before)
         self._event("connect", container, place.network)
 
     async def detach(self, container: Container, info: NetworkInfo) -> None:
         """`network disconnect` while it runs."""
-        places = self.places(container)
-        for position, place in enumerate(places):
-            if place.network.id == info.id:
-                if position == 0 and (bindings := self.bindings(container)):
-                    await unpublish(self.firewall, place.network, place.endpoint, bindings)
-                await self.driver.disconnect(place.network, place.endpoint)
-                self._engine.db.execute("delete from endpoints where id = ?", (place.id,))
-                self.names.changed(info.id)
-                self._event("disconnect", container, place.network)
+        before = self.places(container)
+        place = next((place for place in before if place.network.id == info.id), None)
+        if place is None:
+            return
+        netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            await self.driver_of(info.driver).disconnect(place.network, place.endpoint, netns)
+            self._forget(info, place)
+            for other in self.places(container):
+                inside.reroute(other.network, other.endpoint, netns)
+        finally:
+            os.close(netns)
+        await self._move_ports(container, before)
+        self._event("disconnect", container, place.network)
+
+    def _forget(self, info: NetworkInfo, place: Place) -> None:
+        self._engine.db.execute("delete from endpoints where id = ?", (place.id,))
+        self.names.changed(info.id)
+
+    async def _move_ports(self, container: Container, before: Sequence[Place]) -> None:
+        """Translations follow the way out."""
+        old, new = gateways.main(before), gateways.main(self.places(container))
+        bindings = self.bindings(container)
+        if not bindings or (old and new and old.id == new.id):
+            return
+        if old:
+            await self._unpublish(old, bindings)
+        if new:
+            await self._publish(new, bindings)
 
     def _event(self, action: str, container: Container, network: driver.Network) -> None:
         about = {"container": container.id, "name": network.name, "type": network.driver}
         self._engine.events.publish("network", action, network.id, about)
-
-
-def wanted_ports(container: Container) -> dict[str, list[tuple[str, int, int]]]:
-    """`80/tcp` → (host address, first port, last port) of each binding; port 0: any."""
-    host = container.host_config
-    wanted: dict[str, list[tuple[str, int, int]]] = {}
-    for spec, bindings in (host.get("PortBindings") or {}).items():
-        port, protocol = units.port(spec)
-        for binding in bindings or [{}]:
-            first, last = _range(binding.get("HostPort") or "")
-            entry = (binding.get("HostIp") or "", first, last)
-            wanted.setdefault(f"{port}/{protocol}", []).append(entry)
-    if host.get("PublishAllPorts"):
-        for spec in container.config.get("ExposedPorts") or ():
-            port, protocol = units.port(spec)
-            wanted.setdefault(f"{port}/{protocol}", [("", 0, 0)])
-    return wanted
-
-
-def _range(text: str) -> tuple[int, int]:
-    first, dash, last = text.partition("-")
-    if not text:
-        return 0, 0
-    if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) > 65535:
-        raise errors.InvalidArgument(f"invalid published port: {text}")
-    return int(first), int(last or first)

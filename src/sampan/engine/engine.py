@@ -1,6 +1,6 @@
 """The engine: everything that crosses rooms, held by one object.
 
-    engine = Engine(paths)
+    engine = Engine(paths, settings)
     await engine.start()        reconnects to what runs, reconciles the rest
     …
     await engine.stop()         containers run on
@@ -21,6 +21,8 @@ from sampan.engine.containers import stop
 from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
+from sampan.engine.images import mounts
+from sampan.engine.settings import Settings
 from sampan.engine.spawner import Spawner
 from sampan.image import snapshots
 from sampan.image.content import FileStore
@@ -38,8 +40,8 @@ log = logging.getLogger("sampan")
 
 
 class Engine:
-    def __init__(self, paths: Paths) -> None:
-        self.paths = paths
+    def __init__(self, paths: Paths, settings: Settings | None = None) -> None:
+        self.paths, self.settings = paths, settings or Settings()
         for directory in (
             paths.root,
             paths.run,
@@ -66,6 +68,7 @@ class Engine:
 
     async def start(self) -> None:
         """Bring up what containers need, and take over those that run."""
+        await self.images.start()
         await self.networks.start()
         await self.spawner.start()
         await self.containers.start()
@@ -80,6 +83,7 @@ class Engine:
         self.shutting_down = True
         running = [container for container in self.containers if container.running]
         await asyncio.gather(*(stop.end(container) for container in running))
+        await mounts.umount_all(self)
         await self.endpoints.teardown()
         await in_thread(spawn.retire, self.paths)
         try:
@@ -91,6 +95,7 @@ class Engine:
     async def stop(self) -> None:
         """Let go of everything; containers and their monitors run on."""
         self.stopping = True
+        self.images.stop()
         await self.containers.stop()
         for task in list(self._tasks):
             task.cancel()

@@ -107,18 +107,19 @@ class NameServers:
     def _read(self, network_id: str) -> Table:
         table = Table()
         rows = self._engine.db.rows(
-            "select container_id, address, settings from endpoints"
-            " where network_id = ? and address is not null order by rowid",
+            "select container_id, address, address6, settings from endpoints"
+            " where network_id = ? order by rowid",
             (network_id,),
         )
         for row in rows:
             container = self._engine.containers.find(row["container_id"])
             if container is None:
                 continue
-            table.names[row["address"]] = container.name
             aliases = json.loads(row["settings"]).get("Aliases") or ()
-            for name in _called(container, aliases):
-                table.addresses.setdefault(name, []).append(row["address"])
+            for address in filter(None, (row["address"], row["address6"])):
+                table.names[address] = container.name
+                for name in _called(container, aliases):
+                    table.addresses.setdefault(name, []).append(address)
         return table
 
 
@@ -155,7 +156,9 @@ class Names(dns.Names):
         for link in settings.get("Links") or ():
             target, _, name = link.partition(":")
             if (name or target).lower() == alias:
-                return str(target).removeprefix("/").lower()
+                plain = str(target).removeprefix("/").lower()
+                linked = self._container.engine.containers.find(plain)
+                return linked.name.lower() if linked else plain
         return None
 
 
@@ -178,6 +181,6 @@ def _upstreams(engine: Engine, container: Container) -> Sequence[str]:
     """Whom to ask what is not ours; nobody, where every network is internal."""
     if all(place.network.internal for place in engine.endpoints.places(container)):
         return ()
-    asked: Sequence[str] = container.host_config.get("Dns") or ()
+    asked: Sequence[str] = container.host_config.get("Dns") or engine.settings["dns"]
     host = containerfiles.host_resolv_conf()
     return asked or files.nameservers(host, loopback=True) or files.FALLBACK

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine import pools
 from sampan.engine.errors import AmbiguousId, NoSuchNetwork, NotPermitted
 from sampan.engine.filters import Filters
+from sampan.engine.settings import address_pools
 from sampan.engine.units import moment
 from sampan.kit import clock, errors
 from sampan.kit.record import Record
-from sampan.network import ipam
 
 if TYPE_CHECKING:
     import sqlite3
@@ -73,7 +73,10 @@ class Networks:
         name: str,
         *,
         driver: str = "bridge",
-        pools: Sequence[dict[str, str]] = (),
+        asked: Sequence[dict[str, Any]] = (),
+        ipam_options: dict[str, str] | None = None,
+        ipv4: bool = True,
+        ipv6: bool = False,
         internal: bool = False,
         attachable: bool = False,
         options: dict[str, str] | None = None,
@@ -82,33 +85,37 @@ class Networks:
         """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …"""
         self._check_new(name, driver)
         endpoints = self._engine.endpoints
-        taken = endpoints.taken_subnets()
-        pool = dict(pools[0]) if pools else {}
-        asked = pool.get("subnet")
-        subnet = ipam.parse_subnet(asked, taken) if asked else ipam.choose_subnet(taken)
-        pool |= {
-            "subnet": str(subnet),
-            "gateway": str(ipam.gateway(subnet, pool.get("gateway", ""))),
-        }
+        given = pools.make(
+            asked,
+            endpoints.taken_subnets(),
+            ipv4=ipv4,
+            ipv6=ipv6,
+            seed=self._engine.paths.root,
+            defaults=address_pools(self._engine.settings),
+            own_gateway=not (driver == "bridge" and _isolated(options or {})),
+        )
         info = NetworkInfo(
             id=secrets.token_hex(32),
             name=name,
             driver=driver,
             created=clock.now(),
             spec={
-                "ipam": {"driver": "default", "config": [pool]},
+                "ipam": {"driver": "default", "config": given, "options": ipam_options},
+                "ipv4": ipv4,
+                "ipv6": ipv6,
                 "internal": internal,
                 "attachable": attachable,
                 "options": options or {},
                 "labels": labels or {},
             },
         )
+        described = endpoints.describe(info)
         self._engine.db.execute(
             "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
             (info.id, name, driver, info.created, json.dumps(info.spec)),
         )
         try:
-            await endpoints.driver.ensure(endpoints.describe(info))
+            await endpoints.driver_of(driver).ensure(described)
         except BaseException:
             self._engine.db.execute("delete from networks where id = ?", (info.id,))
             raise
@@ -122,10 +129,9 @@ class Networks:
             raise errors.InvalidArgument(f"invalid network name: {name!r} is blank or has a slash")
         if self._engine.db.value("select 1 from networks where name = ?", (name,)):
             raise errors.AlreadyExists(f"network with name {name} already exists")
-        if driver != "bridge":
-            raise errors.NotFound(
-                f'could not find plugin {driver} in v1 plugin registry: plugin "{driver}" not found'
-            )
+        if driver in PREDEFINED[1:] or driver == "null":
+            raise NotPermitted(f'only one instance of "{driver}" network is allowed')
+        self._engine.endpoints.driver_of(driver)
 
     async def remove(self, name: str) -> None:
         info = self.get(name)
@@ -135,7 +141,8 @@ class Networks:
             raise NotPermitted(
                 f"error while removing network: network {info.name} has active endpoints"
             )
-        await self._engine.endpoints.driver.remove(self._engine.endpoints.describe(info))
+        endpoints = self._engine.endpoints
+        await endpoints.driver_of(info.driver).remove(endpoints.describe(info))
         self._engine.db.execute("delete from networks where id = ?", (info.id,))
         self._event("destroy", info)
 
@@ -154,7 +161,7 @@ class Networks:
     async def connect(self, name: str, container_name: str, settings: dict[str, Any]) -> None:
         """Join a container to a network, at once if it runs."""
         info, container = self.get(name), self._engine.containers.get(container_name)
-        if info.driver != "bridge" or container.network_mode() in ("host", "none"):
+        if info.driver in ("host", "null") or container.network_mode() in ("host", "none"):
             raise NotPermitted(
                 "container cannot be connected to or from host, none or container networks"
             )
@@ -163,12 +170,11 @@ class Networks:
                 raise NotPermitted(
                     f"endpoint with name {container.name} already exists in network {info.name}"
                 )
+            main = container.network_mode() in (info.name, info.id)
+            if main and not settings.get("MacAddress") and container.config.get("MacAddress"):
+                settings = {**settings, "MacAddress": container.config["MacAddress"]}
             if container.running:
-                netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    await self._engine.endpoints.attach(container, info, settings, netns)
-                finally:
-                    os.close(netns)
+                await self._engine.endpoints.attach(container, info, settings)
             container.networking[info.name] = settings
             container.save_settings()
 
@@ -208,6 +214,11 @@ class Networks:
         if row is None:
             raise NoSuchNetwork(name)
         return _network(row)
+
+
+def _isolated(options: dict[str, str]) -> bool:
+    modes = [value for name, value in options.items() if "gateway_mode_ipv" in name]
+    return bool(modes) and all(mode == "isolated" for mode in modes)
 
 
 def _network(row: sqlite3.Row) -> NetworkInfo:

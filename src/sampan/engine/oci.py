@@ -20,6 +20,8 @@ from sampan.kit.record import Record
 from sampan.spec import docker_defaults, docker_seccomp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sampan.engine.containers.container import Container
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -38,6 +40,7 @@ class Surroundings(Record):
     root_path: str = ""
     files: tuple[tuple[str, str], ...] = ()  # (source on the host, /etc/hosts …)
     peers: dict[str, int] = {}  # container named by a mode → its PID 1
+    links: tuple[str, ...] = ()  # variables that tell about linked containers
 
 
 def build(container: Container, around: Surroundings) -> dict[str, Any]:
@@ -63,7 +66,7 @@ def build(container: Container, around: Surroundings) -> dict[str, Any]:
             linux["seccomp"] = seccomp
     document: dict[str, Any] = {
         "ociVersion": "1.2.1",
-        "process": _process(container, around.identity, capabilities, options),
+        "process": _process(container, around, capabilities, options),
         "root": {"path": around.root_path, "readonly": bool(host.get("ReadonlyRootfs"))},
         "mounts": oci_mounts.mounts(container, around.files),
         "linux": linux,
@@ -82,11 +85,12 @@ def command(config: dict[str, Any]) -> list[str]:
     return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
 
 
-def environment(config: dict[str, Any], home: str) -> list[str]:
-    """Docker's: PATH, HOSTNAME, TERM with a terminal, then the user's, then HOME if none is set."""
+def environment(config: dict[str, Any], home: str, links: Iterable[str] = ()) -> list[str]:
+    """Docker's: PATH, HOSTNAME, TERM with a terminal, links, the user's, HOME if none is set."""
     first = [PATH, f"HOSTNAME={config.get('Hostname') or ''}"]
     if config.get("Tty"):
         first.append("TERM=xterm")
+    first += links
     merged: dict[str, str] = {}
     for text in [*first, *(config.get("Env") or ())]:
         merged[text.partition("=")[0]] = text
@@ -95,14 +99,14 @@ def environment(config: dict[str, Any], home: str) -> list[str]:
 
 
 def _process(
-    container: Container, identity: Identity, capabilities: list[str], options: dict[str, str]
+    container: Container, around: Surroundings, capabilities: list[str], options: dict[str, str]
 ) -> dict[str, Any]:
-    config, host = container.config, container.host_config
+    config, host, identity = container.config, container.host_config, around.identity
     process: dict[str, Any] = {
         "terminal": container.tty,
         "user": user(identity),
         "args": command(config),
-        "env": environment(config, identity.home),
+        "env": environment(config, identity.home, around.links),
         "cwd": config.get("WorkingDir") or "/",
         "capabilities": capability_sets(capabilities, identity.uid),
         "rlimits": rlimits(host.get("Ulimits") or ()),

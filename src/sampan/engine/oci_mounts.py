@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine.containers.mounts import tmpfs
+from sampan.kit import errors
+from sampan.linux import files as linux_files
 from sampan.spec import docker_defaults
 
 if TYPE_CHECKING:
@@ -29,7 +31,10 @@ def mounts(container: Container, files: Iterable[tuple[str, str]]) -> list[Mount
     for where, options in tmpfs(host).items():
         by_place[where] = _tmpfs(where, options)
     for point in container.mounts:
-        by_place[point["Destination"]] = _point(point)
+        if point["Type"] == "image":
+            by_place |= {mount["destination"]: mount for mount in _image(container, point)}
+        elif point["Type"] != "tmpfs":
+            by_place[point["Destination"]] = _point(point)
     # Sorting is stable, so /proc before /sys stays; a deeper path comes after its parent.
     return sorted(by_place.values(), key=lambda mount: mount["destination"].count("/"))
 
@@ -41,7 +46,7 @@ def default_mounts(host: dict[str, Any]) -> list[Mount]:
         where = mount["destination"]
         if where == "/dev/shm":
             mount = _shm(mount, host)
-        elif where == "/dev/mqueue" and host.get("IpcMode") == "host":
+        elif where == "/dev/mqueue" and host.get("IpcMode") == "host" and os.path.exists(where):
             mount = _bind("/dev/mqueue", where, ["rbind", "rprivate"])
         elif host.get("Privileged") and where in ("/sys", "/sys/fs/cgroup"):
             mount["options"] = ["rw" if o == "ro" else o for o in mount["options"]]
@@ -80,10 +85,44 @@ def _tmpfs(where: str, options: list[str]) -> Mount:
 
 
 def _point(point: dict[str, Any]) -> Mount:
-    options = ["rbind" if point["Type"] == "bind" else "bind"]
-    if not point["RW"]:
-        options.append("ro")
-    options.append(point.get("Propagation") or "rprivate")
+    """A bind that is read-only is so with all that is mounted below it, unless the user said
+    otherwise (Docker 25; mount_setattr(2))."""
     source = point["Source"]
-    return _bind(os.path.realpath(source) if point["Type"] == "bind" else source,
-                 point["Destination"], options)  # fmt: skip
+    recursive = point["Type"] == "bind" and point.get("_recursive", True)
+    options = ["rbind" if recursive else "bind"]
+    if not point["RW"]:
+        options.append("rro" if recursive and not point.get("_writable_below") else "ro")
+    options.append(point.get("Propagation") or "rprivate")
+    if point["Type"] == "bind":
+        source = os.path.realpath(source)
+    if subpath := point.get("_subpath"):
+        source = _below(source, subpath)
+    return _bind(source, point["Destination"], options)
+
+
+def _below(top: str, subpath: str) -> str:
+    """A directory or file of a volume; a link on the way could lead out of it and is refused."""
+    inside = linux_files.RESOLVE.BENEATH | linux_files.RESOLVE.NO_SYMLINKS
+    fd = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.close(linux_files.openat2(fd, subpath, os.O_PATH | os.O_CLOEXEC, resolve=inside))
+    except OSError as error:
+        raise errors.InvalidArgument(
+            f"cannot mount subpath {subpath} of {top}: {(error.strerror or str(error)).lower()}"
+        ) from error
+    finally:
+        os.close(fd)
+    return f"{top}/{subpath}"
+
+
+def _image(container: Container, point: dict[str, Any]) -> list[Mount]:
+    """An image's files, read-only, as its snapshot says."""
+    return [
+        {
+            "destination": (point["Destination"] + mount.destination).rstrip("/"),
+            "type": mount.type,
+            "source": mount.source,
+            "options": [*mount.options, *([] if "ro" in mount.options else ["ro"])],
+        }
+        for mount in container.engine.snapshots.view(point["_chain_id"])
+    ]

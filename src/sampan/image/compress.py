@@ -1,8 +1,12 @@
 """Compressed streams, told by their first bytes: gzip (isal, else zlib), zstd, or none.
 
     for chunk in decompress(read_chunks(file)): …
+    writer = compressor("zstd", write); writer.write(data); writer.finish()
 
 Several gzip members in a row and zstd's skippable frames are read as one stream (RFC 1952, 8878).
+However small the input, the output comes in pieces of a megabyte; and no stream may grow more than
+gzip ever lets it (1032 times) beyond the first gigabyte, so that the size which a layer's
+descriptor declares also bounds what it unpacks to.
 """
 
 from __future__ import annotations
@@ -17,11 +21,18 @@ if TYPE_CHECKING:
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 18
+_PIECE = 1 << 20  # bytes that come out at a time
+_FREE, _GROWTH = 1 << 30, 1032
 
 
 class Corrupt(errors.InvalidArgument):
     def __init__(self, why: object) -> None:
         super().__init__(f"the compressed layer is corrupt: {why}")
+
+
+class Bomb(Corrupt):
+    def __init__(self, taken: int, given: int) -> None:
+        super().__init__(f"{taken} bytes of it have become {given}: this is a decompression bomb")
 
 
 def chunks(file: BinaryIO | IO[bytes], size: int = _CHUNK) -> Iterator[bytes]:
@@ -61,18 +72,33 @@ def _decompressor() -> tuple[Any, Any]:
         return (lambda: zlib.decompressobj(31)), (zlib.error,)
 
 
+class _Growth:
+    """What came in and what went out."""
+
+    def __init__(self) -> None:
+        self.taken = self.given = 0
+
+    def take(self, chunk: bytes) -> None:
+        self.taken += len(chunk)
+
+    def give(self, piece: bytes) -> bytes:
+        self.given += len(piece)
+        if self.given > _FREE + _GROWTH * self.taken:
+            raise Bomb(self.taken, self.given)
+        return piece
+
+
 def _gunzip(stream: Iterator[bytes]) -> Iterator[bytes]:
     new, failures = _decompressor()
-    member = new()
-    fresh = True
+    member, fresh, growth = new(), True, _Growth()
     try:
         for chunk in stream:
+            growth.take(chunk)
             while chunk:
                 if fresh and not chunk.strip(b"\0"):
                     break  # padding after the last member
                 fresh = False
-                if plain := member.decompress(chunk):
-                    yield plain
+                yield from _inflated(member, chunk, growth)
                 chunk = member.unused_data if member.eof else b""
                 if member.eof:
                     member, fresh = new(), True
@@ -82,27 +108,49 @@ def _gunzip(stream: Iterator[bytes]) -> Iterator[bytes]:
         raise Corrupt("it ends too early")
 
 
-def _unzstd(stream: Iterator[bytes]) -> Iterator[bytes]:
+def _inflated(member: Any, chunk: bytes, growth: _Growth) -> Iterator[bytes]:
+    piece = None
+    while piece is None or len(piece) == _PIECE or (chunk and not member.eof):
+        piece = member.decompress(chunk, _PIECE)
+        chunk = member.unconsumed_tail
+        if piece:
+            yield growth.give(piece)
+
+
+def zstd() -> Any:
+    """The module, wherever this Python has it. Raises Unsupported."""
     try:
-        from backports import zstd
+        from backports import zstd as module
     except ImportError:
         try:
-            from compression import zstd  # type: ignore[import-not-found,no-redef,unused-ignore]
+            from compression import zstd as module  # type: ignore[import-not-found,no-redef,unused-ignore]
         except ImportError as error:
             raise errors.Unsupported(
                 "this layer is compressed with zstd; install the Python package backports.zstd"
             ) from error
-    frame = zstd.ZstdDecompressor()
+    return module
+
+
+def _unzstd(stream: Iterator[bytes]) -> Iterator[bytes]:
+    module = zstd()
+    frame, fresh, growth = module.ZstdDecompressor(), True, _Growth()
     try:
         for chunk in stream:
+            growth.take(chunk)
             while chunk:
-                if plain := frame.decompress(chunk):
-                    yield plain
+                fresh = False
+                piece = frame.decompress(chunk, _PIECE)
+                if piece:
+                    yield growth.give(piece)
+                while not frame.needs_input and not frame.eof:
+                    yield growth.give(frame.decompress(b"", _PIECE))
                 chunk = frame.unused_data if frame.eof else b""
                 if frame.eof:
-                    frame = zstd.ZstdDecompressor()
-    except zstd.ZstdError as error:
+                    frame, fresh = module.ZstdDecompressor(), True
+    except module.ZstdError as error:
         raise Corrupt(error) from error
+    if not fresh:
+        raise Corrupt("it ends too early")
 
 
 class GzipWriter:
@@ -125,3 +173,39 @@ class GzipWriter:
 
     def finish(self) -> None:
         self._write(self._object.flush())
+
+
+class ZstdWriter:
+    """One frame, with a pinned level and a checksum."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        module = zstd()
+        options = {
+            module.CompressionParameter.compression_level: 3,
+            module.CompressionParameter.checksum_flag: 1,
+        }
+        self._write, self._object = write, module.ZstdCompressor(options=options)
+
+    def write(self, data: bytes) -> None:
+        if packed := self._object.compress(data):
+            self._write(packed)
+
+    def finish(self) -> None:
+        self._write(self._object.flush())
+
+
+class PlainWriter:
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self.write = write
+
+    def finish(self) -> None: ...
+
+
+FORMS = {"gzip": GzipWriter, "zstd": ZstdWriter, "uncompressed": PlainWriter}
+
+
+def compressor(form: str, write: Callable[[bytes], object]) -> Any:
+    """A writer of one of FORMS. Raises InvalidArgument."""
+    if form not in FORMS:
+        raise errors.InvalidArgument(f"{form!r} is no compression: write {', '.join(FORMS)}")
+    return FORMS[form](write)

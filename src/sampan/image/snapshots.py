@@ -77,6 +77,9 @@ class Snapshotter(Protocol):
         between the two, top first: content of nobody's, such as mount points."""
 
     def view(self, chain_id: str | None) -> list[Mount]: ...
+    def stack(self, chain_id: str | None) -> list[str]:
+        """The layers' trees, top first, whiteouts as overlayfs has them."""
+
     def diff(self, key: str, write: Callable[[bytes], object]) -> None:
         """The writable layer as an OCI layer tar, whiteouts included."""
 

@@ -7,15 +7,9 @@ import errno
 import os
 import stat
 
-from sampan.linux import _libc
+from sampan.linux import _libc, walk
 
-
-class RESOLVE:
-    NO_XDEV = 0x01
-    NO_MAGICLINKS = 0x02
-    NO_SYMLINKS = 0x04
-    BENEATH = 0x08
-    IN_ROOT = 0x10
+RESOLVE = walk.RESOLVE
 
 
 class _OpenHow(ctypes.Structure):
@@ -32,9 +26,11 @@ def openat2(dir_fd: int, path: str, flags: int, mode: int = 0, resolve: int = 0)
     while True:
         try:
             return _libc.openat2(
-                dir_fd, path.encode(), ctypes.byref(how), ctypes.sizeof(how), path=path
+                dir_fd, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how), path=path
             )
         except OSError as error:
+            if error.errno == errno.ENOSYS:  # Linux before 5.6, or a filter that does not know it
+                return walk.open_path(dir_fd, path, flags | os.O_CLOEXEC, resolve)
             # EAGAIN: something was renamed while the kernel looked; it asks to try again
             if error.errno != errno.EAGAIN:
                 raise
@@ -96,15 +92,22 @@ def _mkdir(name: str, mode: int, dir_fd: int) -> None:
         pass
 
 
-def make_file(root: int, path: str, *, mode: int = 0o644) -> int:
+def make_file(
+    root: int, path: str, *, mode: int = 0o644, resolve: int = 0, _links: int = 40
+) -> int:
     """Open what stands at `path` inside `root` as O_PATH; an empty file is made if nothing does."""
     try:
-        return open_in_root(root, path)
+        return open_in_root(root, path, resolve=resolve)
     except FileNotFoundError:
         pass
     head, _, name = path.rstrip("/").rpartition("/")
-    parent = make_dirs(root, head)
+    parent = make_dirs(root, head, resolve=resolve)
     try:
+        target = _link(name, parent)
+        if target and _links and not resolve & RESOLVE.NO_SYMLINKS:
+            # it dangles: make what it means inside the root
+            path = target if target.startswith("/") else f"{head}/{target}"
+            return make_file(root, path, mode=mode, resolve=resolve, _links=_links - 1)
         try:
             os.mknod(name, mode | stat.S_IFREG, dir_fd=parent)
         except FileExistsError:
@@ -112,6 +115,13 @@ def make_file(root: int, path: str, *, mode: int = 0o644) -> int:
         return openat2(parent, name, os.O_PATH | os.O_NOFOLLOW, 0, RESOLVE.BENEATH)
     finally:
         os.close(parent)
+
+
+def filesystem(fd: int) -> int:
+    """The magic number (statfs(2), f_type) of the file system behind a descriptor."""
+    buffer = ctypes.create_string_buffer(256)
+    _libc.fstatfs(fd, buffer)
+    return ctypes.c_long.from_buffer(buffer).value
 
 
 def magic(fd: int) -> str:

@@ -75,6 +75,11 @@ def personality(persona: int) -> None:
     _libc.personality(persona)
 
 
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A copy of another process's descriptor; it is closed on execve."""
+    return _libc.raw_system_call("pidfd_getfd", 438, pidfd, fd, 0)
+
+
 def join_session_keyring(name: str) -> None:
     """A session keyring of its own (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING)."""
     number = {"x86_64": 250, "aarch64": 219, "riscv64": 219}.get(os.uname().machine)

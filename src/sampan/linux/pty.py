@@ -6,6 +6,7 @@ import fcntl
 import os
 import struct
 
+TCGETS, TCSETS, ONLCR = 0x5401, 0x5402, 4
 TIOCGWINSZ, TIOCSWINSZ, TIOCSCTTY = 0x5413, 0x5414, 0x540E
 TIOCSPTLCK, TIOCGPTPEER, TIOCGPTN = 0x40045431, 0x5441, 0x80045430
 _SIZE = struct.Struct("HHHH")
@@ -31,6 +32,14 @@ def open_pair(ptmx: str | int) -> tuple[int, int, str]:
 
 def set_size(fd: int, rows: int, columns: int) -> None:
     fcntl.ioctl(fd, TIOCSWINSZ, _SIZE.pack(rows, columns, 0, 0))
+
+
+def plain_newlines(fd: int) -> None:
+    """Let the terminal write "\\n" as it is, for a reader that may be no terminal."""
+    settings = bytearray(fcntl.ioctl(fd, TCGETS, bytes(60)))
+    flags = int.from_bytes(settings[4:8], "little") & ~ONLCR  # the second word: c_oflag
+    settings[4:8] = flags.to_bytes(4, "little")
+    fcntl.ioctl(fd, TCSETS, bytes(settings))
 
 
 def size(fd: int) -> tuple[int, int]:

@@ -74,10 +74,17 @@ def compile(profile: dict[str, Any], *, cache: str | None = None) -> bytes:
 
         program = libseccomp.compile(profile)
         if cache is not None:
-            os.makedirs(cache, 0o700, exist_ok=True)
-            atomic.write(f"{cache}/{key}", program, sync=False)
+            _keep(cache, key, program)
     _memory[key] = program
     return program
+
+
+def _keep(cache: str, key: str, program: bytes) -> None:
+    try:
+        os.makedirs(cache, 0o700, exist_ok=True)
+        atomic.write(f"{cache}/{key}", program, sync=False)
+    except PermissionError:  # another user's: every start compiles it, then
+        pass
 
 
 def load(program: bytes, flags: int = 0) -> int:
@@ -107,7 +114,7 @@ def _key(profile: dict[str, Any]) -> str:
 def _read(path: str) -> bytes | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # there is none, or it is not this user's
         return None
     try:
         status = os.fstat(fd)

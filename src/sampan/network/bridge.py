@@ -9,17 +9,19 @@ empty, takes the pair along in the background.
 from __future__ import annotations
 
 import errno
-import functools
-import os
+import socket
 from typing import TYPE_CHECKING
 
 from sampan.kit.threads import in_thread
-from sampan.linux import netlink
-from sampan.network import errors
+from sampan.linux import netlink, sysctl
+from sampan.network import errors, inside
 from sampan.network.driver import Endpoint, Network, NetworkDriver, host_side, mac_of
 
 if TYPE_CHECKING:
     from sampan.network.firewall import Firewall
+
+
+_LINK_LOCAL = "fe80::1"  # of every bridge with IPv6, as Docker's
 
 
 class BridgeDriver(NetworkDriver):
@@ -36,7 +38,7 @@ class BridgeDriver(NetworkDriver):
     async def ensure(self, network: Network) -> None:
         try:
             self._ensure_link(network)
-            _ensure_sysctls(network.bridge)
+            _ensure_sysctls(network)
         except OSError as e:
             raise _unavailable(network, e) from e
         await self.firewall.add_network(network)
@@ -51,7 +53,7 @@ class BridgeDriver(NetworkDriver):
         try:
             self._plug(network, endpoint, netns, name)
             try:
-                _configure(network, endpoint, netns)
+                inside.configure(network, endpoint, netns)
                 self._settle(network, name)
             except BaseException:
                 self._host.send(netlink.del_link(name))
@@ -59,13 +61,13 @@ class BridgeDriver(NetworkDriver):
         except OSError as e:
             raise _unavailable(network, e, f"connect container {endpoint.name}") from e
 
-    async def disconnect(self, network: Network, endpoint: Endpoint) -> None:
+    async def disconnect(self, network: Network, endpoint: Endpoint, netns: int) -> None:
         await _delete(network, host_side(network, endpoint))
 
     def _ensure_link(self, network: Network) -> None:
         link = self._host.link(network.bridge)
         if link is None:
-            mac = mac_of(network.gateway)
+            mac = mac_of(network.gateway or network.gateway6)
             self._host.send(netlink.add_bridge(network.bridge, mac=mac, mtu=network.mtu))
             link = self._host.link(network.bridge)
             assert link is not None
@@ -73,11 +75,23 @@ class BridgeDriver(NetworkDriver):
             raise OSError(errno.EEXIST, f"{network.bridge} is a link of another kind")
         elif not link.up or (network.mtu and link.mtu != network.mtu):
             self._host.send(netlink.set_link(network.bridge, up=True, mtu=network.mtu))
-        prefix = int(network.subnet.partition("/")[2])
-        held = {(a.address, a.prefix) for a in self._host.addresses() if a.index == link.index}
-        if (network.gateway, prefix) not in held:
-            self._host.send(netlink.add_address(link.index, network.gateway, prefix))
+        for gateway, subnet, mode in (
+            (network.gateway, network.subnet, network.mode),
+            (network.gateway6, network.subnet6, network.mode6),
+        ):
+            if gateway and mode != "isolated":
+                self._ensure_address(link.index, gateway, int(subnet.partition("/")[2]))
+        if network.gateway6 and network.mode6 != "isolated":
+            # Solicitations for forwarded packets come from a link-local address; the one that the
+            # kernel makes is tentative for a second (RFC 4862), and the first packets were lost.
+            self._ensure_address(link.index, _LINK_LOCAL, 64)
         self._indices[network.bridge] = link.index
+
+    def _ensure_address(self, index: int, address: str, prefix: int) -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        held = {(a.address, a.prefix) for a in self._host.addresses(family) if a.index == index}
+        if (address, prefix) not in held:
+            self._host.send(netlink.add_address(index, address, prefix))
 
     def _plug(self, network: Network, endpoint: Endpoint, netns: int, name: str) -> None:
         """The veth pair. A left-over of that name (a start that died half-way) is replaced."""
@@ -89,7 +103,7 @@ class BridgeDriver(NetworkDriver):
                 name,
                 peer=endpoint.interface,
                 peer_netns=netns,
-                peer_mac=endpoint.mac or mac_of(endpoint.ipv4),
+                peer_mac=endpoint.mac or mac_of(endpoint.ipv4 or endpoint.ipv6),
                 master=index,
                 mtu=network.mtu,
             ),
@@ -137,35 +151,12 @@ def _delete_now(name: str) -> None:
         sock.send(netlink.del_link(name))
 
 
-def _configure(network: Network, endpoint: Endpoint, netns: int) -> None:
-    with netlink.Socket(netns=netns) as inside:
-        link = inside.link(endpoint.interface)
-        if link is None:
-            raise OSError(errno.ENODEV, f"{endpoint.interface} is gone")
-        # An IPv4 network has no use for fe80:: either, and a hairpin port would reflect the probes.
-        requests = [netlink.no_link_local(endpoint.interface, index=link.index)] * _ipv6()
-        requests += [
-            netlink.set_link("lo", up=True),
-            netlink.set_link(endpoint.interface, index=link.index, up=True),
-            netlink.add_address(link.index, endpoint.ipv4, endpoint.prefix),
-        ]
-        if endpoint.default_route and not network.internal:
-            requests.append(netlink.add_route("0.0.0.0", 0, gateway=network.gateway))
-        inside.send(*requests)
-
-
-@functools.cache
-def _ipv6() -> bool:
-    return os.path.exists("/proc/net/if_inet6")
-
-
-def _ensure_sysctls(bridge: str) -> None:
+def _ensure_sysctls(network: Network) -> None:
     """Let 127.0.0.1 of the host be translated to the bridge; `firewall` guards the way back."""
-    path = f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet"
-    with open(path, "r+b", buffering=0) as file:
-        if file.read().strip() != b"1":
-            file.seek(0)  # a sysctl ignores what is written further on (sysctl_writes_strict)
-            file.write(b"1")
+    if network.subnet:
+        sysctl.ensure(f"net/ipv4/conf/{network.bridge}/route_localnet", "1")
+    if network.subnet6:
+        sysctl.ensure(f"net/ipv6/conf/{network.bridge}/disable_ipv6", "0")
 
 
 def _unavailable(network: Network, error: OSError, doing: str = "") -> errors.NetworkUnavailable:

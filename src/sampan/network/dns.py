@@ -21,6 +21,7 @@ import asyncio
 import errno
 import secrets
 import socket
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
 from sampan.kit.record import Record
@@ -47,7 +48,7 @@ class Names(Protocol):
     """What a container may know: the networks it is on decide. Names come in lower case."""
 
     def addresses(self, name: str) -> Sequence[str] | None:
-        """IPv4 addresses of a container's name or alias; None if it is not one of ours."""
+        """All addresses of a container's name or alias; None if it is not one of ours."""
 
     def name(self, address: str) -> str | None:
         """The name of the container with this address, as PTR tells it."""
@@ -184,9 +185,10 @@ class Server:
             addresses = self._names.addresses(query.name)
             if addresses is None:
                 return None
-            found = [dns_message.address(text) for text in addresses]
-            # Known, but not of this type (AAAA): an empty answer, so that nobody asks further.
-            records = found if query.type == dns_message.A else []
+            # Known, but not of this type: an empty answer, so that nobody asks further.
+            version = {dns_message.A: 4, dns_message.AAAA: 6}.get(query.type, 0)
+            found = [ip_address(text) for text in addresses]
+            records = [one.packed for one in found if one.version == version]
             start = secrets.randbelow(len(records)) if records else 0
             records = [*records[start:], *records[:start]]
         return dns_message.answer(query, records, ttl=_TTL, limit=limit)

@@ -7,6 +7,7 @@ it came in.
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from sampan.kit.record import Record
@@ -58,7 +59,7 @@ def parse(data: bytes) -> Query | None:
 
 
 def answer(query: Query, records: Sequence[bytes], *, ttl: int, limit: int = 65535) -> bytes:
-    """An authoritative answer of records of the query's own type (`address`, `pointer`).
+    """An authoritative answer of records of the query's own type: packed addresses, or `pointer`.
 
     What does not fit in `limit` is left out, with the flag that makes a client ask by TCP.
     """
@@ -80,17 +81,18 @@ def failure(query: Query, code: int) -> bytes:
     return _HEADER.pack(query.id, flags, 1, 0, 0, 0) + query.question
 
 
-def address(text: str) -> bytes:
-    return bytes(map(int, text.split(".")))
-
-
 def pointer(name: str) -> bytes:
     labels = (label.encode("latin-1", "replace") for label in name.split("."))
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
 
 
 def reverse_address(name: str) -> str | None:
-    """`4.3.2.1.in-addr.arpa` → `1.2.3.4`."""
+    """`4.3.2.1.in-addr.arpa` → `1.2.3.4`; `….ip6.arpa` likewise (RFC 3596)."""
+    if name.endswith(".ip6.arpa"):
+        nibbles = name.removesuffix(".ip6.arpa").split(".")
+        if len(nibbles) != 32 or not all(n in "0123456789abcdef" and len(n) == 1 for n in nibbles):
+            return None
+        return str(IPv6Address(int("".join(reversed(nibbles)), 16)))
     parts = name.split(".")
     if len(parts) != 6 or parts[4:] != ["in-addr", "arpa"]:
         return None

@@ -17,26 +17,39 @@ failed `connect` leaves nothing behind.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Protocol
 
 from sampan.kit.record import Record
 
+GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
+
 
 class Network(Record):
-    """Addresses are text; `subnet` and `gateway` are empty where the driver has none."""
+    """Addresses are text; subnets and gateways are empty where the network has none.
+
+    `mode` and `mode6` say how the outside reaches containers: by translated ports ("nat"), by these
+    or at their own addresses ("nat-unprotected"), only at their own ("routed"); an "isolated"
+    network has no address of the host's on it.
+    """
 
     id: str
     name: str
     driver: str = "bridge"
     subnet: str = ""  # "172.17.0.0/16"
     gateway: str = ""  # "172.17.0.1"
+    subnet6: str = ""  # "fd00:1::/64"
+    gateway6: str = ""
     bridge: str = ""  # the interface's name on the host, at most 15 bytes
     internal: bool = False  # no way out, no published ports
     icc: bool = True  # may containers on it talk to each other
     masquerade: bool = True
+    mode: str = "nat"
+    mode6: str = "nat"
     mtu: int = 0  # 0: the kernel's default
-    labels: tuple[tuple[str, str], ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
+    bind_address: str = ""  # where ports are published that name no address
+    parent: str = ""  # macvlan, ipvlan: the host's interface
+    parent_mode: str = ""  # bridge, private, vepa, passthru; l2, l3, l3s
 
 
 class Endpoint(Record):
@@ -44,10 +57,14 @@ class Endpoint(Record):
     name: str  # the container's, for messages and /etc/hosts
     ipv4: str = ""
     prefix: int = 0
+    ipv6: str = ""
+    prefix6: int = 0
     mac: str = ""  # "" derives it from the address, `mac_of`
     interface: str = "eth0"
     aliases: tuple[str, ...] = ()
     default_route: bool = True  # through this network, if it is not internal
+    default_route6: bool = True
+    sysctls: tuple[tuple[str, str], ...] = ()  # of the interface: ("net.ipv4.conf.IFNAME.…", value)
 
 
 class NetworkDriver(Protocol):
@@ -60,13 +77,16 @@ class NetworkDriver(Protocol):
     async def connect(self, network: Network, endpoint: Endpoint, netns: int) -> None:
         """Give the namespace its interface, address and routes, all usable on return."""
 
-    async def disconnect(self, network: Network, endpoint: Endpoint) -> None:
+    async def disconnect(self, network: Network, endpoint: Endpoint, netns: int) -> None:
         """Take the interface away; fine if it is gone."""
 
 
-def mac_of(ipv4: str) -> str:
-    """Docker's rule: 02:42 and the four bytes of the address, so that ARP caches stay right."""
-    return "02:42:" + ":".join(f"{int(byte):02x}" for byte in ipv4.split("."))
+def mac_of(address: str) -> str:
+    """Docker's rule: 02:42 and the four bytes of the address, so that ARP caches stay right.
+
+    Of an IPv6 address (a network without IPv4) the last four.
+    """
+    return "02:42:" + ip_address(address).packed[-4:].hex(":")
 
 
 def host_side(network: Network, endpoint: Endpoint) -> str:

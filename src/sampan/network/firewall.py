@@ -4,9 +4,12 @@ The table is the firewall's only memory: every call reads what the kernel has, w
 difference, and writes nothing where there is none (`rules` has the text). A table of another
 version, or one with rules missing, is replaced in one transaction.
 
-`ip_forward` is switched on when it is off, and a mark for that is left in the table. `teardown`
+Forwarding is switched on when it is off, and a mark for that is left in the table. `teardown`
 switches it off again if the mark is there and nobody else has a chain at the forward hook: whoever
 began to count on forwarding in between (dockerd, libvirt, a VPN) has one.
+
+Rules that an administrator wrote into the table's own chain for them outlive every change of ours
+but `teardown`.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import errno
 from typing import TYPE_CHECKING, Any
 
 from sampan.linux import nft as nftables
-from sampan.network import errors, openings, rules
+from sampan.network import errors, forwarding, openings, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from sampan.linux.nft import Nft
     from sampan.network.driver import Network
     from sampan.network.rules import Element, Elements, Published
-
-_IP_FORWARD = "/proc/sys/net/ipv4/ip_forward"
 
 
 class Firewall:
@@ -39,7 +40,7 @@ class Firewall:
         networks = list(networks)
         parts = [rules.network_elements(n) for n in networks]
         want = rules.union(rules.published_elements(published), *parts)
-        self._write(want)
+        self._write(want, "46" if any(n.subnet6 for n in networks) else "4")
         await openings.reconcile(self._nft, self.table, [n.bridge for n in networks])
 
     async def add_network(self, network: Network) -> None:
@@ -47,7 +48,7 @@ class Firewall:
         want = rules.union(have, rules.network_elements(network))
         if not network.internal:
             want["internal"].discard(((network.bridge,), ()))
-        self._write(want)
+        self._write(want, "46" if network.subnet6 else "4")
         await openings.reconcile(self._nft, self.table, _bridges(want))
 
     async def remove_network(self, network: Network) -> None:
@@ -100,50 +101,66 @@ class Firewall:
         return rules.shows(text, kind, element)
 
     async def teardown(self) -> None:
-        """Leave no trace: the table, rules in others' chains, `ip_forward` if it was ours."""
+        """Leave no trace: the table, rules in others' chains, forwarding if it was ours."""
         _, present = self._read()
         await openings.reconcile(self._nft, self.table, [])
         if not present:
             return
-        mark = any(c["name"] == rules.FORWARDING for c in self._chains())
-        self._run_or_raise(f"delete table ip {self.table}")
-        if mark and not await self._others_forward():
-            _set_forwarding(b"0")
+        marks = self._marks()
+        self._run_or_raise(f"delete table inet {self.table}")
+        if marks and not await self._others_forward():
+            for switched in marks:
+                forwarding.switch(switched, on=False)
 
     async def _others_forward(self) -> bool:
         chains = [item["chain"] for item in self._nft.list("list chains") if "chain" in item]
         return any(c.get("hook") == "forward" for c in chains) or openings.legacy_present()
 
-    def _write(self, want: Elements) -> None:
+    def _write(self, want: Elements, families: str = "4") -> None:
         have, present = self._read()
-        forwarding = _forwarding()
-        commands = ""
+        off = [family for family in families if not forwarding.is_on(family)]
         if not present:
-            marked = any(c["name"] == rules.FORWARDING for c in self._chains())
-            commands = rules.table(self.table, want, forwarding=marked or not forwarding)
+            commands = rules.table(
+                self.table,
+                want,
+                marks=[rules.FORWARDING[family] for family in {*self._marks(), *off}],
+                administrators=self._administrators(),
+            )
         else:
             commands = rules.changes(self.table, have, want)
-            if not forwarding:
-                commands += f"add chain ip {self.table} {rules.FORWARDING}\n"
+            for family in off:
+                commands += f"add chain inet {self.table} {rules.FORWARDING[family]}\n"
         if commands:
             self._run_or_raise(commands)
-        if not forwarding:
-            _set_forwarding(b"1")
+        for family in off:
+            forwarding.switch(family, on=True)
 
     def _read(self) -> tuple[Elements, bool]:
         """What stands in the kernel, and whether the skeleton around it is whole."""
         try:
-            listed = self._nft.list(f"list table ip {self.table}")
+            listed = self._nft.list(f"list table inet {self.table}")
         except nftables.Refused as e:
             if e.errno != errno.ENOENT:
                 raise _unavailable(e) from e
             listed = []
         return rules.parse_elements(listed), _whole(listed)
 
-    def _chains(self) -> list[dict[str, Any]]:
-        listed = self._nft.list("list chains ip")
+    def _marks(self) -> list[str]:
+        """The families whose forwarding we switched on."""
+        listed = self._nft.list("list chains inet")
         chains = [item["chain"] for item in listed if "chain" in item]
-        return [c for c in chains if c["table"] == self.table]
+        names = {chain["name"] for chain in chains if chain["table"] == self.table}
+        return [family for family, name in rules.FORWARDING.items() if name in names]
+
+    def _administrators(self) -> list[str]:
+        """The rules that somebody else put into the chain that is theirs, as text."""
+        try:
+            text = self._nft.run(f"list chain inet {self.table} {rules.ADMINISTRATOR}")
+        except nftables.Refused as e:
+            if e.errno != errno.ENOENT:
+                raise _unavailable(e) from e
+            return []
+        return [line.strip() for line in text.splitlines()[2:-2]]
 
     def _run_or_raise(self, commands: str) -> None:
         try:
@@ -157,27 +174,15 @@ def _whole(listed: list[dict[str, Any]]) -> bool:
     for item in listed:
         if "rule" in item:
             counts[item["rule"]["chain"]] = counts.get(item["rule"]["chain"], 0) + 1
-    counts.pop(rules.FORWARDING, None)
+    for mark in rules.FORWARDING.values():
+        counts.pop(mark, None)
+    if rules.ADMINISTRATOR in counts:
+        counts[rules.ADMINISTRATOR] = 0
     return counts == {**rules.rule_counts(), rules.VERSION: 0}
 
 
 def _bridges(elements: Elements) -> list[str]:
     return sorted(key[0] for key, _ in elements["bridges"])
-
-
-def _forwarding() -> bool:
-    with open(_IP_FORWARD, "rb") as file:
-        return file.read().strip() != b"0"
-
-
-def _set_forwarding(value: bytes) -> None:
-    try:
-        with open(_IP_FORWARD, "wb", buffering=0) as file:
-            file.write(value)
-    except OSError as e:
-        raise errors.NetworkUnavailable(
-            f"cannot set {_IP_FORWARD} to {value.decode()}: {e.strerror}"
-        ) from e
 
 
 def _unavailable(error: nftables.Refused) -> errors.NetworkUnavailable:

@@ -2,29 +2,41 @@
 
 Nothing is remembered here: the caller (the engine's database) hands in what is taken, and where
 the last address was given, so that one just released is not given away at once: old ARP entries
-and clients' connections would find the wrong container.
+and clients' connections would find the wrong container. IPv4 and IPv6 are treated alike.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, ip_network
+import hashlib
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from sampan.network import errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from ipaddress import IPv4Address, IPv6Address
+
+    Subnet = IPv4Network | IPv6Network
+    Address = IPv4Address | IPv6Address
 
 # Docker's defaults ("Default address pools" of the daemon's documentation): base, size.
 DEFAULT_POOLS = (
     *((IPv4Network(f"172.{n}.0.0/16"), 16) for n in range(17, 32)),
     (IPv4Network("192.168.0.0/16"), 20),
 )
+_OVERLAP = "invalid pool request: Pool overlaps with other one on this address space"
+
+
+def unique_local(seed: str) -> tuple[IPv6Network, int]:
+    """A pool of IPv6 subnets: the /48 that belongs to `seed` (RFC 4193), in /64s."""
+    number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:5], "big")
+    return IPv6Network((0xFD << 120 | number << 80, 48)), 64
 
 
 def choose_subnet(
-    taken: Iterable[IPv4Network], pools: Iterable[tuple[IPv4Network, int]] = DEFAULT_POOLS
-) -> IPv4Network:
+    taken: Iterable[Subnet], pools: Iterable[tuple[Subnet, int]] = DEFAULT_POOLS
+) -> Subnet:
     """The first subnet of the pools that overlaps nothing in `taken` (networks, host's routes).
 
     Raises `errors.NoSubnet`.
@@ -32,45 +44,57 @@ def choose_subnet(
     taken = [network for network in taken if network.prefixlen]
     for base, size in pools:
         for subnet in base.subnets(new_prefix=size):
-            if not any(subnet.overlaps(other) for other in taken):
+            if not any(_overlap(subnet, other) for other in taken):
                 return subnet
     raise errors.NoSubnet(
         "all predefined address pools have been fully subnetted; name one with --subnet"
     )
 
 
-def parse_subnet(text: str, taken: Iterable[IPv4Network] = ()) -> IPv4Network:
+def parse_subnet(text: str, taken: Iterable[Subnet] = ()) -> Subnet:
     """A subnet that a user named. Raises `errors.InvalidNetwork`, or `NoSubnet` on an overlap."""
     try:
         subnet = ip_network(text)
     except ValueError as e:
         raise errors.InvalidNetwork(f"invalid subnet {text}: {e}") from None
-    if not isinstance(subnet, IPv4Network):
-        raise errors.InvalidNetwork(f"invalid subnet {text}: only IPv4 subnets are supported")
-    if subnet.prefixlen > 30:
+    if subnet.prefixlen > subnet.max_prefixlen - 2:
         raise errors.InvalidNetwork(f"invalid subnet {text}: no room for a gateway and a container")
-    if any(subnet.overlaps(other) for other in taken if other.prefixlen):
-        raise errors.NoSubnet(
-            "invalid pool request: Pool overlaps with other one on this address space"
-        )
+    if any(_overlap(subnet, other) for other in taken if other.prefixlen):
+        raise errors.NoSubnet(_OVERLAP)
     return subnet
 
 
-def gateway(subnet: IPv4Network, wanted: str = "") -> IPv4Address:
-    """The bridge's own address: the subnet's first, or the one a user named."""
-    if not wanted:
-        return subnet.network_address + 1
-    return _inside(subnet, wanted, "gateway")
+def parse_range(subnet: Subnet, text: str) -> Subnet:
+    """The part of a subnet that addresses are given from."""
+    try:
+        part = ip_network(text)
+    except ValueError as e:
+        raise errors.InvalidNetwork(f"invalid ip-range {text}: {e}") from None
+    if (
+        part.version != subnet.version
+        or not _overlap(part, subnet)
+        or part.prefixlen < subnet.prefixlen
+    ):
+        raise errors.InvalidNetwork(f"invalid ip-range {text}: it is not part of subnet {subnet}")
+    return part
+
+
+def gateway(subnet: Subnet, wanted: str = "", part: Subnet | None = None) -> Address:
+    """The bridge's own address: the first of the subnet (of its `part`), or one a user named."""
+    if wanted:
+        return inside(subnet, wanted, "gateway")
+    first = (part or subnet).network_address
+    return first if part and first != subnet.network_address else subnet.network_address + 1
 
 
 def allocate(
     network: str,
-    subnet: IPv4Network,
-    in_use: Collection[IPv4Address],
+    subnet: Subnet,
+    in_use: Collection[Address],
     *,
-    ip_range: IPv4Network | None = None,
-    after: IPv4Address | None = None,
-) -> IPv4Address:
+    ip_range: Subnet | None = None,
+    after: Address | None = None,
+) -> Address:
     """The next free address, going on `after` the last one given and around.
 
     `in_use` includes the gateway and reserved addresses; `network` is the name for the error,
@@ -78,33 +102,45 @@ def allocate(
     """
     area = ip_range or subnet
     first, last = int(area.network_address), int(area.broadcast_address)
-    # The subnet's own first and last address belong to nobody (RFC 919).
+    # The subnet's own first and last address belong to nobody (RFC 919); the first of an IPv6
+    # subnet is its routers' anycast address (RFC 4291, 2.6.1).
     first = max(first, int(subnet.network_address) + 1)
     last = min(last, int(subnet.broadcast_address) - 1)
     size = last - first + 1
     start = int(after) + 1 - first if after and first <= int(after) <= last else 0
     for step in range(min(size, len(in_use) + 1)):
-        address = IPv4Address(first + (start + step) % size)
+        address = type(subnet.network_address)(first + (start + step) % size)
         if address not in in_use:
             return address
-    raise errors.AddressesExhausted(f"no available IPv4 addresses on network {network}")
+    raise errors.AddressesExhausted(
+        f"no available IPv{subnet.version} addresses on network {network}"
+    )
 
 
-def claim(subnet: IPv4Network, in_use: Collection[IPv4Address], wanted: str) -> IPv4Address:
+def claim(subnet: Subnet, in_use: Collection[Address], wanted: str) -> Address:
     """A certain address. Raises `errors.InvalidNetwork` or `AddressInUse`."""
-    address = _inside(subnet, wanted, "address")
+    address = inside(subnet, wanted, "address")
     if address in in_use:
         raise errors.AddressInUse("Address already in use")
     return address
 
 
-def _inside(subnet: IPv4Network, text: str, what: str) -> IPv4Address:
+def inside(subnet: Subnet, text: str, what: str) -> Address:
+    """An address that a user named: a host's in this subnet."""
     try:
-        address = IPv4Address(text)
+        address = ip_address(text)
     except ValueError:
-        raise errors.InvalidNetwork(f"invalid {what} {text}: not an IPv4 address") from None
+        address = None
+    if address is None or address.version != subnet.version:
+        raise errors.InvalidNetwork(f"invalid {what} {text}: not an IPv{subnet.version} address")
     if address not in subnet or address in (subnet.network_address, subnet.broadcast_address):
         raise errors.InvalidNetwork(
             f"invalid {what} {text}: it does not belong to the hosts of subnet {subnet}"
         )
     return address
+
+
+def _overlap(one: Subnet, other: Subnet) -> bool:
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)

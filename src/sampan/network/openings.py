@@ -27,33 +27,40 @@ if TYPE_CHECKING:
 
     Opening = tuple[str, str, str]  # chain, "iifname" or "oifname", bridge
 
+_LEGACY = {"ip": "iptables-legacy", "ip6": "ip6tables-legacy"}
 _FLAGS = {"-i": "iifname", "-o": "oifname"}
 
 
 async def reconcile(nft: Nft, tag: str, bridges: Iterable[str]) -> None:
     """Let these bridges through, and no others that carry our tag."""
     bridges = list(bridges)
-    _reconcile_nft(nft, tag, bridges)
-    if legacy_present():
-        await in_thread(_reconcile_legacy, tag, bridges)
+    for family in _LEGACY:
+        _reconcile_nft(nft, family, tag, bridges)
+        if _has_legacy(family):
+            await in_thread(_reconcile_legacy, family, tag, bridges)
 
 
 def legacy_present() -> bool:
     """Whether the kernel has an iptables-legacy filter table here."""
+    return any(map(_has_legacy, _LEGACY))
+
+
+def _has_legacy(family: str) -> bool:
     try:
-        with open("/proc/net/ip_tables_names") as file:
+        with open(f"/proc/net/{family}_tables_names") as file:
             return "filter" in file.read().split()
     except OSError:
         return False
 
 
-def _reconcile_nft(nft: Nft, tag: str, bridges: list[str]) -> None:
+def _reconcile_nft(nft: Nft, family: str, tag: str, bridges: list[str]) -> None:
+    table = f"{family} filter"
     try:
-        listed = nft.list("list table ip filter")
+        listed = nft.list(f"list table {table}")
     except nftables.Refused as e:
         if e.errno == errno.ENOENT:
             return
-        raise errors.NetworkUnavailable(f"cannot read the table ip filter: {e.strerror}") from e
+        raise errors.NetworkUnavailable(f"cannot read the table {table}: {e.strerror}") from e
     chains = {item["chain"]["name"]: item["chain"] for item in listed if "chain" in item}
     rules = [item["rule"] for item in listed if "rule" in item]
     drops = chains.get("FORWARD", {}).get("policy") == "drop"
@@ -68,17 +75,17 @@ def _reconcile_nft(nft: Nft, tag: str, bridges: list[str]) -> None:
         if opening in want:
             want.remove(opening)
         else:
-            lines.append(f"delete rule ip filter {rule['chain']} handle {rule['handle']}\n")
+            lines.append(f"delete rule {table} {rule['chain']} handle {rule['handle']}\n")
     for chain, match, bridge in sorted(want):
         lines.append(
-            f'insert rule ip filter {chain} {match} "{bridge}" counter accept comment "{tag}"\n'
+            f'insert rule {table} {chain} {match} "{bridge}" counter accept comment "{tag}"\n'
         )
     if not lines:
         return
     try:
         nft.run("".join(lines))
     except nftables.Refused as e:
-        raise errors.NetworkUnavailable(f"cannot change the table ip filter: {e.strerror}") from e
+        raise errors.NetworkUnavailable(f"cannot change the table {table}: {e.strerror}") from e
 
 
 def _wanted(chain: str, bridges: Iterable[str]) -> set[Opening]:
@@ -98,12 +105,13 @@ def _interface(rule: dict[str, Any]) -> tuple[str, str]:
     return str(left.get("key", "")), str(match.get("right", ""))
 
 
-def _reconcile_legacy(tag: str, bridges: list[str]) -> None:
+def _reconcile_legacy(family: str, tag: str, bridges: list[str]) -> None:
+    program = _LEGACY[family]
     try:
-        listed = _legacy("-S")
+        listed = _legacy(program, "-S")
     except FileNotFoundError:
         raise errors.NetworkUnavailable(
-            "the kernel has an iptables-legacy filter table, but the program iptables-legacy "
+            f"the kernel has an iptables-legacy filter table, but the program {program} "
             "is missing: apt install iptables"
         ) from None
     lines = [line.split() for line in listed.splitlines()]
@@ -118,17 +126,17 @@ def _reconcile_legacy(tag: str, bridges: list[str]) -> None:
         if opening in want:
             want.remove(opening)
         else:
-            _legacy("-D", *words[1:])
+            _legacy(program, "-D", *words[1:])
     flags = {match: flag for flag, match in _FLAGS.items()}
     for chain, match, bridge in sorted(want):
         comment = ("-m", "comment", "--comment", tag)
-        _legacy("-I", chain, flags[match], bridge, *comment, "-j", "ACCEPT")
+        _legacy(program, "-I", chain, flags[match], bridge, *comment, "-j", "ACCEPT")
 
 
-def _legacy(*arguments: str) -> str:
+def _legacy(program: str, *arguments: str) -> str:
     done = subprocess.run(
-        ["iptables-legacy", "-w", "5", *arguments], capture_output=True, text=True, check=False
+        [program, "-w", "5", *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise errors.NetworkUnavailable(f"iptables-legacy: {done.stderr.strip()}")
+        raise errors.NetworkUnavailable(f"{program}: {done.stderr.strip()}")
     return done.stdout

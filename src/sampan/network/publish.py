@@ -39,7 +39,7 @@ async def publish(
     wanted = published(network, endpoint, bindings)
     firewall.publish(wanted)
     for item in wanted:
-        if item.protocol == "udp":
+        if item.protocol == "udp" and item.translate:
             conntrack.flush_udp_port(item.host_port)
 
 
@@ -49,21 +49,25 @@ async def unpublish(
     """Take them away; other containers' translations stay, also on the same port."""
     old = published(network, endpoint, bindings)
     firewall.unpublish(old)
-    if any(item.protocol == "udp" for item in old):
-        conntrack.flush_address(endpoint.ipv4)
+    for address in {item.container_ip for item in old if item.protocol == "udp"}:
+        conntrack.flush_address(address)
 
 
 def published(network: Network, endpoint: Endpoint, bindings: Iterable[Binding]) -> list[Published]:
-    """The translations that `Firewall.reconcile` wants to hear about."""
+    """The translations that `Firewall.reconcile` wants to hear about, for each address it has."""
     if network.internal:
         return []
+    ways = ((endpoint.ipv4, network.mode), (endpoint.ipv6, network.mode6))
     return [
         Published(
             host_ip=b.host_ip,
             host_port=b.host_port,
             protocol=b.protocol,
-            container_ip=endpoint.ipv4,
+            container_ip=address,
             container_port=b.container_port,
+            translate=mode != "routed",
         )
         for b in bindings
+        for address, mode in ways
+        if address and mode != "isolated"
     ]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 AT_ONCE = 4  # blobs of one pull
 _CONFIGS = (oci_image.CONFIG, oci_image.DOCKER_CONFIG, "application/octet-stream", "")
 _LARGEST_CONFIG = 16 << 20
-_under_way: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
+_under_way: WeakValueDictionary[tuple[Store, str], asyncio.Lock] = WeakValueDictionary()
 
 
 class Pulled(Record):
@@ -205,7 +205,7 @@ class _Pull:
             raise errors.BadDocument(digest, f"{size} bytes are too many for a config")
         if digest in self.store:
             return True
-        key = (id(self.store), digest)
+        key = (self.store, digest)
         lock = _under_way.setdefault(key, asyncio.Lock())
         async with lock, self.slots:
             if digest in self.store:

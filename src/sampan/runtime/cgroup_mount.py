@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from sampan.linux import files, mount
-from sampan.linux.mount import MOUNT_ATTR, MS, OPEN_TREE
+from sampan.linux.mount import MOUNT_ATTR, MS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def mount_all(place: int, chosen: MountOptions, *, own_namespace: bool) -> None:
         return
     path = files.magic(place)
     mount.mount("tmpfs", path, "tmpfs", _SAFE, "mode=755")
-    top = _reopened(place)
+    top = mount.top(place)
     for hierarchy in hosts:
         name = os.path.basename(hierarchy[0])
         os.mkdir(name, 0o755, dir_fd=top)
@@ -42,12 +42,6 @@ def mount_all(place: int, chosen: MountOptions, *, own_namespace: bool) -> None:
     os.close(top)
 
 
-def _reopened(place: int) -> int:
-    """A descriptor of what is now mounted on `place`: its own path leads there, it does not."""
-    path = os.readlink(files.magic(place))
-    return files.openat2(-100, path, os.O_PATH | os.O_DIRECTORY, 0, files.RESOLVE.NO_SYMLINKS)
-
-
 def _mount_one(
     place: int, hierarchy: tuple[str, str, tuple[str, ...], str], flags: int, own_namespace: bool
 ) -> None:
@@ -58,11 +52,11 @@ def _mount_one(
             data = f"none,{data}"
         mount.mount(fstype, files.magic(place), fstype, flags, data)
         return
-    tree = mount.open_tree(mountpoint + own_path.rstrip("/"), OPEN_TREE.CLONE)
     attributes = MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC
-    mount.set_attributes(tree, attributes | (MOUNT_ATTR.RDONLY if flags & MS.RDONLY else 0))
-    mount.move_mount(tree, place)
-    os.close(tree)
+    if flags & MS.RDONLY:
+        attributes |= MOUNT_ATTR.RDONLY
+    own = mountpoint + own_path.rstrip("/")
+    os.close(mount.bind(own, place, prepare=lambda tree: mount.set_attributes(tree, attributes)))
 
 
 def _hierarchies() -> list[tuple[str, str, tuple[str, ...], str]]:

@@ -59,6 +59,19 @@ def connect(path: str) -> Channel:
     return Channel(sock.detach())
 
 
+def receive_descriptor(sock: int) -> tuple[str, int]:
+    """(message, the descriptor that came with it or -1); ("", -1) at the end."""
+    other = _socket.socket(fileno=os.dup(sock))
+    try:
+        data, rights, _flags, _address = other.recvmsg(256, 64, _socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return "", -1
+    finally:
+        other.close()
+    found = [item for _level, _kind, item in rights]
+    return data.decode(), int.from_bytes(found[0][:4], "little") if found else -1
+
+
 def send_descriptor(sock: int, name: str, fd: int) -> None:
     """One descriptor by SCM_RIGHTS, with its name as the message (what runc's callers expect)."""
     other = _socket.socket(fileno=os.dup(sock))

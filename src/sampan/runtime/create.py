@@ -21,6 +21,7 @@ from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
 from sampan.runtime import cgroups, credentials, errors, hooks, init
 from sampan.runtime import channel as channels
+from sampan.runtime import mounts as container_mounts
 from sampan.runtime import plan as plans
 from sampan.spec import oci_runtime
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from sampan.linux.cgroup import Manager
     from sampan.runtime.channel import Channel
+    from sampan.runtime.sources import Server
 
 
 class Options(Record):
@@ -63,6 +65,9 @@ class Created:
     ) -> None:
         self.pid, self.pidfd, self.manager = pid, pidfd, manager
         self._channel, self._run_hooks, self._owns_cgroup = channel, run_hooks, owns_cgroup
+        self.sources: Server | None = None
+        self.agent: tuple[str, str] | None = None  # of seccomp
+        self.state: dict[str, Any] = {}
 
     def fileno(self) -> int:
         """Readable when PID 1 has something to say."""
@@ -85,6 +90,12 @@ class Created:
                 message = self._channel.receive()
                 if message[:1] == ("ready",):
                     return
+                if message[:1] == ("source",) and self.sources:
+                    self.sources.serve(message[1])
+                    continue
+                if message[:1] == ("seccomp",) and self.agent:
+                    self._hand_over(self.agent, int(message[1]))
+                    continue
                 if message[:1] != ("hooks",):
                     raise self._failure(message)
                 if self._run_hooks:
@@ -93,6 +104,15 @@ class Created:
         except BaseException:
             self.abort()
             raise
+        finally:
+            if self.sources:
+                self.sources.close()
+
+    def _hand_over(self, agent: tuple[str, str], fd: int) -> None:
+        from sampan.runtime import listener
+
+        listener.hand_over(agent, self.pid, self.pidfd, fd, self.state)
+        self._channel.send("seccomp")
 
     def start(self) -> None:
         """Let it execute its command; returns after a successful execve, raises otherwise."""
@@ -155,20 +175,27 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
     if config.process is None:
         raise errors.InvalidConfig("process is missing")
     linux = config.linux
+    if config.hooks is not oci_runtime.Config.hooks:
+        hooks.check(config.hooks)
+    if os.geteuid():
+        from sampan.runtime import rootless
+
+        rootless.check(config)
     if options.preserve_fds:
         _check_preserved(options.preserve_fds)
     new, joined = plans.make_namespaces(linux)
     kinds = {item.type for item in linux.namespaces}
-    mounts = tuple([plans.make_mount(m, options.bundle) for m in config.mounts])
-    for name, needed in ((config.hostname, "hostname"), (config.domainname, "domainname")):
-        if name and "uts" not in kinds:
-            raise errors.InvalidConfig(f"{needed} needs a uts namespace of the container")
-    if "mount" not in kinds:
-        raise errors.InvalidConfig("linux.namespaces: a container needs a mount namespace")
-    propagation = linux.rootfs_propagation
-    if propagation and propagation.lstrip("r") not in ("shared", "slave", "private", "unbindable"):
-        raise errors.InvalidConfig(f"linux.rootfsPropagation: {propagation!r} is unknown")
+    own_users = "user" in kinds
+    root = _root(config.root.path, options.bundle)
+    mounts = tuple(
+        [
+            plans.make_mount(m, options.bundle, root=root, user_namespace=own_users)
+            for m in config.mounts
+        ]
+    )
+    _check(config, kinds)
     _check_console(config.process, options)
+    time_offsets, net_devices = _special(config)
     return plans.Plan(
         process=plans.make_process(
             config.process,
@@ -178,8 +205,9 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
             pdeathsig=options.pdeathsig,
             init=options.init,
             new_keyring=f"_ses.{options.container_id}" if options.new_keyring else "",
+            linux=linux,
         ),
-        root=os.path.realpath(os.path.join(options.bundle, config.root.path)),
+        root=root,
         root_readonly=config.root.readonly,
         rootfs=tuple([plans.make_mount(m, options.bundle) for m in options.rootfs]),
         mounts=mounts,
@@ -187,7 +215,7 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
         host_dev=any(m.destination == "/dev" and m.options.flags & MS.BIND for m in mounts),
         masked_paths=linux.masked_paths,
         readonly_paths=linux.readonly_paths,
-        propagation=propagation,
+        propagation=linux.rootfs_propagation,
         hostname=config.hostname,
         domainname=config.domainname,
         sysctl=plans.make_sysctl(linux.sysctl, linux),
@@ -196,10 +224,46 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
         user_namespace="user" in kinds,
         own_cgroup_namespace="cgroup" in kinds,
         no_pivot=options.no_pivot,
-        personality=_personality(linux.personality),
+        time_offsets=time_offsets,
+        net_devices=net_devices,
         hooks=config.hooks,
         state=state_document(config, options),
     )
+
+
+def _check(config: oci_runtime.Config, kinds: set[str]) -> None:
+    """What fits together only with the namespaces that the container has."""
+    linux = config.linux
+    for name, needed in ((config.hostname, "hostname"), (config.domainname, "domainname")):
+        if name and "uts" not in kinds:
+            raise errors.InvalidConfig(f"{needed} needs a uts namespace of the container")
+    if "mount" not in kinds and (linux.masked_paths or linux.readonly_paths):
+        raise errors.InvalidConfig(
+            "linux.maskedPaths and readonlyPaths need a mount namespace of the container"
+        )
+    propagation = linux.rootfs_propagation
+    if propagation and propagation.lstrip("r") not in ("shared", "slave", "private", "unbindable"):
+        raise errors.InvalidConfig(f"linux.rootfsPropagation: {propagation!r} is unknown")
+
+
+def _special(config: oci_runtime.Config) -> tuple[str, tuple[tuple[str, str], ...]]:
+    linux = config.linux
+    if linux.time_offsets or linux.net_devices or linux.intel_rdt or linux.mount_label:
+        from sampan.runtime import special
+
+        return special.make(config)
+    return "", ()
+
+
+def _root(path: str, bundle: str) -> str:
+    """The root's real path: below the bundle, no link may choose which directory it is."""
+    real = os.path.realpath(bundle)
+    root = os.path.normpath(os.path.join(real, path))
+    if not path.startswith("/") and os.path.realpath(root) != root:
+        raise errors.InvalidConfig(f"root.path {path}: a part of it is a symbolic link")
+    if os.path.islink(root):
+        raise errors.InvalidConfig(f"root.path {path} is a symbolic link")
+    return os.path.realpath(root)
 
 
 def _check_preserved(count: int) -> None:
@@ -213,16 +277,6 @@ def _check_preserved(count: int) -> None:
 def _check_console(spec: oci_runtime.Process, options: Options) -> None:
     if spec.terminal and options.console is None:
         raise errors.InvalidConfig("cannot allocate tty if there is no console socket")
-
-
-def _personality(document: dict[str, Any]) -> int | None:
-    if not document:
-        return None
-    domains = {"LINUX": 0, "LINUX32": 8}
-    try:
-        return domains[document["domain"]]
-    except KeyError:
-        raise errors.InvalidConfig("linux.personality.domain must be LINUX or LINUX32") from None
 
 
 def state_document(config: oci_runtime.Config, options: Options) -> dict[str, Any]:
@@ -241,7 +295,14 @@ def state_document(config: oci_runtime.Config, options: Options) -> dict[str, An
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
     manager = cgroup.manager(cgroups.path_of(config, options.container_id, options.cgroup))
-    manager.create()
+    try:
+        manager.create()
+    except PermissionError:
+        if not os.geteuid() or config.linux.cgroups_path:
+            raise
+        from sampan.runtime import rootless
+
+        manager = rootless.no_cgroup()
     try:
         manager.apply(_resources(config))
     except BaseException:
@@ -281,13 +342,19 @@ def _spawn(
         console=options.console.fileno() if options.console is not None else -1,
     )
     wires.cgroups, unified = _open_cgroups(manager)
+    need_sources = container_mounts.load_rare(plan)
+    if need_sources:
+        from sampan.runtime import sources
+
+        wires.idmaps = sources.open_namespaces(plan)
     try:
         pid, pidfd = clone(
-            plan.new & ~CLONE.NEWCGROUP,
+            plan.new & ~(CLONE.NEWCGROUP | CLONE.NEWTIME),
             lambda: init.run(plan, wires),
             user=plan.joins("user"),
             pids=plan.joins("pid"),
             cgroup=unified,
+            early=_early(plan, wires),
         )
     except BaseException:
         ours.close()
@@ -304,16 +371,42 @@ def _spawn(
         hooks.run_all(plan.hooks.create_runtime, "createRuntime", state)
 
     created = Created(pid, pidfd, ours, manager, run_hooks)
+    if need_sources:
+        from sampan.runtime import sources
+
+        created.sources = sources.Server(plan, pid, wires.idmaps, ours)
+    created.agent, created.state = plan.process.listener, {**plan.state, "pid": pid}
     try:
         if plan.new & CLONE.NEWUSER:
             _map_ids(config.linux, pid)
         settle(plan.process, pid, manager if plan.joins("user") >= 0 else None)
+        if plan.net_devices:
+            from sampan.runtime import special
+
+            special.move_devices(plan, pid)
         created.send_go()
         created.wait_joined()
     except BaseException:
         created.abort()
         raise
     return created
+
+
+def _early(plan: plans.Plan, wires: init.Wires) -> Callable[[], None] | None:
+    """With a user namespace: join first what may belong to the host and not to that one."""
+    kinds = [kind for kind, _fd in plan.joined if kind not in ("user", "pid", "mount")]
+    if not (plan.user_namespace and kinds):
+        return None
+
+    def join() -> None:
+        for kind in kinds:
+            try:
+                namespaces.setns(plan.joins(kind), namespaces.FLAGS[kind])
+            except PermissionError:  # it is the other one's: from inside, then
+                continue
+            wires.joined.add(kind)
+
+    return join
 
 
 def _open_cgroups(manager: Manager) -> tuple[list[int], int]:
@@ -342,11 +435,16 @@ def settle(plan: plans.ProcessPlan, pid: int, manager: Manager | None) -> None:
 
 def _map_ids(linux: oci_runtime.Linux, pid: int) -> None:
     for kind, mappings in (("uid", linux.uid_mappings), ("gid", linux.gid_mappings)):
-        triples = tuple([(m.container_id, m.host_id, m.size) for m in mappings])
+        triples = plans.triples(mappings)
         if not triples:
             raise errors.InvalidConfig(f"linux.{kind}Mappings: a user namespace needs mappings")
         try:
-            namespaces.write_map(pid, kind, triples)
+            if os.geteuid():
+                from sampan.runtime import rootless
+
+                rootless.write_map(pid, kind, triples)
+            else:
+                namespaces.write_map(pid, kind, triples)
         except OSError as error:
             raise errors.InvalidConfig(
                 f"linux.{kind}Mappings were refused: {errors.reason(error)}"
@@ -354,16 +452,27 @@ def _map_ids(linux: oci_runtime.Linux, pid: int) -> None:
 
 
 def clone(
-    flags: int, child: Callable[[], None], *, user: int = -1, pids: int = -1, cgroup: int = -1
+    flags: int,
+    child: Callable[[], None],
+    *,
+    user: int = -1,
+    pids: int = -1,
+    cgroup: int = -1,
+    early: Callable[[], None] | None = None,
 ) -> tuple[int, int]:
-    """A child of ours in new namespaces, in the joined user and pid namespaces: (pid, pidfd)."""
+    """A child of ours in new namespaces, in the joined user and pid namespaces: (pid, pidfd).
+
+    `early` runs in a process in between, with the caller's privilege, before any is joined.
+    """
     # Not dumpable across the clone: from inside, only CAP_SYS_PTRACE over the host's user
     # namespace could look at a process that still is the host's (CVE-2016-9962).
     dumpable = process.prctl(PR.GET_DUMPABLE)
-    process.prctl(PR.SET_DUMPABLE, 0)
+    if not (os.geteuid() and flags & CLONE.NEWUSER):  # a user could not write its id maps then
+        process.prctl(PR.SET_DUMPABLE, 0)
     try:
-        if user >= 0:
-            return _clone_sibling([(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)], flags, child)
+        if user >= 0 or early:
+            joined = [(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)]
+            return _clone_sibling(joined, flags, child, early)
         return _clone_child(flags, pids, child, cgroup)
     except OSError as error:
         hint = " (too many namespaces)" if error.errno == errno.ENOSPC else ""
@@ -392,13 +501,18 @@ def _clone_child(flags: int, pids: int, child: Callable[[], None], cgroup: int) 
 
 
 def _clone_sibling(
-    joined: list[tuple[int, int]], flags: int, child: Callable[[], None]
+    joined: list[tuple[int, int]],
+    flags: int,
+    child: Callable[[], None],
+    early: Callable[[], None] | None,
 ) -> tuple[int, int]:
     """Clone by way of a process that joins namespaces first; the result is the caller's child."""
     read, write = os.pipe()
     helper = os.fork()
     if helper == 0:
         try:
+            if early:
+                early()
             for fd, kind in joined:
                 if fd >= 0:
                     namespaces.setns(fd, kind)

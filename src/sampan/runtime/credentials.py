@@ -30,8 +30,9 @@ def set_rlimits(pid: int, limits: tuple[tuple[str, int, int], ...]) -> None:
 
 def set_oom_score(pid: int, score: int) -> None:
     try:
-        with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
-            file.write(str(score))
+        # In bytes: a text file may want a codec, and nothing is imported by now.
+        with open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as file:
+            file.write(str(score).encode())
     except OSError as error:
         raise errors.NotPermitted(
             f"process.oomScoreAdj: {score} was refused ({errors.reason(error)}); "

@@ -10,14 +10,16 @@ import os
 import stat
 
 from sampan.linux import files, mount, pty
-from sampan.linux.mount import OPEN_TREE
+from sampan.linux.mount import MOUNT_ATTR
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sampan.runtime.plan import DevicePlan, Plan
 
+_DEVPTS_SUPER_MAGIC, _PTMX_INODE = 0x1CD1, 2
 _LINKS = (
+    ("/proc/kcore", "core"),  # only where this kernel has it
     ("/proc/self/fd", "fd"),
     ("/proc/self/fd/0", "stdin"),
     ("/proc/self/fd/1", "stdout"),
@@ -45,9 +47,10 @@ def populate(plan: Plan, root: int) -> None:
         raise errors.UnsafePath("/dev of the image must be a real directory") from error
     old = os.umask(0)
     for device in plan.devices:
-        _make_device(plan, root, dev, device)
+        if device.path != "/dev/ptmx":  # that is a link into the container's own devpts
+            _make_device(plan, root, dev, device)
     os.umask(old)
-    for target, name in _LINKS:
+    for target, name in _LINKS if os.path.exists("/proc/kcore") else _LINKS[1:]:
         _link(target, name, dev)
     os.close(dev)
 
@@ -87,11 +90,19 @@ def _mknod(parent: int, name: str, device: DevicePlan) -> None:
 
 
 def _bind_device(parent: int, name: str, source: str) -> None:
-    tree = mount.open_tree(source, OPEN_TREE.CLONE)
-    place = files.make_file(parent, name)
-    mount.move_mount(tree, place)
-    os.close(place)
-    os.close(tree)
+    place = files.make_file(parent, name, resolve=files.RESOLVE.NO_SYMLINKS)
+    try:
+        os.close(mount.bind(source, place, prepare=_only_a_device))
+    except OSError as error:
+        raise errors.NotPermitted(
+            f"device {source} can neither be made nor bound from the host: {errors.reason(error)}"
+        ) from error
+    finally:
+        os.close(place)
+
+
+def _only_a_device(tree: int) -> None:
+    mount.set_attributes(tree, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NOEXEC)
 
 
 def _link(target: str, name: str, dev: int) -> None:
@@ -108,14 +119,51 @@ def _link(target: str, name: str, dev: int) -> None:
             os.symlink(target, name, dir_fd=dev)
 
 
+def own_null() -> None:
+    """Of what the process starts with, the host's /dev/null becomes the container's own.
+
+    Through a descriptor of the host's node the container could change its owner and permissions.
+    """
+    host = [fd for fd in (0, 1, 2) if _is_null(fd)]
+    if not host:
+        return
+    try:
+        null = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:  # the container has none
+        return
+    if not _is_null(null):
+        raise errors.UnsafePath("container's /dev/null is invalid: it is not the null device")
+    for fd in host:
+        os.dup2(null, fd)
+    os.close(null)
+
+
+def _is_null(fd: int) -> bool:
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
+
+
 def open_console() -> tuple[int, int, str]:
     """A terminal of the container's own devpts; called after the pivot. (master, slave, name)"""
-    found = files.openat2(
-        -100, "/dev/pts/ptmx", os.O_PATH | os.O_NOFOLLOW, 0, files.RESOLVE.NO_SYMLINKS
-    )
-    if os.fstat(found).st_rdev != os.makedev(5, 2):
-        raise errors.UnsafePath("/dev/pts/ptmx of the container is no terminal multiplexer")
     try:
+        found = files.openat2(
+            -100, "/dev/pts/ptmx", os.O_PATH | os.O_NOFOLLOW, 0, files.RESOLVE.NO_SYMLINKS
+        )
+    except OSError as error:
+        raise errors.UnsafePath(
+            f"/dev/pts/ptmx of the container is no terminal multiplexer: {errors.reason(error)}"
+        ) from error
+    try:
+        found_here = os.fstat(found)
+        if (
+            found_here.st_rdev != os.makedev(5, 2)
+            or found_here.st_ino != _PTMX_INODE
+            or files.filesystem(found) != _DEVPTS_SUPER_MAGIC
+        ):
+            raise errors.UnsafePath("/dev/pts/ptmx of the container is no terminal multiplexer")
         return pty.open_pair(found)
     finally:
         os.close(found)
@@ -132,7 +180,6 @@ def mount_console(slave: int) -> None:
         place = os.open("console", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev)
     if stat.S_ISLNK(os.fstat(place).st_mode):
         raise errors.UnsafePath("/dev/console of the image is a symbolic link")
-    tree = mount.open_tree(files.magic(slave), OPEN_TREE.CLONE)
-    mount.move_mount(tree, place)
-    for fd in (tree, place, dev):
+    shown = mount.bind(slave, place)
+    for fd in (shown, place, dev):
         os.close(fd)

@@ -24,6 +24,8 @@ class Target(Record):
     pid: int  # its PID 1, as the caller sees it
     manager: Any = None  # its cgroup (linux.cgroup.Manager)
     seccomp: dict[str, Any] = {}
+    state: dict[str, Any] = {}  # the specification's, for an agent of seccomp
+    linux: Any = None  # of its config.json: personality and memory policy are for all of it
 
 
 def exec_process(
@@ -52,30 +54,53 @@ def exec_process(
         user_namespace=bool(flags & CLONE.NEWUSER),
         preserve_fds=preserve_fds,
         pdeathsig=pdeathsig,
+        linux=target.linux,
     )
+    users = -1
+    if os.geteuid() and flags & CLONE.NEWUSER:  # a user has no say in the others before
+        users = os.open(f"/proc/{target.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        flags &= ~CLONE.NEWUSER
     ours, theirs = channels.pair()
     wires = init.Wires(theirs, stdio=stdio, console=console.fileno() if console is not None else -1)
     try:
-        pid, child = create.clone(0, lambda: _join(plan, wires, pidfd, flags), pids=pids)
+        pid, child = create.clone(
+            0, lambda: _join(plan, wires, pidfd, flags), user=users, pids=pids
+        )
     except BaseException:
         ours.close()
         raise
     finally:
         theirs.close()
-        for fd in (pidfd, pids):
+        for fd in (pidfd, pids, users):
             if fd >= 0:
                 os.close(fd)
-    return _settled(plan, create.Created(pid, child, ours, target.manager, owns_cgroup=False))
+    created = create.Created(pid, child, ours, target.manager, owns_cgroup=False)
+    created.agent, created.state = plan.listener, target.state
+    return _settled(plan, created)
 
 
 def _settled(plan: plans.ProcessPlan, created: create.Created) -> create.Created:
     try:
+        _pin(plan, created.pid, "initial_cpus")
         create.settle(plan, created.pid, created.manager)
+        _pin(plan, created.pid, "final_cpus")
         created.send_go()
     except BaseException:
         created.abort()
         raise
     return created
+
+
+def _pin(plan: plans.ProcessPlan, pid: int, when: str) -> None:
+    cpus = getattr(plan.tuning, when, None)
+    if cpus:
+        try:
+            os.sched_setaffinity(pid, cpus)
+        except OSError as error:
+            place = f"process.execCPUAffinity.{when.removesuffix('_cpus')}"
+            raise errors.InvalidConfig(
+                f"{place}: sched_setaffinity: {errors.reason(error)}"
+            ) from error
 
 
 def _foreign(pid: int) -> tuple[int, int]:
@@ -100,6 +125,7 @@ def _foreign(pid: int) -> tuple[int, int]:
 def _join(plan: plans.ProcessPlan, wires: init.Wires, pidfd: int, flags: int) -> None:
     def prepare() -> None:
         init.expect(wires.channel, "go")  # in its cgroup before it is in the cgroup's namespace
+        init.open_label(plan, wires)
         if flags:
             namespaces.setns(pidfd, flags)
         os.setsid()

@@ -31,11 +31,7 @@ def run(container: Container, wanted: Wanted) -> int:
     process, sockets = run_files.listen_fds(wanted.process)
     run_files.check_console(process, wanted.console_socket, detached=wanted.detach)
     terminal = foreground.Terminal.needed(process, wanted.console_socket)
-    target = exec_verb.Target(
-        pid=container.pid,
-        manager=_group(container.manager, wanted.cgroups),
-        seccomp=container.config.linux.seccomp,
-    )
+    target = _target(container, wanted.cgroups)
     created = exec_verb.exec_process(
         target,
         process,
@@ -53,10 +49,29 @@ def run(container: Container, wanted: Wanted) -> int:
     except BaseException:
         created.abort()
         raise
+    if terminal:
+        terminal.receive()
     foreground.catch_signals(detached=wanted.detach)
     trace.say("setns_init: about to exec")
     created.start()
     return 0 if wanted.detach else foreground.wait(created.pid, created.pidfd, terminal)
+
+
+def _target(container: Container, cgroups: tuple[str, ...]) -> exec_verb.Target:
+    config = container.config
+    return exec_verb.Target(
+        pid=container.pid,
+        manager=_group(container.manager, cgroups),
+        seccomp=config.linux.seccomp,
+        linux=config.linux,
+        state={
+            "ociVersion": config.oci_version,
+            "id": container.id,
+            "status": "running",
+            "pid": container.pid,
+            "bundle": container.bundle,
+        },
+    )
 
 
 def _group(manager: Manager, wanted: tuple[str, ...]) -> Manager:

@@ -45,21 +45,32 @@ class Terminal:
     def __init__(self) -> None:
         self.sender, self._receiver = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
         self._saved: Any = None
+        self._master = -1
 
     @classmethod
     def needed(cls, spec: oci_runtime.Process | None, console_socket: str) -> Terminal | None:
         return cls() if spec and spec.terminal and not console_socket else None
 
-    def take(self) -> int:
-        """The master that PID 1 has sent; our terminal is raw from here on."""
+    def receive(self) -> None:
+        """The master that PID 1 has sent; to be called before anything is written to it."""
         _, ancillary, _, _ = self._receiver.recvmsg(4096, _socket.CMSG_SPACE(4))
-        master = int.from_bytes(ancillary[0][2][:4], "little")
+        self._master = int.from_bytes(ancillary[0][2][:4], "little")
+        pty.plain_newlines(self._master)
+
+    def take(self) -> int:
+        """The master; our terminal is raw from here on."""
+        if self._master < 0:
+            self.receive()
+        master = self._master
         if os.isatty(0):
             import termios
             import tty
 
             self._saved = termios.tcgetattr(0)
             tty.setraw(0)
+            raw = termios.tcgetattr(0)
+            raw[1] |= termios.OPOST  # "\n" becomes "\r\n" here, where it is shown, and only here
+            termios.tcsetattr(0, termios.TCSADRAIN, raw)
         self.resize(master)
         return master
 

@@ -25,15 +25,28 @@ def run_all(
     state: dict[str, Any],
     environment: dict[str, str] | None = None,
 ) -> None:
-    """Run them in order; raises HookFailed at the first that fails."""
+    """Run them in order; raises HookFailed at the first that fails.
+
+    A hook without `env` gets `environment`, by default the caller's own, as with runc.
+    """
     document = json.dumps(state).encode()
+    environment = dict(os.environ) if environment is None else environment
     for number, hook in enumerate(hooks):
-        _run(hook, f"{kind} hook #{number} ({hook.path})", document, environment or {})
+        _run(hook, f"error running {kind} hook #{number}: {hook.path}", document, environment)
+
+
+def check(hooks: oci_runtime.Hooks) -> None:
+    """Raise InvalidConfig for hooks that could never run, before there is a container."""
+    for kind in type(hooks).__annotations__:
+        for number, hook in enumerate(getattr(hooks, kind)):
+            where = f"hooks.{kind}[{number}]"
+            if not hook.path.startswith("/"):
+                raise errors.InvalidConfig(f"{where}: the path {hook.path!r} must be absolute")
+            if hook.timeout is not None and hook.timeout <= 0:
+                raise errors.InvalidConfig(f"{where}: the timeout must be more than 0 seconds")
 
 
 def _run(hook: oci_runtime.Hook, name: str, state: bytes, environment: dict[str, str]) -> None:
-    if not hook.path.startswith("/"):
-        raise errors.HookFailed(f"{name}: the path must be absolute")
     stdin, stderr = os.memfd_create("state"), os.memfd_create("stderr")
     try:
         os.write(stdin, state)
@@ -51,7 +64,7 @@ def _run(hook: oci_runtime.Hook, name: str, state: bytes, environment: dict[str,
     if status:
         code = os.waitstatus_to_exitcode(status)
         how = f"exit status {code}" if code > 0 else f"signal {-code}"
-        raise errors.HookFailed(f"error running {name}: {how}, stderr: {text}")
+        raise errors.HookFailed(f"{name}: {how}, stderr: {text}")
 
 
 def _execute(hook: oci_runtime.Hook, stdin: int, stderr: int, environment: dict[str, str]) -> None:

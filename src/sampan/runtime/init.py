@@ -17,14 +17,16 @@ from sampan.linux import files, namespaces, process, pty, seccomp, signals
 from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
 from sampan.runtime import channel as channels
-from sampan.runtime import command, credentials, devices, errors, hooks, reaper, rootfs
+from sampan.runtime import command, credentials, devices, errors, hooks, masks, reaper, rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from sampan.runtime import sources
     from sampan.runtime.channel import Channel
-    from sampan.runtime.plan import Plan, ProcessPlan
+    from sampan.runtime.mounts import Sources
+    from sampan.runtime.plan import MountPlan, Plan, ProcessPlan
 
 
 class Wires:
@@ -39,7 +41,10 @@ class Wires:
         console: int = -1,
     ) -> None:
         self.channel, self.gate, self.stdio, self.console = channel, gate, stdio, console
+        self.label = -1  # of this process: the file in the host's /proc that takes its label
         self.cgroups: list[int] = []  # `tasks` files to write ourselves into
+        self.joined: set[str] = set()  # namespaces that the clone began in
+        self.idmaps: sources.Namespaces = {}  # user namespaces of id-mapped mounts
 
 
 class _NoImports:
@@ -62,10 +67,10 @@ def run(plan: Plan, wires: Wires) -> NoReturn:
 
     def prepare() -> None:
         _enter(plan, wires)
-        if plan.own_mounts:
-            _build(plan, wires)
-        elif plan.process.terminal:
-            _terminal(plan.process, wires, own_mounts=False)
+        _build(plan, wires)
+        if wires.stdio:
+            _take(wires)
+        devices.own_null()
 
     def hook() -> None:
         state = {**plan.state, "status": "created", "pid": os.getpid()}
@@ -96,7 +101,7 @@ def _report(channel: Channel, error: BaseException) -> None:
     name, text = type(error).__name__, str(error)
     if isinstance(error, OSError) and not isinstance(error, kinds.SampanError):
         text = errors.reason(error)
-        text = f"{error.filename}: {text}" if error.filename else str(error.args[-1])
+        text = f"{error.filename}: {text}" if error.filename else str(error.strerror or error)
     elif not isinstance(error, kinds.SampanError):
         line = error.__traceback__
         while line and line.tb_next:
@@ -120,8 +125,10 @@ def _enter(plan: Plan, wires: Wires) -> None:
     expect(wires.channel, "go")
     for fd in wires.cgroups:
         os.write(fd, b"0")
+        os.close(fd)  # RLIMIT_NOFILE holds already, and may be small
     wires.channel.send("joined")
-    _join(plan)
+    open_label(plan.process, wires)
+    _join(plan, wires.joined)
     os.setsid()
     if plan.user_namespace:
         os.setresgid(0, 0, 0)
@@ -134,16 +141,60 @@ def _enter(plan: Plan, wires: Wires) -> None:
         process.setdomainname(plan.domainname)
     for name, value in plan.sysctl:
         _sysctl(name, value)
+
+
+def open_label(plan: ProcessPlan, wires: Wires) -> None:
+    """While /proc is the host's."""
+    if plan.tuning:
+        from sampan.runtime import tuning  # loaded when the plan was made
+
+        wires.label = tuning.open_label(plan.tuning)
+
+
+def _tune(plan: ProcessPlan, wires: Wires) -> None:
     if plan.personality is not None:
         process.personality(plan.personality)
+    if plan.tuning:
+        from sampan.runtime import tuning
+
+        tuning.apply(plan.tuning, wires.label)
 
 
-def _join(plan: Plan) -> None:
+def _join(plan: Plan, joined: set[str]) -> None:
     for kind, fd in plan.joined:
-        if kind not in ("user", "pid"):
+        if kind in ("user", "pid") or kind in joined:
+            continue
+        try:
             namespaces.setns(fd, namespaces.FLAGS[kind])
+        except OSError as error:
+            raise errors.NotPermitted(
+                f"linux.namespaces: the {kind} namespace cannot be joined: {errors.reason(error)}"
+            ) from error
     if plan.new & CLONE.NEWCGROUP:  # only now: its root is the cgroup we are in
         namespaces.unshare(CLONE.NEWCGROUP)
+    if plan.new & CLONE.NEWTIME:
+        _new_time(plan.time_offsets)
+
+
+def _new_time(offsets: str) -> None:
+    """time_namespaces(7): unshare is for children only, until then the clocks can be set."""
+    namespaces.unshare(CLONE.NEWTIME)
+    if offsets:
+        _write_offsets(offsets)
+    fd = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
+    namespaces.setns(fd, CLONE.NEWTIME)
+    os.close(fd)
+
+
+def _write_offsets(offsets: str) -> None:
+    try:
+        fd = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(fd, offsets.encode())
+        os.close(fd)
+    except OSError as error:
+        raise errors.InvalidConfig(
+            f"linux.timeOffsets: /proc/self/timens_offsets: {errors.reason(error)}"
+        ) from error
 
 
 def _keyring(name: str) -> None:
@@ -154,11 +205,11 @@ def _keyring(name: str) -> None:
 
 
 def _sysctl(name: str, value: str) -> None:
-    """Through the host's /proc, which no container could tamper with (CVE-2025-52881)."""
-    top = os.open("/proc/sys", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Through the host's /proc, and only if nothing lies over it there (CVE-2025-52881)."""
+    top = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         strict = files.RESOLVE.BENEATH | files.RESOLVE.NO_SYMLINKS | files.RESOLVE.NO_XDEV
-        fd = files.openat2(top, name, os.O_WRONLY, 0, strict)
+        fd = files.openat2(top, f"sys/{name}", os.O_WRONLY, 0, strict)
         os.write(fd, value.encode())
         os.close(fd)
     except OSError as error:
@@ -171,23 +222,49 @@ def _sysctl(name: str, value: str) -> None:
 
 def _build(plan: Plan, wires: Wires) -> None:
     null = devices.open_null()
-    root = rootfs.prepare(plan)
+    root, later = rootfs.prepare(plan, _sources(plan, wires))
     devices.populate(plan, root)
     if plan.hooks.prestart or plan.hooks.create_runtime:
         wires.channel.send("hooks")
         expect(wires.channel, "hooks")
     if plan.hooks.create_container:
         state = {**plan.state, "status": "creating", "pid": os.getpid()}
-        hooks.run_all(plan.hooks.create_container, "createContainer", state)
-    rootfs.cover(plan, root, null)
+        hooks.run_all(plan.hooks.create_container, "createContainer", state, {})
+    masks.cover(plan, root, null)
     os.close(null)
-    if plan.no_pivot:
-        rootfs.change_root(root)
+    if not plan.own_mounts:
+        rootfs.chroot(root)
+    elif plan.no_pivot:
+        rootfs.move(root)
     else:
         rootfs.pivot(root)
     if plan.process.terminal:
         _terminal(plan.process, wires, own_mounts=True)
-    rootfs.finish(plan)
+    _make_directory(plan.process.cwd)
+    rootfs.finish(plan, later)
+
+
+def _make_directory(path: str) -> None:
+    """The working directory, while the root can still be written to."""
+    try:
+        os.makedirs(path, 0o755, exist_ok=True)
+    except OSError:  # going there will tell
+        pass
+
+
+def _sources(plan: Plan, wires: Wires) -> Sources:
+    """How to open what an ordinary bind mount cannot."""
+    if plan.user_namespace:
+        from sampan.runtime import sources  # loaded before the fork, as below
+
+        return sources.asked(plan, wires.channel)
+
+    def own(item: MountPlan | None) -> int:
+        from sampan.runtime import sources
+
+        return sources.own(wires.idmaps)(item)
+
+    return own
 
 
 def _terminal(plan: ProcessPlan, wires: Wires, *, own_mounts: bool) -> None:
@@ -211,15 +288,12 @@ def join_terminal(plan: ProcessPlan, wires: Wires) -> None:
 def _become(plan: ProcessPlan, wires: Wires) -> str:
     """Stdio, filter, working directory, ids and capabilities; the command's path."""
     if wires.stdio:
-        # twice: the three may be given in an order where one would overwrite another
-        copies = [os.dup(fd) for fd in wires.stdio]
-        for number, fd in enumerate(copies):
-            os.dup2(fd, number)
-            os.close(fd)
+        _take(wires)
+    _tune(plan, wires)
     _close_others(plan, wires)
     plan.env.setdefault("HOME", command.home(plan.uid))
     if plan.seccomp and not plan.no_new_privs:
-        seccomp.load(*plan.seccomp)  # without no_new_privs that needs CAP_SYS_ADMIN
+        _load_filter(plan, wires)  # without no_new_privs that needs CAP_SYS_ADMIN
     entered = _change_directory(plan.cwd, make=True)
     credentials.become(plan)
     if not entered:
@@ -227,7 +301,29 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     _check_directory()
     if plan.no_new_privs:
         process.prctl(PR.SET_NO_NEW_PRIVS, 1)
-    return command.find(plan.args[0], plan.env)
+    path = command.find(plan.args[0], plan.env)
+    if plan.listener and plan.no_new_privs:  # while whoever creates is there to fetch it
+        _load_filter(plan, wires)
+    return path
+
+
+def _load_filter(plan: ProcessPlan, wires: Wires) -> None:
+    if plan.seccomp:
+        fd = seccomp.load(*plan.seccomp)
+        if plan.listener:
+            wires.channel.send("seccomp", str(fd))
+            expect(wires.channel, "seccomp")
+            os.close(fd)
+
+
+def _take(wires: Wires) -> None:
+    """Stdin, stdout and stderr are what the caller gave, or the terminal."""
+    # twice: the three may be given in an order where one would overwrite another
+    copies = [os.dup(fd) for fd in wires.stdio or ()]
+    for number, fd in enumerate(copies):
+        os.dup2(fd, number)
+        os.close(fd)
+    wires.stdio = None
 
 
 def _close_others(plan: ProcessPlan, wires: Wires) -> None:
@@ -287,8 +383,8 @@ def _wait_for_start(wires: Wires) -> Channel:
 
 
 def _execute(plan: ProcessPlan, path: str, wires: Wires) -> None:
-    if plan.seccomp and plan.no_new_privs:
-        seccomp.load(*plan.seccomp)
+    if plan.no_new_privs and not plan.listener:
+        _load_filter(plan, wires)
     if plan.pdeathsig:  # only now: a change of ids clears it
         process.prctl(PR.SET_PDEATHSIG, plan.pdeathsig)
     if plan.init:

@@ -71,7 +71,7 @@ _ATTRIBUTES = {  # option → (attributes set, cleared); with an "r" before it: 
     "symfollow": (0, A.NOSYMFOLLOW),
     # the three kinds of access time are one field: it is cleared before it is set
     "relatime": (0, A.ATIME),
-    "norelatime": (A.STRICTATIME, A.ATIME),
+    "norelatime": (0, A.ATIME),
     "noatime": (A.NOATIME, A.ATIME),
     "atime": (0, A.ATIME),
     "strictatime": (A.STRICTATIME, A.ATIME),
@@ -86,9 +86,8 @@ NAMES = (
 
 
 class MountOptions(Record):
-    flags: int = 0
-    set_: int = 0
-    clear: int = 0
+    flags: int = 0  # as mount(2) takes them
+    cleared: int = 0  # those that an option switched off, as `dev` does with MS.NODEV
     recursive_set: int = 0
     recursive_clear: int = 0
     propagation: tuple[int, ...] = ()
@@ -98,14 +97,13 @@ class MountOptions(Record):
 
 
 def parse(options: tuple[str, ...]) -> MountOptions:
-    flags = 0
-    plain, recursive = [0, 0], [0, 0]
+    flags = cleared = 0
+    recursive = [0, 0]
     propagation, data = [], []
     for option in options:
         if option in _FLAGS:
-            set_, cleared = _FLAGS[option]
-            flags = flags & ~cleared | set_
-            _merge(plain, _ATTRIBUTES.get(option, (0, 0)))
+            set_, clear = _FLAGS[option]
+            flags, cleared = flags & ~clear | set_, cleared & ~set_ | clear
         elif option in PROPAGATION:
             propagation.append(PROPAGATION[option])
         elif option[:1] == "r" and option[1:] in _ATTRIBUTES:
@@ -114,8 +112,7 @@ def parse(options: tuple[str, ...]) -> MountOptions:
             data.append(option)
     return MountOptions(
         flags=flags,
-        set_=plain[0],
-        clear=plain[1],
+        cleared=cleared,
         recursive_set=recursive[0],
         recursive_clear=recursive[1],
         propagation=tuple(propagation),
@@ -129,3 +126,39 @@ def _merge(pair: list[int], change: tuple[int, int]) -> None:
     set_, clear = change
     pair[0] = pair[0] & ~clear | set_
     pair[1] = pair[1] & ~(set_ & ~A.ATIME) | clear
+
+
+_PLAIN = (
+    (MS.RDONLY, A.RDONLY),
+    (MS.NOSUID, A.NOSUID),
+    (MS.NODEV, A.NODEV),
+    (MS.NOEXEC, A.NOEXEC),
+    (MS.NOSYMFOLLOW, A.NOSYMFOLLOW),
+)
+_ALL_PLAIN = A.RDONLY | A.NOSUID | A.NODEV | A.NOEXEC | A.NOSYMFOLLOW
+_ATIME = MS.NOATIME | MS.NODIRATIME | MS.RELATIME | MS.STRICTATIME
+
+
+def attributes(flags: int) -> int:
+    """The attributes that a new mount with these flags of mount(2) gets."""
+    found = A.NODIRATIME if flags & MS.NODIRATIME else 0
+    for flag, attribute in _PLAIN:
+        if flags & flag:
+            found |= attribute
+    if flags & MS.STRICTATIME:
+        return found | A.STRICTATIME
+    return found | A.NOATIME if flags & MS.NOATIME else found
+
+
+def bind_attributes(chosen: MountOptions) -> tuple[int, int]:
+    """(set, cleared) for a bind mount, as `mount -o remount,bind` has it and runc's users know it.
+
+    No option keeps all that the source has; any option makes the mount have exactly the options
+    given. The access time stays the source's until an option *sets* one of its kinds.
+    """
+    if not chosen.flags & ~(MS.BIND | MS.REC | MS.REMOUNT) and not chosen.cleared:
+        return 0, 0
+    clear = _ALL_PLAIN
+    if chosen.flags & _ATIME:
+        clear |= A.ATIME | A.NODIRATIME
+    return attributes(chosen.flags), clear

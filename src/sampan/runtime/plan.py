@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from sampan.spec import oci_runtime
 
+    Triples = tuple[tuple[int, int, int], ...]
+    IdMap = tuple[Triples, Triples]  # uids, gids: (inside, outside, size) each
+
 NS_GET_NSTYPE = 0xB703  # ioctl_nsfs(2)
 
 
@@ -31,6 +34,7 @@ class MountPlan(Record):
     type: str
     source: str
     options: mount_options.MountOptions
+    idmap: IdMap | None = None  # of its own; None is the container's user namespace
 
 
 class DevicePlan(Record):
@@ -65,6 +69,9 @@ class ProcessPlan(Record):
     pdeathsig: int
     init: bool
     new_keyring: str
+    listener: tuple[str, str] | None = None  # seccomp's agent: its socket, metadata
+    tuning: Any = None  # a runtime.tuning.Tuning: what few ask for
+    personality: int | None = None
 
 
 class Plan(Record):
@@ -86,7 +93,8 @@ class Plan(Record):
     user_namespace: bool
     own_cgroup_namespace: bool
     no_pivot: bool
-    personality: int | None
+    time_offsets: str  # what /proc/self/timens_offsets takes
+    net_devices: tuple[tuple[str, str], ...]  # (name on the host, name in the container)
     hooks: oci_runtime.Hooks
     state: dict[str, Any]  # what hooks read from their stdin
 
@@ -112,6 +120,7 @@ def make_process(
     pdeathsig: int = 0,
     init: bool = False,
     new_keyring: str = "",
+    linux: oci_runtime.Linux | None = None,
 ) -> ProcessPlan:
     if not spec.args:
         raise errors.InvalidConfig("process.args must name a command")
@@ -138,7 +147,41 @@ def make_process(
         pdeathsig=pdeathsig,
         init=init,
         new_keyring=new_keyring,
+        listener=_listener(filters),
+        tuning=_tuning(spec, linux),
+        personality=_personality(linux.personality) if linux else None,
     )
+
+
+def _tuning(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:
+    memory_policy = linux.memory_policy if linux else None
+    if not (
+        spec.scheduler
+        or spec.io_priority
+        or spec.exec_cpu_affinity
+        or spec.apparmor_profile
+        or spec.selinux_label
+        or memory_policy is not None
+    ):
+        return None
+    from sampan.runtime import tuning
+
+    cpus = ((linux.resources if linux else {}).get("cpu") or {}).get("cpus", "")
+    return tuning.make(spec, memory_policy, cpus)
+
+
+def _personality(document: dict[str, Any]) -> int | None:
+    if not document:
+        return None
+    if document.get("flags"):
+        raise errors.InvalidConfig(
+            f"linux.personality.flags: {document['flags']!r}: no flag is defined"
+        )
+    domains = {"LINUX": 0, "LINUX32": 8}
+    try:
+        return domains[document["domain"]]
+    except (KeyError, TypeError):
+        raise errors.InvalidConfig("linux.personality.domain must be LINUX or LINUX32") from None
 
 
 def _variable(item: str) -> tuple[str, str]:
@@ -194,7 +237,20 @@ def _rlimits(limits: tuple[oci_runtime.Rlimit, ...]) -> tuple[tuple[str, int, in
 def _filter(profile: dict[str, Any]) -> tuple[bytes, int] | None:
     if not profile:
         return None
-    return seccomp.compile(profile), seccomp.flags(profile)
+    flags = seccomp.flags(profile)
+    if _listener(profile):  # it excludes TSYNC, which means nothing to a single thread
+        flags = flags & ~seccomp.FLAGS["SECCOMP_FILTER_FLAG_TSYNC"] | seccomp.NEW_LISTENER
+    return seccomp.compile(profile), flags
+
+
+def _listener(profile: dict[str, Any]) -> tuple[str, str] | None:
+    actions = {entry.get("action") for entry in profile.get("syscalls") or ()}
+    actions.add(profile.get("defaultAction"))
+    if "SCMP_ACT_NOTIFY" not in actions and not profile.get("listenerMetadata"):
+        return None
+    from sampan.runtime import listener
+
+    return listener.check(profile)
 
 
 def make_namespaces(linux: oci_runtime.Linux) -> tuple[int, tuple[tuple[str, int], ...]]:
@@ -232,9 +288,13 @@ def _open_namespace(kind: str, path: str, flag: int) -> int:
     return fd
 
 
-def make_mount(item: oci_runtime.Mount, bundle: str) -> MountPlan:
+def make_mount(
+    item: oci_runtime.Mount, bundle: str, *, root: str = "/", user_namespace: bool = False
+) -> MountPlan:
     chosen = mount_options.parse(item.options)
     source, kind = item.source, item.type
+    if "\0" in source + kind + item.destination:
+        raise errors.InvalidConfig(f"mount {item.destination!r}: a field contains a null byte")
     if kind == "bind" and not chosen.flags & MS.BIND:
         chosen = chosen.replace(flags=chosen.flags | MS.BIND)
     if chosen.flags & MS.BIND:
@@ -246,12 +306,39 @@ def make_mount(item: oci_runtime.Mount, bundle: str) -> MountPlan:
             )
     elif not kind:
         raise errors.InvalidConfig(f"mount {item.destination}: neither a type nor bind is given")
-    if chosen.idmap or item.uid_mappings:
-        raise errors.NotPermitted(f"mount {item.destination}: idmapped mounts are not built yet")
-    if chosen.copy_up:
-        raise errors.NotPermitted(f"mount {item.destination}: tmpcopyup is not built yet")
+    mapping = None
+    if chosen.idmap or item.uid_mappings or item.gid_mappings:
+        mapping = _idmap(item, bind=bool(chosen.flags & MS.BIND), user_namespace=user_namespace)
+        chosen = chosen.replace(idmap=chosen.idmap or "idmap")
+    if chosen.copy_up and kind != "tmpfs":
+        raise errors.InvalidConfig(f"mount {item.destination}: tmpcopyup is for a tmpfs only")
     path = os.path.normpath("/" + item.destination.lstrip("/"))
-    return MountPlan(destination=path, type=kind, source=source, options=chosen)
+    if root != "/" and path.startswith(f"{root}/"):  # some name it as the host sees it
+        path = path.removeprefix(root)
+    return MountPlan(destination=path, type=kind, source=source, options=chosen, idmap=mapping)
+
+
+def _idmap(item: oci_runtime.Mount, *, bind: bool, user_namespace: bool) -> IdMap | None:
+    """The mapping of an id-mapped mount, or None for that of the container's user namespace."""
+    where = f"mount {item.destination}"
+    if not bind:
+        raise errors.InvalidConfig(f"{where}: id-mapped mounts are only supported for bind-mounts")
+    if os.geteuid():
+        raise errors.NotPermitted(
+            f"{where}: id-mapped mounts are not supported for rootless containers"
+        )
+    uids, gids = item.uid_mappings, item.gid_mappings
+    if not uids and not gids and user_namespace:
+        return None
+    if not uids or not gids:
+        raise errors.InvalidConfig(
+            f"{where}: id-mapped mounts must have both uid and gid mappings specified"
+        )
+    return triples(uids), triples(gids)
+
+
+def triples(mappings: tuple[oci_runtime.IdMapping, ...]) -> Triples:
+    return tuple([(m.container_id, m.host_id, m.size) for m in mappings])
 
 
 _DEFAULT_DEVICES = tuple(
@@ -292,9 +379,18 @@ _IPC_SYSCTLS = frozenset(
 ) | {"kernel.shm_rmid_forced"}
 
 
+def _is_host_s(item: oci_runtime.Namespace) -> bool:
+    """Whether a namespace that is joined by path is the one we are in ourselves."""
+    try:
+        own = f"/proc/self/ns/{namespaces.FILES[item.type]}"
+        return os.path.samestat(os.stat(item.path), os.stat(own))
+    except OSError:
+        return False
+
+
 def make_sysctl(settings: dict[str, str], linux: oci_runtime.Linux) -> tuple[tuple[str, str], ...]:
     """What belongs to a namespace of the container's own may be set; the rest is the host's."""
-    kinds = {item.type for item in linux.namespaces}
+    kinds = {item.type for item in linux.namespaces if not (item.path and _is_host_s(item))}
     plan = []
     for name, value in settings.items():
         dotted = name.replace("/", ".") if "/" in name.partition(".")[0] else name

@@ -74,6 +74,8 @@ def run_container(launch: Launch) -> int:
         terminal = foreground.Terminal.needed(config.process, launch.console_socket)
         console = terminal.sender if terminal else foreground.console(launch.console_socket)
         created, container = _made(launch, directory, config, bundle, console=console)
+        if terminal:
+            terminal.receive()
         foreground.catch_signals(detached=launch.detach)
         created.start()
         start.poststart(container)
@@ -161,7 +163,7 @@ def _record(
         bundle=bundle,
         rootfs=os.path.join(bundle, config.root.path if config.root else ""),
         created=clock.now(),
-        cgroup=cgroups.path_of(config, launch.container_id),
+        cgroup=cgroups.path_of(config, launch.container_id) if _has_cgroup(created) else "",
         directory=directory,
         annotations=config.annotations,
     )
@@ -171,3 +173,7 @@ def _record(
     if launch.pid_file:
         run_files.write_pid(launch.pid_file, created.pid)
     return container
+
+
+def _has_cgroup(created: create.Created) -> bool:
+    return bool(created.manager and created.manager.paths())

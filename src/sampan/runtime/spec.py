@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sampan.linux import capabilities, namespaces
+from sampan.linux import capabilities, libseccomp, namespaces, scheduling, seccomp
 from sampan.runtime import options
 from sampan.spec import oci_runtime
 
@@ -93,15 +93,27 @@ def features() -> dict[str, Any]:
             *("prestart", "createRuntime", "createContainer"),
             *("startContainer", "poststart", "poststop"),
         ],
-        "mountOptions": sorted({*options.NAMES} - {"tmpcopyup", "idmap", "ridmap"}),
+        "mountOptions": sorted({*options.NAMES}),
         "linux": {
-            "namespaces": sorted(set(namespaces.FLAGS) - {"time"}),
+            "namespaces": sorted(namespaces.FLAGS),
             "capabilities": list(capabilities.NAMES),
             "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False},
-            "seccomp": {"enabled": True},
-            "apparmor": {"enabled": False},
-            "selinux": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
-            "netDevices": {"enabled": False},
+            "seccomp": {
+                "enabled": True,
+                "actions": sorted(libseccomp.ACTIONS),
+                "operators": sorted(libseccomp.OPERATORS),
+                "archs": sorted(libseccomp.ARCHITECTURES),
+                "knownFlags": sorted(seccomp.FLAGS),
+                "supportedFlags": sorted(seccomp.FLAGS),
+            },
+            "apparmor": {"enabled": True},
+            "selinux": {"enabled": True},
+            "memoryPolicy": {
+                "modes": sorted(scheduling.MEMORY_MODES),
+                "flags": sorted(scheduling.MEMORY_FLAGS),
+            },
+            "intelRdt": {"enabled": False},
+            "mountExtensions": {"idmap": {"enabled": True}},
+            "netDevices": {"enabled": True},
         },
     }

@@ -30,7 +30,13 @@ def start(container: Container) -> None:
     os.unlink(f"{container.directory}/start.sock")
     if message:
         raise errors.by_name(message[1], message[2])
-    poststart(container)
+    try:
+        poststart(container)
+    except BaseException:
+        from sampan.runtime import delete
+
+        delete.delete(container, force=True)  # the specification's step 12, poststop included
+        raise
 
 
 def poststart(container: Container) -> None:

@@ -48,7 +48,7 @@ class Container(Record):
         for directory in set(self.manager.paths().values()):
             for name, frozen in (("freezer.state", "FROZEN"), ("cgroup.freeze", "1")):
                 try:
-                    with open(f"{directory}/{name}", encoding="ascii") as file:
+                    with open(f"{directory}/{name}", encoding="utf-8") as file:
                         if file.read().strip() == frozen:
                             return True
                 except OSError:
@@ -57,6 +57,10 @@ class Container(Record):
 
     @property
     def manager(self) -> Manager:
+        if not self.cgroup:
+            from sampan.runtime import rootless
+
+            return rootless.no_cgroup()
         return cgroup.manager(self.cgroup)
 
     @property

@@ -21,10 +21,9 @@ from functools import partial
 
 from sampan.kit import clock, errors
 from sampan.linux import _libc, process, seccomp, unix
-from sampan.shim import exit_record, launch, protocol, rehearsal, title
+from sampan.shim import exit_record, launch, logs, protocol, rehearsal, title
 from sampan.shim import loop as loops
 from sampan.shim.execs import Execs
-from sampan.shim.logfile import JsonFile
 from sampan.shim.relay import Relay
 from sampan.shim.server import Server
 from sampan.shim.session import Session
@@ -109,7 +108,7 @@ class Monitor:
         self._status: int | None = None
         self._oom_kills = 0
         self._oom_fd = self._cgroup.oom_fd()
-        self._log = JsonFile(request.log) if request.log.driver == "json-file" else None
+        self._log = logs.make(request.log, loop, lambda: self._session.room())
         self._subscribers = Subscribers(loop)
         announce = self._subscribers.announce
         self._execs = Execs(loop, ready, announce)

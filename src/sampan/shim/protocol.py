@@ -59,11 +59,16 @@ class Attach(Record):
 
 
 class Log(Record):
-    driver: str = "none"  # or json-file
-    path: str = ""
+    driver: str = "none"  # json-file, local, journald, syslog
+    path: str = ""  # of the files to read back; "": none are written
     max_size: int = 0  # bytes; 0: no rotation
     max_file: int = 1
+    compress: bool = False  # rotated files, with gzip
     labels: dict[str, str] = {}  # written with each record, as Docker's "attrs"
+    address: str = ""  # where lines are sent: a path, or a numeric address
+    fields: dict[str, str] = {}  # what is said with each line, see the driver
+    blocking: bool = True  # else the oldest lines are dropped when the receiver is slow
+    buffer: int = 1 << 20  # bytes that wait for a slow receiver
 
 
 class Port(Record):

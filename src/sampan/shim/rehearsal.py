@@ -13,7 +13,7 @@ import socket
 from sampan.linux import cgroup, unix
 from sampan.shim import loop as loops
 from sampan.shim import protocol, stdio
-from sampan.shim.logfile import JsonFile
+from sampan.shim.logs.json_file import JsonFile
 from sampan.shim.session import Session
 from sampan.shim.subscribers import Subscribers
 

@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sampan.shim.logfile import JsonFile
+    from sampan.shim.logs import LogDriver
     from sampan.shim.protocol import Attach
 
 GRACE = 2.0  # seconds that heirs of a finished process may hold its output open; Docker's figure
@@ -35,7 +35,7 @@ class Session:
         self,
         loop: loops.Loop,
         *,
-        log: JsonFile | None = None,
+        log: LogDriver | None = None,
         stdin_once: bool = False,
         on_detach: Callable[[], None] = lambda: None,
     ) -> None:
@@ -141,9 +141,19 @@ class Session:
             self._log.write(stream, chunk)
         for client in self.clients:
             client.send(stream, chunk)
-            if client.full and self._after is None:
-                self._pause(True)
+        if self._after is None and self._somebody_is_full():
+            self._pause(True)
         return True
+
+    def _somebody_is_full(self) -> bool:
+        if self._log is not None and self._log.full:
+            return True
+        return any(client.full for client in self._clients)
+
+    def room(self) -> None:
+        """A client or the log that was full takes more again."""
+        if self._paused and not self._somebody_is_full():
+            self._pause(False)
 
     def _pause(self, paused: bool) -> None:
         if paused and not self._paused:
@@ -189,8 +199,7 @@ class Session:
         if client.closed and client in self._clients:
             self._clients.remove(client)
             del self._keys[client]
-        if self._paused and not any(client.full for client in self._clients):
-            self._pause(False)
+        self.room()
 
     def _stdin_changed(self) -> None:
         blocked = self._stdin is not None and self._stdin.blocked

@@ -34,8 +34,20 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
+DOCKER_LAYER_PLAIN = "application/vnd.docker.image.rootfs.diff.tar"
+DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+EMPTY = "application/vnd.oci.empty.v1+json"
+EMPTY_DESCRIPTOR = {  # descriptor.md, "Guidance for an Empty Descriptor"
+    "mediaType": EMPTY,
+    "digest": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    "size": 2,
+    "data": "e30=",
+}
+
 MANIFESTS = (MANIFEST, DOCKER_MANIFEST)
 INDEXES = (INDEX, DOCKER_LIST)
+CONFIGS = (CONFIG, DOCKER_CONFIG)
+LARGEST_DOCUMENT = 8 << 20  # bytes; registries take manifests up to 4 MiB
 
 
 class Platform(Record):
@@ -84,7 +96,7 @@ def digest_of(data: bytes) -> Digest:
     return Digest("sha256:" + hashlib.sha256(data).hexdigest())
 
 
-def encode(document: dict[str, Any]) -> bytes:
+def encode(document: dict[str, Any] | list[Any]) -> bytes:
     """A document of our own, deterministic."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -93,12 +105,71 @@ def descriptor(media_type: str, data: bytes, **more: Any) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": digest_of(data), "size": len(data), **more}
 
 
-def media_type(document: dict[str, Any]) -> str:
-    """What a manifest or index says it is, or what its properties show (manifest.md)."""
-    said = document.get("mediaType")
+class BadDocument(errors.InvalidArgument):
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what or 'the document'} {why}")
+
+
+def decode(data: bytes, what: str = "") -> dict[str, Any]:
+    """A JSON object, strictly (considerations.md: I-JSON): UTF-8, no name twice. BadDocument.
+
+    Two parsers that disagree about a repeated name would see two different images.
+    """
+    if len(data) > LARGEST_DOCUMENT:
+        raise BadDocument(what, f"is too large: {len(data)} bytes")
+    try:
+        found = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
+    except RecursionError:
+        raise BadDocument(what, "is nested too deeply") from None
+    except ValueError as error:
+        raise BadDocument(what, f"is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise BadDocument(what, "is no JSON object")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} stands in it twice")
+    return found
+
+
+def media_type(document: dict[str, Any], described: dict[str, Any] | None = None) -> str:
+    """What a manifest or index says it is, or its descriptor does, or its properties show.
+
+    Raises BadDocument where it says one thing and has the properties of another, so that nobody
+    takes an index for a manifest (media-types.md; CVE-2021-41190).
+    """
+    said = str(document.get("mediaType") or (described or {}).get("mediaType") or "")
+    if said in INDEXES and ("config" in document or "layers" in document):
+        raise BadDocument("the index", "has config or layers, as only manifests have")
+    if said in MANIFESTS and "manifests" in document:
+        raise BadDocument("the manifest", "has manifests, as only indexes have")
+    if not said and "manifests" in document and ("config" in document or "layers" in document):
+        raise BadDocument("the document", "is a manifest and an index at once")
     if said:
-        return str(said)
+        return said
     return INDEX if "manifests" in document else MANIFEST
+
+
+def entries(index: dict[str, Any]) -> list[dict[str, Any]]:
+    """An index's descriptors; there may be none. Raises BadDocument."""
+    found = index.get("manifests") or []
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise BadDocument("the index's manifests", "are no list of descriptors")
+    return found
+
+
+def attests(entry: dict[str, Any]) -> str:
+    """The digest of the image that an index's entry only says something about (BuildKit's)."""
+    annotations = entry.get("annotations") or {}
+    if annotations.get("vnd.docker.reference.type") == "attestation-manifest":
+        return str(annotations.get("vnd.docker.reference.digest") or "unknown")
+    platform = entry.get("platform") or {}
+    return "unknown" if platform.get("os") == "unknown" else ""
 
 
 def choose(index: dict[str, Any], wanted: Platform) -> dict[str, Any]:
@@ -106,34 +177,36 @@ def choose(index: dict[str, Any], wanted: Platform) -> dict[str, Any]:
 
     An attestation (`unknown/unknown`) is never one. Raises NoMatchingPlatform.
     """
-    entries = index.get("manifests") or []
+    images = [entry for entry in entries(index) if not attests(entry)]
     for variant in _variants(wanted):
-        for entry in entries:
+        for entry in images:
             if _suits(entry.get("platform") or {}, wanted, variant):
-                found: dict[str, Any] = entry
-                return found
-    unnamed = [entry for entry in entries if not entry.get("platform")]
-    if unnamed and len(unnamed) == len(entries):
-        first: dict[str, Any] = unnamed[0]
-        return first
+                return entry
+    known = [entry for entry in images if entry.get("mediaType", MANIFEST) in MANIFESTS]
+    if known and not any(entry.get("platform") for entry in images):
+        return known[0]
     raise NoMatchingPlatform(wanted)
 
 
-_IMPLIED = {"arm64": "v8", "arm": "v7"}
+_IMPLIED = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
+_LEVELS = {"arm": 5, "arm64": 8, "amd64": 1}  # variants that run what is built for lower ones
 
 
 def _variants(wanted: Platform) -> list[str | None]:
     """What runs on the wanted variant, best first; None is any, where none was asked for."""
     best = wanted.variant or _IMPLIED.get(wanted.architecture, "")
     found: list[str | None] = [best]
-    if wanted.architecture == "arm" and best in ("v6", "v7", "v8"):
-        found += [f"v{number}" for number in range(int(best[1]) - 1, 4, -1)]
+    lowest = _LEVELS.get(wanted.architecture)
+    if lowest is not None and best[:1] == "v" and best[1:].isdigit():
+        found += [f"v{number}" for number in range(int(best[1:]) - 1, lowest - 1, -1)]
     return found if wanted.variant else [*found, None]
 
 
 def _suits(platform: dict[str, Any], wanted: Platform, variant: str | None) -> bool:
     if (platform.get("os"), platform.get("architecture")) != (wanted.os, wanted.architecture):
         return False
+    if platform.get("os.features"):
+        return False  # "mandatory": none is known that this host could have
     has = str(platform.get("variant") or _IMPLIED.get(wanted.architecture, ""))
     return variant is None or has == variant
 

@@ -23,7 +23,7 @@ _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
-_SIZES = {"sha256": 64, "sha384": 96, "sha512": 128}
+_SIZES = {"sha256": 64, "sha384": 96, "sha512": 128, "blake3": 64}
 
 
 class InvalidReference(errors.InvalidArgument):

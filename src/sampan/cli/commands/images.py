@@ -28,6 +28,7 @@ COMMAND = Command(
         FORMAT,
         NO_TRUNC,
         option("-q --quiet", "bool", "Show IDs alone"),
+        option("--tree", "bool", "Show the platforms of each image"),
     ),
     completes="image",
 )
@@ -47,8 +48,18 @@ def run(session: Session, args: Arguments) -> None:
     terms = dict(args["filter"])
     if args.operands:
         terms["reference"] = [*terms.get("reference", []), args.operands[0]]
-    query = {"all": args["all"] or None, "filters": listing.filters(terms)}
+    query = {
+        "all": args["all"] or None,
+        "filters": listing.filters(terms),
+        "manifests": args["tree"] or None,
+    }
     images = session.client.call("GET", "/images/json", query) or []
+    if args["tree"]:
+        from sampan.cli import image_platforms
+
+        _alone(args, "tree")
+        print(image_platforms.text(images, args["no-trunc"]), end="")
+        return
     whole, format_ = args["no-trunc"], args["format"]
     digests = args["digests"] or ".Digest" in format_
     found = [row for image in images for row in rows(image, digests)]
@@ -61,6 +72,12 @@ def run(session: Session, args: Arguments) -> None:
         columns.remove("Digest")
     format_ = format_ or session.config.get("imagesFormat", "")
     listing.show(found, fields(whole), columns, format_)
+
+
+def _alone(args: Arguments, name: str) -> None:
+    for other in ("quiet", "digests", "format"):
+        if args[other]:
+            raise args.fail(f"--{name} and --{other} exclude each other", code=1)
 
 
 def rows(image: dict[str, Any], digests: bool) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from sampan.cli import pulling
-from sampan.cli.common_options import PLATFORM
+from sampan.cli.common_options import ALL_PLATFORMS, PLATFORM
 from sampan.cli.options import Command, option
 
 TYPE_CHECKING = False
@@ -24,6 +24,7 @@ COMMAND = Command(
         option("-a --all-tags", "bool", "Fetch every tag of the repository"),
         option("--disable-content-trust", "bool", "Accepted, without effect", default=True,
                hidden=True),
+        ALL_PLATFORMS,
         PLATFORM,
         option("-q --quiet", "bool", "Show no progress"),
     ),
@@ -47,5 +48,6 @@ def run(session: Session, args: Arguments) -> None:
         platform=args["platform"],
         quiet=args["quiet"],
         every_tag=args["all-tags"],
+        every_platform=args["all-platforms"],
     )
     print(pulling.full_name(reference))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sampan.cli import config_file, output, progress, pulling
-from sampan.cli.common_options import PLATFORM
+from sampan.cli.common_options import ALL_PLATFORMS, PLATFORM
 from sampan.cli.options import Command, option
 
 TYPE_CHECKING = False
@@ -22,6 +22,7 @@ COMMAND = Command(
         option("-a --all-tags", "bool", "Send every tag of the repository"),
         option("--disable-content-trust", "bool", "Accepted, without effect", default=True,
                hidden=True),
+        ALL_PLATFORMS,
         PLATFORM,
         option("-q --quiet", "bool", "Show no progress"),
     ),
@@ -38,7 +39,11 @@ def run(session: Session, args: Arguments) -> None:
         tag = "latest"
         if not args["quiet"]:
             print(f"Using default tag: {tag}")
-    query = {"tag": tag or None, "platform": output.platform(args["platform"])}
+    query = {
+        "tag": tag or None,
+        "platform": output.platform(args["platform"]),
+        "all-platforms": args["all-platforms"] or None,
+    }
     headers = config_file.registry_auth(session.config, reference)
     response = session.client.stream("POST", f"/images/{name}/push", query, None, headers)
     messages = session.client.messages(response)

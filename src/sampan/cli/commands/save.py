@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sampan.cli import output
-from sampan.cli.common_options import PLATFORM
+from sampan.cli.common_options import ALL_PLATFORMS, PLATFORM
 from sampan.cli.options import Command, option
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ COMMAND = Command(
     at_least=1,
     options=(
         option("-o --output", "string", "Write to this file", completes="file"),
+        ALL_PLATFORMS,
         PLATFORM,
     ),
     completes="image",
@@ -27,5 +28,9 @@ COMMAND = Command(
 
 def run(session: Session, args: Arguments) -> None:
     output.check(args["output"])
-    query = {"names": args.operands, "platform": output.platform(args["platform"])}
+    query = {
+        "names": args.operands,
+        "platform": output.platform(args["platform"]),
+        "all-platforms": args["all-platforms"] or None,
+    }
     output.save(session.client.stream("GET", "/images/get", query), args["output"])

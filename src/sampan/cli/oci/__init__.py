@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 NAMES = (
-    *("checkpoint", "create", "delete", "exec", "features", "kill", "list", "pause", "ps"),
-    *("restore", "resume", "run", "spec", "start", "state"),
+    *("checkpoint", "create", "delete", "events", "exec", "features", "kill", "list", "pause"),
+    *("ps", "restore", "resume", "run", "spec", "start", "state", "update", "validate"),
 )
 
 

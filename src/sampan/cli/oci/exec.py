@@ -27,7 +27,7 @@ VERB = Verb(
         flag("--cwd", "string", "working directory in the container"),
         flag("--env -e", "list", "NAME=VALUE to add to the environment"),
         flag("--tty -t", "", "with a terminal"),
-        flag("--user -u", "string", "UID[:GID]"),
+        flag("--user -u", "list", "UID[:GID]"),  # a list, for an empty text is an error
         flag("--additional-gids -g", "list", "further group id"),
         flag(
             "--process -p", "string", "file with the whole process as in config.json, - for stdin"
@@ -72,9 +72,16 @@ def _process(
 ) -> oci_runtime.Process:
     from sampan.spec import oci_runtime
 
-    if args["process"]:
-        return _read(args["process"])
     base = container.config.process or oci_runtime.Process()
+    if args["process"]:
+        own = _read(args["process"])
+        return own.replace(
+            scheduler=own.scheduler or base.scheduler,
+            io_priority=own.io_priority or base.io_priority,
+            exec_cpu_affinity=own.exec_cpu_affinity or base.exec_cpu_affinity,
+            apparmor_profile=own.apparmor_profile or base.apparmor_profile,
+            selinux_label=own.selinux_label or base.selinux_label,
+        )
     if not command:
         raise UsageError("exec args cannot be empty")
     return base.replace(
@@ -108,7 +115,7 @@ def _read(path: str) -> oci_runtime.Process:
 def _user(user: oci_runtime.User, args: dict[str, Any]) -> oci_runtime.User:
     """Strictly numbers: a half-read id would run as somebody else (CVE-2026-30892)."""
     if args["user"]:
-        uid, colon, gid = args["user"].partition(":")
+        uid, colon, gid = args["user"][-1].partition(":")
         user = user.replace(uid=_number(uid, "--user"), gid=_number(gid, "--user") if colon else 0)
     groups = tuple([_number(text, "--additional-gids") for text in args["additional-gids"]])
     return user.replace(additional_gids=(*user.additional_gids, *groups))

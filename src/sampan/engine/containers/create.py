@@ -13,24 +13,27 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, units
-from sampan.engine.containers import copy_up, mounts, names
+from sampan.engine.containers import copy_up, inspect, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
-from sampan.engine.errors import NameTaken
+from sampan.engine.errors import NameTaken, NoSuchImage
+from sampan.engine.settings import runtimes
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sampan.engine.engine import Engine
     from sampan.engine.images import Image
+    from sampan.engine.settings import Settings
 
 MINIMUM_MEMORY = 6 << 20
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
-LOG_DRIVERS = ("json-file", "none", "local")
 
 
 async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
     """Docker's `POST /containers/create`: the container, and warnings for the user."""
-    host_config = dict(body.get("HostConfig") or {})
+    host_config = spelled(body.get("HostConfig") or {}, inspect.HOST_DEFAULTS)
     endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
     config = {k: v for k, v in body.items() if k not in ("HostConfig", "NetworkingConfig")}
     if name:
@@ -45,8 +48,25 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     image = engine.images.get(config["Image"])
     merged = merge_image(config, image.config.get("config") or {})
     validate(engine, merged, host_config)
-    _fill_host_config(host_config)
+    _fill_host_config(host_config, engine.settings)
+    links.resolve(engine, host_config)
     return await _make(engine, name, image, merged, host_config, endpoints), []
+
+
+async def from_image(
+    engine: Engine, image: Image, config: dict[str, Any], host_config: dict[str, Any]
+) -> Container:
+    """A container of layers that a lease holds and no image has yet: a step of a build."""
+    validate(engine, config, host_config)
+    _fill_host_config(host_config, engine.settings)
+    return await _make(engine, "", image, config, host_config, {}, leased=True)
+
+
+def spelled(body: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """The keys as we write them: Go reads JSON without regard to case, and clients rely on it
+    (docker-py says CPURealtimeRuntime)."""
+    usual = {name.lower(): name for name in known}
+    return {usual.get(key.lower(), key): value for key, value in body.items()}
 
 
 def _require_free(engine: Engine, name: str) -> None:
@@ -61,6 +81,8 @@ async def _make(
     config: dict[str, Any],
     host_config: dict[str, Any],
     endpoints: dict[str, Any],
+    *,
+    leased: bool = False,  # a lease holds the layers, there need be no image
 ) -> Container:
     container_id = secrets.token_hex(32)
     name = name or names.generate(engine.containers.by_name)
@@ -81,17 +103,11 @@ async def _make(
     )
     os.makedirs(container.bundle, mode=0o710)
     try:
-        await rootfs.prepare(engine, container_id, image.chain_id)
-        await _fill_volumes(engine, container)
-        with engine.db.transaction():
-            _require_free(engine, name)
-            container.insert()
-            for point in points:
-                if point["Type"] == "volume":
-                    engine.db.execute(
-                        "insert into mounts (container_id, volume, destination) values (?, ?, ?)",
-                        (container_id, point["Name"], point["Destination"]),
-                    )
+        with engine.images.lease(lasting=False) as lease:
+            lease.key(container_id)
+            await rootfs.prepare(engine, container_id, image.chain_id)
+            await _fill_volumes(engine, container)
+            _insert(engine, container, points, leased=leased)
     except BaseException:
         rootfs.remove(engine, container_id)
         shutil.rmtree(container.bundle, ignore_errors=True)
@@ -99,6 +115,23 @@ async def _make(
     engine.containers.add(container)
     container.event("create")
     return container
+
+
+def _insert(
+    engine: Engine, container: Container, points: list[dict[str, Any]], *, leased: bool
+) -> None:
+    """Its row; NameTaken or NoSuchImage where that came or went meanwhile."""
+    with engine.db.transaction():
+        _require_free(engine, container.name)
+        if not leased and not engine.images.exists(container.image_id):
+            raise NoSuchImage(container.image_ref)
+        container.insert()
+        for point in points:
+            if point["Type"] == "volume":
+                engine.db.execute(
+                    "insert into mounts (container_id, volume, destination) values (?, ?, ?)",
+                    (container.id, point["Name"], point["Destination"]),
+                )
 
 
 async def _fill_volumes(engine: Engine, container: Container) -> None:
@@ -160,9 +193,7 @@ def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> No
         units.port(text)
     validate_limits(host)
     _validate_modes(engine, host)
-    driver = (host.get("LogConfig") or {}).get("Type") or "json-file"
-    if driver not in LOG_DRIVERS:
-        raise errors.InvalidArgument(f"logger: no log driver named '{driver}' is registered")
+    log_config.check(host)
     mounts.validate(host)
 
 
@@ -230,6 +261,10 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
         raise errors.InvalidArgument(
             "conflicting options: port publishing and the container type network mode"
         )
+    if (host.get("Isolation") or "default").lower() != "default":
+        raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
+    if host.get("Runtime") and host["Runtime"] not in runtimes(engine.settings):
+        raise errors.InvalidArgument(f"unknown or invalid runtime name: {host['Runtime']}")
     for option in host.get("SecurityOpt") or ():
         if option.partition("=")[0].partition(":")[0] not in (
             "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",
@@ -237,19 +272,31 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
             raise errors.InvalidArgument(f'invalid --security-opt 2: "{option}"')
 
 
-def _fill_host_config(host: dict[str, Any]) -> None:
+def _fill_host_config(host: dict[str, Any], settings: Settings) -> None:
     """What Docker's daemon fills in where the client left it open."""
     if not host.get("NetworkMode") or host["NetworkMode"] == "default":
         host["NetworkMode"] = "bridge"
-    host["ShmSize"] = host.get("ShmSize") or 64 << 20
+    host["ShmSize"] = host.get("ShmSize") or units.size(settings["default-shm-size"])
     host["IpcMode"] = host.get("IpcMode") or "private"
-    host["CgroupnsMode"] = host.get("CgroupnsMode") or "private"
+    host["CgroupnsMode"] = host.get("CgroupnsMode") or settings["default-cgroupns-mode"]
+    host["CgroupParent"] = host.get("CgroupParent") or settings["cgroup-parent"]
+    host["Runtime"] = host.get("Runtime") or settings["default-runtime"]
+    if host.get("Init") is None and settings["init"]:
+        host["Init"] = True
+    named = {limit["Name"] for limit in host.get("Ulimits") or ()}
+    usual = [u for name, u in settings["default-ulimits"].items() if name not in named]
+    host["Ulimits"] = [*(host.get("Ulimits") or ()), *usual] or None
+    if settings["no-new-privileges"] and not _says_new_privileges(host):
+        host["SecurityOpt"] = [*(host.get("SecurityOpt") or ()), "no-new-privileges"]
     host["RestartPolicy"] = {
         "Name": (host.get("RestartPolicy") or {}).get("Name") or "no",
         "MaximumRetryCount": (host.get("RestartPolicy") or {}).get("MaximumRetryCount") or 0,
     }
-    log = host.get("LogConfig") or {}
-    host["LogConfig"] = {"Type": log.get("Type") or "json-file", "Config": log.get("Config") or {}}
+    host["LogConfig"] = log_config.filled(host, settings)
+
+
+def _says_new_privileges(host: dict[str, Any]) -> bool:
+    return any(text.startswith("no-new-privileges") for text in host.get("SecurityOpt") or ())
 
 
 def _networking(
@@ -263,4 +310,6 @@ def _networking(
     first = wanted.pop(mode, None) or wanted.pop("default" if mode == "bridge" else "", None) or {}
     if config.get("MacAddress") and not first.get("MacAddress"):
         first["MacAddress"] = config["MacAddress"]
+    if mode != "bridge" and host.get("Links"):
+        first = {**first, "Links": [*(first.get("Links") or ()), *host["Links"]]}
     return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci
+from sampan.engine.containers import links, mounts
 from sampan.spec import docker_defaults
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ HOST_DEFAULTS: dict[str, Any] = {
     "NetworkMode": "bridge", "PortBindings": {},
     "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
     "AutoRemove": False, "VolumeDriver": "", "VolumesFrom": None, "ConsoleSize": [0, 0],
-    "CapAdd": None, "CapDrop": None, "CgroupnsMode": "private", "Dns": [], "DnsOptions": [],
-    "DnsSearch": [], "ExtraHosts": None, "GroupAdd": None, "IpcMode": "private", "Cgroup": "",
+    "CapAdd": None, "CapDrop": None, "CgroupnsMode": "private", "Dns": None, "DnsOptions": None,
+    "DnsSearch": None, "ExtraHosts": None, "GroupAdd": None, "IpcMode": "private", "Cgroup": "",
     "Links": None, "OomScoreAdj": 0, "PidMode": "", "Privileged": False, "PublishAllPorts": False,
     "ReadonlyRootfs": False, "SecurityOpt": None, "UTSMode": "", "UsernsMode": "",
     "ShmSize": 64 << 20, "Runtime": "sampan", "Isolation": "", "CpuShares": 0, "Memory": 0,
@@ -46,7 +47,7 @@ EMPTY_ENDPOINT: dict[str, Any] = {
 def inspect(container: Container) -> dict[str, Any]:
     """Docker's `GET /containers/{id}/json`."""
     command = oci.command(container.config) or [""]
-    host = {**HOST_DEFAULTS, **container.host_config}
+    host = {**HOST_DEFAULTS, **container.host_config, "Links": links.shown(container)}
     if not host["Privileged"]:
         host.setdefault("MaskedPaths", None)
         host["MaskedPaths"] = host["MaskedPaths"] or list(docker_defaults.MASKED_PATHS)
@@ -63,7 +64,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "ResolvConfPath": f"{container.bundle}/resolv.conf",
         "HostnamePath": f"{container.bundle}/hostname",
         "HostsPath": f"{container.bundle}/hosts",
-        "LogPath": container.log_path if host["LogConfig"]["Type"] != "none" else "",
+        "LogPath": container.log_path if host["LogConfig"]["Type"] == "json-file" else "",
         "Name": f"/{container.name}",
         "RestartCount": container.restart_count,
         "Driver": "overlay2",
@@ -74,7 +75,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "ExecIDs": [e.id for e in container.execs.values() if e.running] or None,
         "HostConfig": host,
         "GraphDriver": {"Data": {"ID": container.id}, "Name": "overlay2"},
-        "Mounts": container.mounts,
+        "Mounts": mounts.shown(container),
         "Config": {**CONFIG_DEFAULTS, **container.config},
         "NetworkSettings": network_settings(container),
     }
@@ -143,6 +144,9 @@ def endpoint(
             "Gateway": place.network.gateway,
             "IPAddress": place.endpoint.ipv4,
             "IPPrefixLen": place.endpoint.prefix,
+            "IPv6Gateway": place.network.gateway6,
+            "GlobalIPv6Address": place.endpoint.ipv6,
+            "GlobalIPv6PrefixLen": place.endpoint.prefix6,
             "MacAddress": place.endpoint.mac,
         }
     return found

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci
-from sampan.engine.containers import inspect, usage
+from sampan.engine.containers import inspect, links, mounts, usage
 from sampan.engine.health import STARTING
 from sampan.kit import clock, errors
 
@@ -140,7 +140,7 @@ def summary(container: Container) -> dict[str, Any]:
     command = oci.command(container.config)
     return {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
+        "Names": [f"/{container.name}", *links.names_of(container)],
         "Image": container.image_ref,
         "ImageID": container.image_id,
         "Command": " ".join(_quoted(word) for word in command),
@@ -151,7 +151,7 @@ def summary(container: Container) -> dict[str, Any]:
         "Status": status(container),
         "HostConfig": {"NetworkMode": container.network_mode()},
         "NetworkSettings": {"Networks": inspect.network_settings(container)["Networks"]},
-        "Mounts": container.mounts,
+        "Mounts": mounts.shown(container),
     }
 
 

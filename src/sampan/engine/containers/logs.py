@@ -11,10 +11,15 @@ its end, no record is lost or doubled.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
+import shutil
+import tempfile
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine.containers import log_config
+from sampan.engine.errors import NotImplementedHere
 from sampan.kit import clock, errors
 from sampan.kit.record import Record
 from sampan.kit.threads import in_thread
@@ -47,17 +52,18 @@ class Options(Record):
 def check(container: Container, options: Options) -> None:
     if not (options.stdout or options.stderr):
         raise errors.InvalidArgument("Bad parameters: you must choose at least one stream")
-    if (container.host_config.get("LogConfig") or {}).get("Type") == "none":
-        raise errors.Unsupported("configured logging driver does not support reading")
+    if not log_config.readable(container.host_config):
+        raise NotImplementedHere("configured logging driver does not support reading")
 
 
 async def read(container: Container, options: Options) -> AsyncIterator[bytes]:
     """Chunks of output that exist, then with `follow` those to come until the container ends."""
     path = container.log_path
-    current = await in_thread(_open, path)
     watch = _watch(os.path.dirname(path)) if options.follow else None
+    files: list[BinaryIO] = []
     try:
-        files = await in_thread(_rotated, path, current)
+        files = await in_thread(_files, path)
+        current = files[-1] if files else None
         lines = _tail(files, options) if options.tail is not None else _all(files)
         while chunk := await in_thread(_chunk, lines, options):
             yield chunk
@@ -84,14 +90,38 @@ def _open(path: str) -> BinaryIO | None:
         return None
 
 
-def _rotated(path: str, current: BinaryIO | None) -> list[BinaryIO]:
-    """All files of the log, oldest first, the current one last."""
+def _files(path: str) -> list[BinaryIO]:
+    """All files of the log, oldest first, the current one last; none has moved meanwhile."""
+    while True:
+        current = _open(path)
+        files = _rotated(path)
+        if current is None:
+            return files
+        if not _renamed(current, path):
+            return [*files, current]
+        for file in (*files, current):
+            file.close()
+
+
+def _rotated(path: str) -> list[BinaryIO]:
     files: list[BinaryIO] = []
     number = 1
-    while (file := _open(f"{path}.{number}")) is not None:
+    while file := _open(f"{path}.{number}") or _unpacked(f"{path}.{number}.gz"):
         files.insert(0, file)
         number += 1
-    return [*files, current] if current is not None else files
+    return files
+
+
+def _unpacked(path: str) -> BinaryIO | None:
+    """A compressed file as a plain one that has no name."""
+    packed = _open(path)
+    if packed is None:
+        return None
+    plain = tempfile.TemporaryFile(dir=os.path.dirname(path))  # noqa: SIM115 - the caller closes
+    with packed, gzip.open(packed) as source:
+        shutil.copyfileobj(source, plain, CHUNK)
+    plain.seek(0)
+    return plain
 
 
 def _all(files: list[BinaryIO]) -> Iterator[bytes]:

@@ -17,10 +17,12 @@ from sampan.kit import errors
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
 
     MountPoint = dict[str, Any]
 
+_KINDS = ("bind", "volume", "tmpfs", "image")
 _PROPAGATIONS = {"private", "rprivate", "shared", "rshared", "slave", "rslave"}
 _FLAGS = {"ro", "rw", "z", "Z", "nocopy", "volume-nocopy", "consistent", "cached", "delegated"}
 
@@ -40,12 +42,11 @@ def resolve(
     for text in host_config.get("Binds") or ():
         add(_bind(engine, text))
     for mount in host_config.get("Mounts") or ():
-        if mount.get("Type") != "tmpfs":
-            add(_mount(engine, mount))
+        add(_mount(engine, mount))
     for source in host_config.get("VolumesFrom") or ():
         for point in _from_container(engine, source):
             points.setdefault(point["Destination"], point)
-    taken = {*points, *tmpfs(host_config)}
+    taken = {*points, *map(_destination, host_config.get("Tmpfs") or {})}
     for path in sorted(declared):
         where = _destination(path)
         if where not in taken:
@@ -59,7 +60,7 @@ def validate(host_config: dict[str, Any]) -> None:
         _split(text)
     for mount in host_config.get("Mounts") or ():
         kind, where = mount.get("Type"), mount.get("Target") or ""
-        if kind not in ("bind", "volume", "tmpfs"):
+        if kind not in _KINDS:
             raise _invalid_mount(f'mount type unknown: "{kind}"')
         _destination(where)
         source = mount.get("Source") or ""
@@ -67,8 +68,19 @@ def validate(host_config: dict[str, Any]) -> None:
             _validate_bind(source, mount.get("BindOptions") or {})
         elif kind == "tmpfs" and source:
             raise _invalid_mount("field Source must not be specified")
+        elif kind == "image" and not source:
+            raise _invalid_mount("field Source must not be empty")
+        _validate_subpaths(mount)
     for where in host_config.get("Tmpfs") or ():
         _destination(where)
+
+
+def _validate_subpaths(mount: dict[str, Any]) -> None:
+    path = (mount.get("VolumeOptions") or {}).get("Subpath") or ""
+    if path.startswith("/") or ".." in path.split("/"):
+        raise _invalid_mount(f"subpath must be a relative path within the volume, not '{path}'")
+    if (mount.get("ImageOptions") or {}).get("Subpath"):
+        raise errors.Unsupported("a subpath of an image cannot be mounted; mount the whole image")
 
 
 def _validate_bind(source: str, options: dict[str, Any]) -> None:
@@ -166,6 +178,12 @@ def _bind(engine: Engine, text: str) -> MountPoint:
 def _mount(engine: Engine, mount: dict[str, Any]) -> MountPoint:
     where = _destination(mount["Target"])
     writable = not mount.get("ReadOnly")
+    if mount["Type"] == "tmpfs":
+        return _plain("tmpfs", "", where, writable=writable)
+    if mount["Type"] == "image":
+        image = engine.images.get(mount["Source"])
+        point = _plain("image", mount["Source"], where, writable=False)
+        return point | {"_image": image.id, "_chain_id": image.chain_id}
     if mount["Type"] == "bind":
         options = mount.get("BindOptions") or {}
         if options.get("CreateMountpoint"):
@@ -177,6 +195,8 @@ def _mount(engine: Engine, mount: dict[str, Any]) -> MountPoint:
             "Mode": "",
             "RW": writable,
             "Propagation": options.get("Propagation") or "rprivate",
+            "_recursive": not options.get("NonRecursive"),
+            "_writable_below": bool(options.get("ReadOnlyNonRecursive")),
         }
     options = mount.get("VolumeOptions") or {}
     driver = options.get("DriverConfig") or {}
@@ -196,7 +216,27 @@ def _mount(engine: Engine, mount: dict[str, Any]) -> MountPoint:
         "RW": writable,
         "Propagation": "",
         "CopyUp": not options.get("NoCopy"),
+        "_subpath": options.get("Subpath") or "",
     }
+
+
+def _plain(kind: str, source: str, where: str, *, writable: bool) -> MountPoint:
+    return {
+        "Type": kind,
+        "Source": source,
+        "Destination": where,
+        "Mode": "",
+        "RW": writable,
+        "Propagation": "",
+    }
+
+
+def shown(container: Container) -> list[MountPoint]:
+    """As users see them: without our own notes, whose names begin with an underscore."""
+    return [
+        {key: value for key, value in point.items() if not key.startswith("_")}
+        for point in container.mounts
+    ]
 
 
 def _volume(engine: Engine, name: str, where: str) -> MountPoint:

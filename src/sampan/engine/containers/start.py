@@ -14,13 +14,14 @@ after "started", so a crash never leaves a running row without a monitor to ask.
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 from sampan.engine import containerfiles, lifecycle, oci, rootfs, users
+from sampan.engine.containers import links, log_config
 from sampan.engine.endpoints import Plan
 from sampan.engine.errors import IsPaused, NotModified, StartFailed
 from sampan.kit import errors
+from sampan.kit.threads import in_thread
 from sampan.network import errors as network_errors
 from sampan.shim import protocol
 
@@ -32,7 +33,6 @@ _RUNC = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
     "sampan-oci create failed: unable to start container process: "
 )
-_SIZE = re.compile(r"(\d+)([kmg]?)", re.IGNORECASE)
 
 
 async def start(container: Container) -> None:
@@ -70,7 +70,10 @@ async def _launch(container: Container, clients: list[Client]) -> None:
     plan = engine.endpoints.plan(container) if _has_network(container) else Plan()
     connection = None
     try:
-        request = _request(container, plan, clients)
+        resolve = log_config.resolve
+        waits = log_config.waits(container)
+        log = await in_thread(resolve, container) if waits else resolve(container)
+        request = _request(container, plan, clients, log)
         descriptors = [client.socket.fileno() for client in clients]
         descriptors += [fd for reservation, _ in plan.reservations for fd in reservation.fds()]
         os.makedirs(engine.paths.container_run(container.id), mode=0o700, exist_ok=True)
@@ -115,10 +118,12 @@ def _has_network(container: Container) -> bool:
     return mode not in ("host", "none") and not mode.startswith("container:")
 
 
-def _request(container: Container, plan: Plan, clients: list[Client]) -> protocol.Start:
+def _request(
+    container: Container, plan: Plan, clients: list[Client], log: protocol.Log
+) -> protocol.Start:
     engine, config = container.engine, container.config
     run = engine.paths.container_run(container.id)
-    mounts = rootfs.mounts(engine, container.id)
+    mounts, mode = rootfs.mounts(engine, container.id), container.network_mode()
     root_path = f"{run}/rootfs"
     os.makedirs(root_path, exist_ok=True)
     document = oci.build(
@@ -128,6 +133,7 @@ def _request(container: Container, plan: Plan, clients: list[Client]) -> protoco
             root_path=root_path,
             files=tuple(containerfiles.write(container, plan)),
             peers=_peers(container),
+            links=tuple(links.environment(container)) if mode == "bridge" else (),
         ),
     )
     fds = range(len(clients))
@@ -144,7 +150,7 @@ def _request(container: Container, plan: Plan, clients: list[Client]) -> protoco
         stdin=bool(config.get("OpenStdin")),
         stdin_once=bool(config.get("StdinOnce")),
         size=_size(container),
-        log=_log(container),
+        log=log,
         attach=tuple(c.attach.replace(fd=i) for i, c in zip(fds, clients, strict=True)),
         ports=tuple(_ports(plan, len(clients))),
         network=bool(plan.places),
@@ -158,9 +164,11 @@ def _size(container: Container) -> tuple[int, int] | None:
 
 def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
     found, fd = [], first_fd
+    endpoint = plan.main.endpoint if plan.main else None
+    host = (endpoint.ipv4 or endpoint.ipv6) if endpoint else ""
     for reservation, port in plan.reservations:
         for _ in reservation.sockets:
-            found.append(protocol.Port(fd=fd, host=plan.places[0].endpoint.ipv4, port=port))
+            found.append(protocol.Port(fd=fd, host=host, port=port))
             fd += 1
     return found
 
@@ -192,31 +200,6 @@ def _peers(container: Container) -> dict[str, int]:
                 )
             peers[name] = peer.pid
     return peers
-
-
-def _log(container: Container) -> protocol.Log:
-    log = container.host_config.get("LogConfig") or {}
-    options = log.get("Config") or {}
-    if log.get("Type") == "none":
-        return protocol.Log()
-    labels = {}
-    for key in filter(None, (options.get("labels") or "").split(",")):
-        if key in container.labels:
-            labels[key] = container.labels[key]
-    return protocol.Log(
-        driver="json-file",
-        path=container.log_path,
-        max_size=_bytes(options.get("max-size") or "0"),
-        max_file=int(options.get("max-file") or 1),
-        labels=labels,
-    )
-
-
-def _bytes(text: str) -> int:
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise errors.InvalidArgument(f"invalid max-size: '{text}'")
-    return int(match[1]) * {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}[match[2].lower()]
 
 
 async def _failed(container: Container, error: BaseException, *, again: bool) -> None:

@@ -13,18 +13,31 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from sampan.build import cache
 from sampan.engine.errors import NoSuchImage
-from sampan.engine.images import archives, commit, garbage, listing, names, pull, push, remove
+from sampan.engine.images import (
+    archives,
+    commit,
+    garbage,
+    leases,
+    listing,
+    names,
+    pull,
+    push,
+    remove,
+    variants,
+)
 from sampan.engine.images.listing import Summary
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from sampan.engine.engine import Engine
     from sampan.engine.filters import Filters
@@ -45,8 +58,9 @@ class Image(Record):
 class Images:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # Held while bytes come in, so that garbage is only collected when none do.
-        self.writers = garbage.Gate()
+        self.leases = leases.Leases(engine.db, engine.store)
+        self.garbage = garbage.Collector(engine)
+        self.garbage.roots.append(cache.Records(engine.paths.root).digests)
 
     # -- looking
 
@@ -62,6 +76,9 @@ class Images:
             config=_config(row["id"], row["config"]),
         )
 
+    def exists(self, image_id: str) -> bool:
+        return bool(self._engine.db.value("select 1 from images where id = ?", (image_id,)))
+
     def is_id(self, name: str) -> bool:
         """Whether `name` found its image as an id, not as a name."""
         return names.is_id(self._engine.db, name)
@@ -75,8 +92,33 @@ class Images:
             raise NoSuchImage(image_id)
         return listing.summary(self._engine, row)
 
-    def history(self, name: str) -> Sequence[dict[str, object]]:
-        return listing.history(self._engine, name)
+    def history(self, name: str, *, platform: str = "") -> Sequence[dict[str, object]]:
+        return listing.history(self._engine, name, platform)
+
+    def for_platform(self, name: str, platform: str) -> Image:
+        """The image of a name for a platform; NotForPlatform where it is not stored here."""
+        image = self.get(name)
+        manifest = variants.manifest(self._engine, name, platform)
+        if manifest == image.manifest:
+            return image
+        image_id, config = variants.config(self._engine, manifest)
+        chain = oci_image.chain_ids((config.get("rootfs") or {}).get("diff_ids") or [])
+        return Image(
+            id=image_id, manifest=manifest, chain_id=chain[-1] if chain else None, config=config
+        )
+
+    def target(self, name: str) -> dict[str, Any]:
+        """The descriptor of what a name stands for: an index or a manifest."""
+        return variants.descriptor(self._engine.store, variants.target(self._engine, name))
+
+    def manifests(self, name: str) -> Sequence[dict[str, Any]]:
+        """All platforms of a name, here or not, as Docker's ImageManifestSummary."""
+        return variants.summaries(self._engine, name)
+
+    def content_size(self) -> int:
+        """Bytes of all blobs, and of those on their way."""
+        store = self._engine.store
+        return sum(map(store.size, store.walk())) + store.unfinished()
 
     def last_tagged(self, image_id: str) -> str:
         found = self._engine.db.value(
@@ -107,15 +149,48 @@ class Images:
             "image", "tag", image.id, {"name": reference.familiar(str(wanted))}
         )
 
-    async def pull(
-        self, name: str, *, platform: str = "", credentials: Credentials | None, report: Report
-    ) -> None:
-        await pull.pull(
-            self._engine, name, platform=platform, credentials=credentials, report=report
-        )
+    def untag(self, name: str) -> Sequence[dict[str, str]]:
+        return remove.untag(self._engine, name)
 
-    async def push(self, name: str, *, credentials: Credentials | None, report: Report) -> None:
-        await push.push(self._engine, name, credentials=credentials, report=report)
+    async def pull(
+        self,
+        name: str,
+        *,
+        platform: str = "",
+        every: bool = False,
+        credentials: Credentials | None,
+        report: Report,
+    ) -> None:
+        with self.lease(f"pull {name}", keep=True) as lease:
+            await pull.pull(
+                self._engine,
+                lease,
+                name,
+                platform=platform,
+                every=every,
+                credentials=credentials,
+                report=report,
+            )
+
+    async def push(
+        self,
+        name: str,
+        *,
+        platform: str = "",
+        every: bool = False,
+        credentials: Credentials | None,
+        report: Report,
+    ) -> None:
+        with self.lease(f"push {name}") as lease:
+            await push.push(
+                self._engine,
+                lease,
+                name,
+                platform=platform,
+                every=every,
+                credentials=credentials,
+                report=report,
+            )
 
     async def distribution(self, name: str, *, credentials: Credentials | None) -> dict[str, Any]:
         return await push.distribution_of(self._engine, name, credentials=credentials)
@@ -123,11 +198,15 @@ class Images:
     async def login(self, address: str, credentials: Credentials | None) -> None:
         await push.login(address, credentials)
 
-    async def load(self, chunks: AsyncIterator[bytes], *, report: Report) -> None:
-        await archives.load(self._engine, chunks, report=report)
+    async def load(
+        self, chunks: AsyncIterator[bytes], *, platform: str = "", report: Report
+    ) -> None:
+        await archives.load(self._engine, chunks, platform=platform, report=report)
 
-    def save(self, wanted: Sequence[str]) -> AsyncIterator[bytes]:
-        return archives.save(self._engine, wanted)
+    def save(
+        self, wanted: Sequence[str], *, platform: str = "", every: bool = False
+    ) -> AsyncIterator[bytes]:
+        return archives.save(self._engine, wanted, platform=platform, every=every)
 
     async def import_(
         self,
@@ -153,8 +232,31 @@ class Images:
     async def prune(self, filters: Filters) -> tuple[Sequence[dict[str, str]], int]:
         return await remove.prune(self._engine, filters)
 
-    async def collect_garbage(self) -> None:
-        await garbage.collect(self._engine)
+    # -- what stays, and what goes
+
+    @contextmanager
+    def lease(
+        self, name: str = "", *, lasting: bool = True, keep: bool = False
+    ) -> Iterator[leases.Lease]:
+        """Whoever brings bytes or makes layers does it under one (see `leases`)."""
+        try:
+            with self.leases.lease(name, lasting=lasting, keep=keep) as lease:
+                yield lease
+        except BaseException:
+            self.garbage.wake(soon=not keep)
+            raise
+
+    async def collect_garbage(self) -> int:
+        """Remove what nothing names; the bytes of blobs that went."""
+        return await self.garbage.collect()
+
+    async def start(self) -> None:
+        self.leases.write_on(asyncio.get_running_loop())
+        await self.garbage.start()
+
+    def stop(self) -> None:
+        self.garbage.stop()
+        self.leases.write_on(None)
 
 
 @lru_cache(64)

@@ -8,8 +8,8 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import register
-from sampan.image import archive, changes, compress
+from sampan.engine.images import register, variants
+from sampan.image import archive, changes, compress, platforms
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.spec import oci_image, reference
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
+    from sampan.engine.images.leases import Lease
 
 _CHUNK = 1 << 18
 
@@ -52,13 +53,18 @@ def _write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-async def load(engine: Engine, chunks: AsyncIterator[bytes], *, report: Report) -> None:
+async def load(
+    engine: Engine, chunks: AsyncIterator[bytes], *, platform: str = "", report: Report
+) -> None:
     """Read an archive of images in any form; tells `Loaded image: NAME` for each name."""
-    async with engine.images.writers.writing():
+    wanted = oci_image.parse_platform(platform) if platform else None
+    with engine.images.lease("load") as lease:
         async with piped(chunks) as stream:
-            loaded = await in_thread(archive.load, engine.store, stream)
+            loaded = await in_thread(archive.load, lease.store, stream, wanted)
         for image in loaded:
-            image_id = await register.register(engine, image.manifest, image.names)
+            image_id = await register.register(
+                engine, lease, image.manifest, image.names, target=image.target
+            )
             for name in image.names:
                 await report({"stream": f"Loaded image: {reference.familiar(name)}\n"})
                 engine.events.publish("image", "load", image_id, {"name": name})
@@ -67,16 +73,30 @@ async def load(engine: Engine, chunks: AsyncIterator[bytes], *, report: Report) 
                 engine.events.publish("image", "load", image_id, {"name": image_id})
 
 
-def save(engine: Engine, wanted: Sequence[str]) -> AsyncIterator[bytes]:
-    """One archive with all of them; unknown names are refused here, before it begins."""
+def save(
+    engine: Engine, wanted: Sequence[str], *, platform: str = "", every: bool = False
+) -> AsyncIterator[bytes]:
+    """One archive with all of them; unknown names are refused here, before it begins.
+
+    `every` means all that is stored of an index, not only what runs here.
+    """
     images: dict[str, list[str]] = {}
     for name in wanted:
-        image = engine.images.get(name)
-        names = images.setdefault(image.manifest, [])
+        if every:
+            digest = variants.target(engine, name)
+        else:
+            digest = variants.manifest(engine, name, platform)
+        names = images.setdefault(digest, [])
         if not engine.images.is_id(name):
             names.append(reference.full(name))
-    chosen = [(manifest, tuple(names)) for manifest, names in images.items()]
-    return produced(lambda write: archive.save(engine.store, chosen, write))
+    return _saving(engine, [archive.Saved(digest=d, names=tuple(n)) for d, n in images.items()])
+
+
+async def _saving(engine: Engine, images: list[archive.Saved]) -> AsyncIterator[bytes]:
+    with engine.images.lease("save", lasting=False) as lease:
+        lease.hold_all(platforms.reachable(engine.store, [image.digest for image in images]))
+        async for chunk in produced(lambda write: archive.save(engine.store, images, write)):
+            yield chunk
 
 
 async def produced(body: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
@@ -120,12 +140,12 @@ async def import_(
         raise errors.InvalidArgument("cannot import digest reference")
     runs_on = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
     config = _config(runs_on, changes, message)
-    async with engine.images.writers.writing():
+    with engine.images.lease("import") as lease:
         async with piped(chunks) as stream:
-            layer, diff_id = await in_thread(_take_layer, engine, stream)
+            layer, diff_id = await in_thread(_take_layer, lease, stream)
         config["rootfs"]["diff_ids"] = [diff_id]
-        manifest = archive.write_image(engine.store, config, [layer])
-        image_id = await register.register(engine, manifest, full)
+        manifest = archive.write_image(lease.store, config, [layer])
+        image_id = await register.register(engine, lease, manifest, full)
     engine.events.publish("image", "import", image_id, {"name": image_id})
     return image_id
 
@@ -148,8 +168,8 @@ def _config(runs_on: oci_image.Platform, lines: Sequence[str], message: str) -> 
     return config
 
 
-def _take_layer(engine: Engine, stream: Iterator[bytes]) -> tuple[dict[str, Any], str]:
-    with engine.store.write() as ingest:
+def _take_layer(lease: Lease, stream: Iterator[bytes]) -> tuple[dict[str, Any], str]:
+    with lease.store.write() as ingest:
         layer = archive.LayerWriter(ingest)
         for chunk in compress.decompress(stream):
             layer.write(chunk)

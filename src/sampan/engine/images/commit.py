@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
+    from sampan.engine.images.leases import Lease
 
 # What a container's Config may override in the image's (moby's commit merges the same).
 _KEYS = (
@@ -46,13 +47,13 @@ async def commit(
         with contextlib.suppress(NotRunning):  # it has just ended: its files are still, too
             await pausing_verbs.pause(container)
     try:
-        async with engine.images.writers.writing():
-            layer, diff_id = await in_thread(_layer, engine, container.id)
+        with engine.images.lease(f"commit {container.id[:12]}") as lease:
+            layer, diff_id = await in_thread(_layer, engine, lease, container.id)
             made = _config(engine, container, changes, config or {}, author, comment)
             made["rootfs"]["diff_ids"].append(diff_id)
             base = _base_layers(engine, container)
-            manifest = archive.write_image(engine.store, made, [*base, layer])
-            image_id = await register.register(engine, manifest, full)
+            manifest = archive.write_image(lease.store, made, [*base, layer])
+            image_id = await register.register(engine, lease, manifest, full)
     finally:
         if pausing and container.status == "paused":  # it may have been killed meanwhile
             await pausing_verbs.unpause(container)
@@ -62,8 +63,8 @@ async def commit(
     return image_id
 
 
-def _layer(engine: Engine, key: str) -> tuple[dict[str, Any], str]:
-    with engine.store.write() as ingest:
+def _layer(engine: Engine, lease: Lease, key: str) -> tuple[dict[str, Any], str]:
+    with lease.store.write() as ingest:
         layer = archive.LayerWriter(ingest)
         engine.snapshots.diff(key, layer.write)
         return layer.finish()

@@ -1,85 +1,124 @@
 """What no image and no container names is removed: mark from the database, sweep the disk.
 
-Bytes come in before the rows that name them. So writers (pull, load, commit) hold the gate, and
-the collector waits for a moment without any: what it finds unnamed then is garbage.
+It runs at any time, beside pulls, pushes and builds. The order is what makes that safe: first it
+lists what is on the disk, then it marks what the database names, then it removes what is listed,
+unmarked and under no lease (`leases`). What came after the list is no candidate; what is found
+again after the mark is held by the lease of the finder.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sampan.image import content
+from sampan.engine.images import leases
+from sampan.image import platforms
 from sampan.kit.threads import in_thread
 from sampan.spec import oci_image
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable, Iterable
 
     from sampan.engine.engine import Engine
 
-
-class Gate:
-    """Many writers, or one collector."""
-
-    def __init__(self) -> None:
-        self._writers = 0
-        self._condition = asyncio.Condition()
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[None]:
-        async with self._condition:
-            self._writers += 1
-        try:
-            yield
-        finally:
-            async with self._condition:
-                self._writers -= 1
-                self._condition.notify_all()
-
-    @asynccontextmanager
-    async def alone(self) -> AsyncIterator[bool]:
-        """True when nobody writes; writers that come now wait. False: somebody does."""
-        async with self._condition:
-            yield self._writers == 0
+    Candidates = tuple[list[str], list[str], list[str]]  # blobs, layers, writable layers
+    Roots = Callable[[], Iterable[str]]
 
 
-async def collect(engine: Engine) -> None:
-    """Remove unnamed blobs, layers and writable layers. While somebody writes, later."""
-    async with engine.images.writers.alone() as free:
-        if free:
-            await _sweep(engine)
+PARTIAL = 24 * 3600  # seconds that a download which nobody goes on with is kept
 
 
-async def _sweep(engine: Engine) -> None:
-    blobs, chains = _marked(engine)
-    keys = {row[0] for row in engine.db.rows("select id from containers")}
-    await in_thread(_remove, engine, blobs, chains, keys)
+class Collector:
+    """`roots` are asked at each mark: digests, `leases.layer(…)`, `leases.key(…)` that stay."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._one = asyncio.Lock()
+        self._alarm: asyncio.TimerHandle | None = None
+        self.roots: list[Roots] = []
+
+    async def start(self) -> None:
+        """What a crash left goes beside the first requests; what they bring is not looked at."""
+        left = await in_thread(_candidates, self._engine)
+        self._engine.spawn(self.collect(left), "collecting garbage")
+
+    async def collect(self, among: Candidates | None = None) -> int:
+        """Remove what nothing needs; the bytes of blobs that went."""
+        engine = self._engine
+        async with self._one:
+            with engine.images.leases.looking():
+                if among is None:
+                    among = await in_thread(_candidates, engine)
+                tops, stay = _named(engine)
+                for roots in self.roots:
+                    stay |= set(roots())
+                freed = await in_thread(_sweep, engine, among, tops, stay)
+        self.wake()
+        return freed
+
+    def wake(self, *, soon: bool = False) -> None:
+        """Collect at once, or when the time of what a failed pull left is over."""
+        self.stop()
+        held = self._engine.images.leases
+        due = held.now() if soon else held.next_expiry()
+        if due is not None and not self._engine.stopping:
+            seconds = max(due - held.now(), 0) / 10**9
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(
+                seconds, lambda: self._engine.spawn(self.collect(), "collecting garbage")
+            )
+
+    def stop(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
 
-def _marked(engine: Engine) -> tuple[set[str], set[str]]:
-    """The digests and chain ids that images, and containers of removed images, need."""
-    blobs: set[str] = set()
-    chains: set[str] = set()
+def _candidates(engine: Engine) -> Candidates:
+    snapshots = engine.snapshots
+    return [*engine.store.walk()], [*snapshots.layers()], [*snapshots.keys()]
+
+
+def _named(engine: Engine) -> tuple[set[str], set[str]]:
+    """Manifests and indexes that rows name, and the other resources that they do."""
+    tops: set[str] = set()
+    stay: set[str] = {leases.key(row[0]) for row in engine.db.rows("select id from containers")}
     for row in engine.db.rows("select id, manifest, config from images"):
-        blobs |= {row["id"], row["manifest"]}
-        manifest = json.loads(content.read(engine.store, row["manifest"]))
-        blobs |= {layer["digest"] for layer in manifest.get("layers") or []}
-        chains |= set(oci_image.chain_ids(json.loads(row["config"])["rootfs"]["diff_ids"] or []))
-    for row in engine.db.rows("select distinct target from names"):
-        blobs.add(row["target"])
-    return blobs, chains
+        tops.add(row["manifest"])
+        stay.add(row["id"])
+        diff_ids = (json.loads(row["config"]).get("rootfs") or {}).get("diff_ids") or []
+        stay |= {leases.layer(chain) for chain in oci_image.chain_ids(diff_ids)}
+    tops |= {row[0] for row in engine.db.rows("select distinct target from names")}
+    return tops, stay
 
 
-def _remove(engine: Engine, blobs: set[str], chains: set[str], keys: set[str]) -> None:
-    for digest in list(engine.store.walk()):
-        if digest not in blobs:
-            engine.store.delete(digest)
-    for key in list(engine.snapshots.keys()):
-        if key not in keys:
-            engine.snapshots.remove(key)
-    for chain_id in list(engine.snapshots.layers()):
-        if chain_id not in chains:
-            engine.snapshots.remove_layer(chain_id)
+def _sweep(
+    engine: Engine,
+    candidates: Candidates,
+    tops: set[str],
+    stay: set[str],
+) -> int:
+    blobs, chains, keys = candidates
+    held, freed = engine.images.leases, 0
+    named = stay | set(platforms.reachable(engine.store, tops))
+    for digest in blobs:
+        if digest not in named:
+            size = engine.store.size(digest)
+            freed += size if held.sweep_blob(digest) else 0
+    for snapshot in keys:
+        _remove(held, leases.key(snapshot), stay, partial(engine.snapshots.remove, snapshot))
+    for chain in chains:
+        _remove(held, leases.layer(chain), stay, partial(engine.snapshots.remove_layer, chain))
+    return freed + engine.store.collect(time.time() - PARTIAL)
+
+
+def _remove(held: leases.Leases, resource: str, stay: set[str], remove: Callable[[], None]) -> None:
+    if resource in stay or not held.doom(resource):
+        return
+    try:
+        remove()
+    finally:
+        held.gone(resource)

@@ -6,6 +6,7 @@ import fnmatch
 import json
 from typing import TYPE_CHECKING
 
+from sampan.engine.images import variants
 from sampan.engine.units import moment
 from sampan.kit import clock
 from sampan.kit.record import Record
@@ -101,10 +102,12 @@ def _created(engine: Engine, name: str) -> int:
     return clock.parse(image.config.get("created") or clock.ZERO)
 
 
-def history(engine: Engine, name: str) -> list[dict[str, object]]:
+def history(engine: Engine, name: str, platform: str = "") -> list[dict[str, object]]:
     """Docker's history, newest step first; sizes are those of the unpacked layers."""
     image = engine.images.get(name)
-    config = image.config
+    image_id, config = image.id, image.config
+    if platform:
+        image_id, config = variants.config(engine, variants.manifest(engine, name, platform))
     layers = list(config.get("rootfs", {}).get("diff_ids") or [])
     sizes = engine.images.layer_sizes()
     steps = list(config.get("history") or [])
@@ -125,8 +128,6 @@ def history(engine: Engine, name: str) -> list[dict[str, object]]:
             }
         )
     if told:
-        row = engine.db.row("select * from images where id = ?", (image.id,))
-        assert row is not None
-        told[-1]["Id"] = image.id
-        told[-1]["Tags"] = list(summary(engine, row).tags) or None
+        told[-1]["Id"] = image_id
+        told[-1]["Tags"] = list(engine.images.summary(image.id).tags) or None
     return told[::-1]

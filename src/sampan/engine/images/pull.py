@@ -14,22 +14,29 @@ from sampan.spec import oci_image, reference
 if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
+    from sampan.engine.images.leases import Lease
     from sampan.registry.auth import Credentials
 
 
 async def pull(
-    engine: Engine, name: str, *, platform: str, credentials: Credentials | None, report: Report
+    engine: Engine,
+    lease: Lease,
+    name: str,
+    *,
+    platform: str,
+    every: bool = False,
+    credentials: Credentials | None,
+    report: Report,
 ) -> None:
-    """Get an image and its name. Tells progress in Docker's messages."""
+    """Get an image and its name; `every`: the other platforms' bytes, too. Docker's messages."""
     wanted = reference.parse(name)
     runs_on = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
     before = engine.db.value("select target from names where name = ?", (str(wanted),))
     async with (
-        engine.images.writers.writing(),
         Client(wanted, credentials=credentials) as client,
         told.Teller(report, told.PULL) as tell,
     ):
-        unpacking = _Unpacking(engine, tell)
+        unpacking = _Unpacking(engine, lease, tell)
         familiar = wanted.repository.removeprefix("docker.io/")
 
         def heard(event: Event) -> None:
@@ -39,9 +46,11 @@ async def pull(
                 tell(event)
 
         try:
+            if every:
+                await distribution.pull_all(client, lease.store, on_event=heard)
             pulled = await distribution.pull(
                 client,
-                engine.store,
+                lease.store,
                 platform=runs_on,
                 on_event=heard,
                 on_layer=unpacking.begin,
@@ -54,7 +63,7 @@ async def pull(
         full = [str(wanted)] if wanted.tag and not wanted.digest else []
         by_digest = f"{wanted.repository}@{target}"
         image_id = await register.register(
-            engine, pulled.manifest["digest"], [*full, by_digest], target=target
+            engine, lease, pulled.manifest["digest"], [*full, by_digest], target=target
         )
     await report({"status": f"Digest: {target}"})
     shown = reference.familiar(str(wanted))
@@ -66,8 +75,8 @@ async def pull(
 class _Unpacking:
     """Layers unpacked while others are still on their way."""
 
-    def __init__(self, engine: Engine, tell: told.Teller) -> None:
-        self._engine, self._tell = engine, tell
+    def __init__(self, engine: Engine, lease: Lease, tell: told.Teller) -> None:
+        self._engine, self._lease, self._tell = engine, lease, tell
         self._diff_ids: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -81,7 +90,9 @@ class _Unpacking:
                 task.result()  # a failure ends the pull at once
 
     async def _one(self, layer: dict[str, Any], diff_id: str, chain: list[str]) -> None:
-        await register.unpack(self._engine, layer["digest"], chain=chain, diff_id=diff_id)
+        await register.unpack(
+            self._engine, self._lease, layer["digest"], chain=chain, diff_id=diff_id
+        )
         self._tell(Event(kind="complete", digest=layer["digest"], diff_id=diff_id))
 
     async def finish(self) -> None:

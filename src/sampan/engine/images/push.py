@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import names, told
+from sampan.engine.images import names, told, variants
+from sampan.image import platforms
 from sampan.kit import errors
 from sampan.registry import push as distribution
 from sampan.registry.client import Client
@@ -16,34 +17,43 @@ if TYPE_CHECKING:
 
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
+    from sampan.engine.images.leases import Lease
     from sampan.registry.auth import Credentials
 
 
 async def push(
-    engine: Engine, name: str, *, credentials: Credentials | None, report: Report
+    engine: Engine,
+    lease: Lease,
+    name: str,
+    *,
+    platform: str = "",
+    every: bool = False,
+    credentials: Credentials | None,
+    report: Report,
 ) -> None:
-    """Send a tagged image to the registry of its name."""
+    """Send a tagged image to the registry of its name; `every`: all of the index it stands for."""
     wanted = reference.parse(name)
     row = engine.db.row("select * from names where name = ?", (str(wanted),))
     if row is None:
         raise errors.NotFound(f"An image does not exist locally with the tag: {wanted.repository}")
     image = engine.images.get(row["image_id"])
+    digest = variants.target(engine, name) if every else variants.manifest(engine, name, platform)
+    lease.hold_all(platforms.reachable(engine.store, [digest]))
     await report({"status": f"The push refers to repository [{wanted.repository}]"})
     async with (
-        engine.images.writers.writing(),
         Client(wanted, credentials=credentials) as client,
         told.Teller(report, told.PUSH) as tell,
     ):
         target = await distribution.push(
             client,
-            engine.store,
-            image.manifest,
+            lease.store,
+            digest,
             wanted.identifier,
             mount_from=lambda digest: _others(engine, wanted, digest),
             on_event=tell,
         )
-    names.put(engine.db, f"{wanted.repository}@{image.manifest}", image.id, image.manifest)
-    tag, digest, size = wanted.identifier, target["digest"], target["size"]
+    names.put(engine.db, f"{wanted.repository}@{digest}", image.id, digest)
+    tag, size = wanted.identifier, target["size"]
     await report({"status": f"{tag}: digest: {digest} size: {size}"})
     await report({"progressDetail": {}, "aux": {"Tag": tag, "Digest": digest, "Size": size}})
     shown = reference.familiar(str(wanted))

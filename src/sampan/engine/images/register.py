@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
     from sampan.engine.engine import Engine
+    from sampan.engine.images.leases import Lease
 
 T = TypeVar("T")
 
@@ -22,9 +23,12 @@ _AT_ONCE = asyncio.Semaphore(3)  # a layer is a process that eats a core
 _LINE = 1 << 20
 
 
-async def unpack(engine: Engine, layer: str, *, chain: list[str], diff_id: str) -> int:
+async def unpack(
+    engine: Engine, lease: Lease, layer: str, *, chain: list[str], diff_id: str
+) -> int:
     """Unpack one layer blob as the top of `chain` (chain ids, base first); bytes it holds."""
     chain_id, parent = chain[-1], chain[-2] if len(chain) > 1 else None
+    await lease.layer(chain_id)
     if engine.snapshots.has(chain_id):
         return engine.snapshots.layer_size(chain_id)
     command = worker.command(
@@ -57,18 +61,23 @@ async def together(work: Iterable[Awaitable[T]]) -> list[T]:
 
 
 async def register(
-    engine: Engine, manifest_digest: str, full_names: Iterable[str], *, target: str = ""
+    engine: Engine,
+    lease: Lease,
+    manifest_digest: str,
+    full_names: Iterable[str],
+    *,
+    target: str = "",
 ) -> str:
     """Unpack what is not unpacked yet, then make the image known; its id.
 
     `target` is what the names stand for, where that is an index. Raises InvalidArgument for an
     image that is none.
     """
-    manifest, config = read(engine, manifest_digest)
+    manifest, config = read(lease.store, manifest_digest)
     pairs = oci_image.layers_of(manifest, config)
     chain = oci_image.chain_ids(diff_id for _, diff_id in pairs)
     jobs = [
-        unpack(engine, layer["digest"], chain=[*chain[: at + 1]], diff_id=diff_id)
+        unpack(engine, lease, layer["digest"], chain=[*chain[: at + 1]], diff_id=diff_id)
         for at, (layer, diff_id) in enumerate(pairs)
     ]
     sizes = await together(jobs)
@@ -81,7 +90,7 @@ async def register(
                 image_id,
                 manifest_digest,
                 chain[-1] if chain else None,
-                content.read(engine.store, image_id).decode(),
+                content.read(lease.store, image_id).decode(),
                 clock.now(),
                 sum(sizes),
             ),
@@ -91,20 +100,22 @@ async def register(
     return str(image_id)
 
 
-def read(engine: Engine, manifest_digest: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def read(
+    store: content.ContentStore, manifest_digest: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """An image's manifest and config out of the store."""
-    manifest = _document(engine, manifest_digest)
+    manifest = _document(store, manifest_digest)
     if oci_image.media_type(manifest) not in oci_image.MANIFESTS or "config" not in manifest:
         raise errors.InvalidArgument(f"{manifest_digest} is no image manifest")
-    config = _document(engine, manifest["config"]["digest"])
+    config = _document(store, manifest["config"]["digest"])
     if "rootfs" not in config:
         raise errors.InvalidArgument(f"{manifest_digest} is no container image: no rootfs")
     return manifest, config
 
 
-def _document(engine: Engine, digest: str) -> dict[str, Any]:
+def _document(store: content.ContentStore, digest: str) -> dict[str, Any]:
     try:
-        document = json.loads(content.read(engine.store, digest))
+        document = json.loads(content.read(store, digest))
     except ValueError as error:
         raise errors.InvalidArgument(f"{digest} is no JSON document") from error
     if not isinstance(document, dict):

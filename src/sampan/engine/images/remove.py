@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampan.engine.images import mounts
 from sampan.engine.units import moment
 from sampan.kit import clock, errors
 from sampan.spec import reference
@@ -36,12 +37,24 @@ async def remove(
             f"delete {short}", "must be forced", "image is referenced in multiple repositories"
         )
     _check_containers(engine, image, name if full else short, tagged=bool(full), force=force)
+    if place := mounts.where(engine, image.id):
+        raise ImageInUse(f"delete {short}", "must be unmounted", f"image is mounted at {place}")
     removed = _untag(engine, image, names)
     if engine.db.value("select 1 from containers where image_id = ?", (image.id,)):
         return removed  # forced: the containers keep the image alive, without a name
     if prune:
         removed += await _delete(engine, [image])
     return removed
+
+
+def untag(engine: Engine, name: str) -> list[dict[str, str]]:
+    """Take one name away; the image stays, be it without any."""
+    image = engine.images.get(name)
+    if engine.images.is_id(name):
+        raise errors.InvalidArgument(f"{name} is an id; give the name that is to go")
+    full = reference.full(name)
+    names = [n for (n,) in _names(engine, image.id)]
+    return _untag(engine, image, [full, *_digests_of(names, full)])
 
 
 def _names(engine: Engine, image_id: str) -> list[tuple[str]]:

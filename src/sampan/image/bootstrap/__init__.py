@@ -49,14 +49,14 @@ def build(recipe: Recipe, out: BinaryIO, say: Callable[[str], object] = _quiet) 
             if recipe.include or recipe.run:
                 raise errors.InvalidArgument("busybox takes neither packages nor commands")
             result = image.write(store, recipe, busybox.base(store))
-            archive.save(store, [(result.digest, names)], out.write)
+            archive.save(store, [archive.Saved(digest=result.digest, names=names)], out.write)
     elif distribution in debian.DISTRIBUTIONS:
         if os.geteuid() != 0:
             raise errors.Unsupported(f"only root can bootstrap {recipe.source}")
         store = content.FileStore(_cache(recipe))
         shop = Workshop(store=store, cache=_cache(recipe), say=say)
         result = image.write(store, recipe, debian.base(shop, recipe))
-        archive.save(store, [(result.digest, names)], out.write)
+        archive.save(store, [archive.Saved(digest=result.digest, names=names)], out.write)
     else:
         raise errors.InvalidArgument(
             f"nothing is known about {recipe.source!r}: write debian:SUITE, ubuntu:SUITE or busybox"

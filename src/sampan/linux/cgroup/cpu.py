@@ -50,34 +50,39 @@ def apply(tree: Tree, cpu: dict[str, Any]) -> None:
 
 
 def _apply_v1(directory: str, values: dict[str, int]) -> None:
-    simple = (("idle", "cpu.idle"), ("shares", "cpu.shares"))
-    realtime = (("realtimePeriod", "cpu.rt_period_us"), ("realtimeRuntime", "cpu.rt_runtime_us"))
-    for key, file in (*simple, *realtime):
+    for key, file in (("idle", "cpu.idle"), ("shares", "cpu.shares")):
         if key in values and not (key == "shares" and values.get("idle") == 1):
             files.set_limit(directory, file, values[key])
+    _set_in_order(
+        directory,
+        ("cpu.rt_period_us", values.get("realtimePeriod")),
+        ("cpu.rt_runtime_us", values.get("realtimeRuntime")),
+    )
     period, quota = values.get("period"), values.get("quota")
     burst = values.get("burst")
     if burst == 0:
         files.set_limit(directory, "cpu.cfs_burst_us", 0)
-    if period is not None and quota is not None:
-        _set_period_and_quota(directory, period, quota)
-    elif period is not None:
-        files.set_limit(directory, "cpu.cfs_period_us", period)
-    elif quota is not None:
-        files.set_limit(directory, "cpu.cfs_quota_us", quota)
+    _set_in_order(directory, ("cpu.cfs_period_us", period), ("cpu.cfs_quota_us", quota))
     if burst:
         files.set_limit(directory, "cpu.cfs_burst_us", burst)
 
 
-def _set_period_and_quota(directory: str, period: int, quota: int) -> None:
-    """The kernel checks quota/period at each write against the parent's: one order may fit."""
-    try:
-        files.set_limit(directory, "cpu.cfs_period_us", period)
-    except InvalidLimit:
-        files.set_limit(directory, "cpu.cfs_quota_us", quota)
-        files.set_limit(directory, "cpu.cfs_period_us", period)
-    else:
-        files.set_limit(directory, "cpu.cfs_quota_us", quota)
+def _set_in_order(
+    directory: str, first: tuple[str, int | None], second: tuple[str, int | None]
+) -> None:
+    """A period and its quota or runtime, whichever is given.
+
+    The kernel checks their quotient at each write (against the parent's, and 1): one order fits.
+    """
+    writes = [(file, value) for file, value in (first, second) if value is not None]
+    if len(writes) == 2:
+        try:
+            files.set_limit(directory, *writes[0])
+            del writes[0]
+        except InvalidLimit:
+            writes.reverse()
+    for file, value in writes:
+        files.set_limit(directory, file, value)
 
 
 def writes_v2(values: dict[str, int]) -> list[tuple[str, str]]:

@@ -35,6 +35,8 @@ class State:
             raise InvalidLimit(f"device rule {describe(rule)}: type must be a, b, c or u")
         key = ("c" if kind == "u" else kind, _number(rule, "major"), _number(rule, "minor"))
         access = rule.get("access") or "rwm"
+        if "a" in access:  # no letter of the specification, but runc takes it: never allow by it
+            access = access.replace("a", "") if rule.get("allow") else "rwm"
         if not access or set(access) - set(_ORDER):
             raise InvalidLimit(f"device rule {describe(rule)}: access must be made of r, w and m")
         if allow != self.default_allow:

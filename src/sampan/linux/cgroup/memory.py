@@ -28,17 +28,26 @@ def apply(tree: Tree, memory: dict[str, Any]) -> None:
         k in memory and memory[k] is not False for k in (*_LIMITS, "swappiness", "disableOOMKiller")
     ):
         return
+    v1, v2 = tree.v1("memory"), tree.v2("memory")
+    memory = _with_limit(memory, f"{v1}/memory.limit_in_bytes" if v1 else f"{v2}/memory.max")
     _check(memory)
-    if directory := tree.v1("memory"):
+    if directory := v1:
         _check_usage(f"{directory}/memory.usage_in_bytes", memory)
         _apply_v1(directory, memory)
-    elif directory := tree.v2("memory"):
+    elif directory := v2:
         _check_usage(f"{directory}/memory.current", memory)
         for file, value in writes_v2(memory):
             _set(directory, file, value)
     else:
         named = ", ".join(f"{k} {v}" for k, v in memory.items())
         raise tree.missing("memory", f"memory {named}")
+
+
+def _with_limit(memory: dict[str, Any], path: str) -> dict[str, Any]:
+    """A new memory+swap limit alone goes with the memory limit that is set already."""
+    if memory.get("swap", 0) > 0 and "limit" not in memory and (limit := files.limit(path)):
+        return {**memory, "limit": limit}
+    return memory
 
 
 def _check(memory: dict[str, Any]) -> None:
@@ -50,11 +59,12 @@ def _check(memory: dict[str, Any]) -> None:
 
 
 def _check_usage(path: str, memory: dict[str, Any]) -> None:
-    limit = memory.get("limit", 0)
-    if memory.get("checkBeforeUpdate") and limit > 0 and (usage := files.number(path)) > limit:
-        raise LimitBelowUsage(
-            f"the memory limit {limit} is below the current usage of {usage} bytes"
-        )
+    if not memory.get("checkBeforeUpdate"):
+        return
+    usage = files.number(path)
+    for name, limit in (("memory+swap", memory.get("swap", 0)), ("memory", memory.get("limit", 0))):
+        if 0 < limit < usage:
+            raise LimitBelowUsage(f"rejecting {name} limit {limit} (usage is {usage} bytes)")
 
 
 def _apply_v1(directory: str, memory: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ differ, so that `--since` can tell them apart; the lines of a flood share one. A
 end waits for it, up to 16 KiB; longer lines become several records, of which only the last ends in
 a newline. When the disk is full the container goes on: whole records are dropped, counted, and a
 record says so as soon as there is space. Rotation is between records, so the files together lose
-and double nothing.
+and double nothing. With `compress` a rotated file becomes LOG.N.gz, by a child process, so that the
+container's output does not wait for it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import codecs
 import json
 import os
 import time
+import zlib
 
 from sampan.kit import clock
+from sampan.shim import helper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +68,8 @@ def escape(data: bytes) -> bytes:
 class JsonFile:
     """Writes chunks as they come from the container; never raises because of the disk."""
 
+    full = False
+
     def __init__(self, log: Log) -> None:
         self._path, self._max_size, self._max_file = log.path, log.max_size, log.max_file
         attrs = b""
@@ -76,6 +81,7 @@ class JsonFile:
             for stream, name in NAMES.items()
         }
         self._held = dict.fromkeys(NAMES, b"")
+        self._compress, self._compressing = log.compress, 0
         self._dropped = 0
         self._why = ""
         self._fd = -1
@@ -189,17 +195,41 @@ class JsonFile:
                 os.ftruncate(self._fd, 0)
                 self._size = 0
                 return
+            self._wait_for_compression()
             for number in range(self._max_file - 1, 0, -1):
-                older = f"{self._path}.{number - 1}" if number > 1 else self._path
-                try:
-                    os.rename(older, f"{self._path}.{number}")
-                except FileNotFoundError:
-                    pass
+                self._shift(number)
             os.close(self._fd)
             self._fd = -1
             self._open()
+            if self._compress:
+                self._compressing = os.fork()
+                if self._compressing == 0:
+                    helper.leave_by(lambda: compress(f"{self._path}.1"))
         except OSError:
             pass  # the full file goes on being written, or is opened again at the next record
+
+    def _shift(self, number: int) -> None:
+        """The file before this one takes its number; the one that had it is gone."""
+        for end in ("", ".gz"):
+            older = f"{self._path}.{number - 1}{end}" if number > 1 else self._path
+            if number == 1 and end:
+                return
+            try:
+                os.rename(older, f"{self._path}.{number}{end}")
+            except FileNotFoundError:
+                continue
+            other = f"{self._path}.{number}{'' if end else '.gz'}"
+            if os.path.exists(other):
+                os.unlink(other)
+
+    def _wait_for_compression(self) -> None:
+        """Names must not move under the child; the monitor's loop may have reaped it."""
+        if self._compressing:
+            try:
+                os.waitpid(self._compressing, 0)
+            except ChildProcessError:
+                pass
+            self._compressing = 0
 
 
 def _records(lines: bytes, tail: bytes) -> bytes:
@@ -217,3 +247,14 @@ def _character_border(data: bytes, end: int) -> int:
             length = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
             return end - back if length > back else end
     return end
+
+
+def compress(path: str) -> None:
+    """PATH becomes PATH.gz; a reader finds the one or the other."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    with open(path, "rb") as source, open(f"{path}.tmp", "wb") as target:
+        while chunk := source.read(1 << 18):
+            target.write(packer.compress(chunk))
+        target.write(packer.flush())
+    os.rename(f"{path}.tmp", f"{path}.gz")
+    os.unlink(path)

@@ -1,0 +1,94 @@
+"""What earlier builds made: key → layer, in an SQLite file of the room's own, root/build/cache.db.
+
+A key is a digest of all that decides about a step's result, so that a record is never wrong, only
+unused. The records keep their blobs from the garbage collector (`digests`); beyond the budget those
+that were used longest ago go. Each use opens the file: builds run in threads of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import time
+from contextlib import closing
+
+from sampan.build.state import Layer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+BUDGET = 10 << 30  # bytes of compressed layers
+
+_SCHEMA = """
+create table if not exists layers (
+    key text primary key,
+    digest text not null,
+    descriptor text not null,       -- of the layer's blob, JSON
+    diff_id text not null,
+    size integer not null,
+    used real not null              -- seconds since 1970
+) strict;
+"""
+
+
+def key(kind: str, **parts: Any) -> str:
+    text = json.dumps({"": kind, **parts}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Records:
+    def __init__(self, root: str, budget: int = BUDGET) -> None:
+        self._path, self._budget = f"{root}/build/cache.db", budget
+
+    def _open(self) -> sqlite3.Connection:
+        os.makedirs(os.path.dirname(self._path), mode=0o711, exist_ok=True)
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("pragma synchronous=normal")
+        connection.executescript(_SCHEMA)
+        return connection
+
+    def get(self, key: str) -> Layer | None:
+        with closing(self._open()) as db:
+            row = db.execute(
+                "select descriptor, diff_id from layers where key = ?", (key,)
+            ).fetchone()
+            if row is None:
+                return None
+            db.execute("update layers set used = ? where key = ?", (time.time(), key))
+        return Layer(descriptor=json.loads(row[0]), diff_id=row[1])
+
+    def put(self, key: str, layer: Layer) -> None:
+        digest, size = layer.descriptor["digest"], layer.descriptor["size"]
+        text = json.dumps(layer.descriptor)
+        with closing(self._open()) as db:
+            db.execute(
+                "insert or replace into layers values (?, ?, ?, ?, ?, ?)",
+                (key, digest, text, layer.diff_id, size, time.time()),
+            )
+            self._shrink(db)
+
+    def _shrink(self, db: sqlite3.Connection) -> None:
+        over = db.execute("select sum(size) from layers").fetchone()[0] - self._budget
+        for old, size in db.execute("select key, size from layers order by used").fetchall():
+            if over <= 0:
+                return
+            db.execute("delete from layers where key = ?", (old,))
+            over -= size
+
+    def clear(self) -> dict[str, int]:
+        """Forget all; what is forgotten, key → bytes."""
+        with closing(self._open()) as db:
+            found = dict(db.execute("select key, size from layers").fetchall())
+            db.execute("delete from layers")
+        return found
+
+    def digests(self) -> set[str]:
+        """Blobs that must stay."""
+        if not os.path.exists(self._path):
+            return set()
+        with closing(self._open()) as db:
+            return {row[0] for row in db.execute("select digest from layers")}

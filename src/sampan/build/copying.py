@@ -1,0 +1,209 @@
+"""COPY and ADD as a layer: first what goes where, then one tar straight from the source.
+
+No snapshot is taken: the layer holds what the instruction names, and the directories on the way
+that the stage does not have. `plan` gives the members in their order, `digest` what the cache
+compares (contents, modes, owners, names; no times), `write` the tar.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import posixpath
+import re
+
+from sampan.build import files, ignore
+from sampan.build.errors import DockerfileError
+from sampan.image import tar
+from sampan.kit import errors
+from sampan.kit.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sampan.build.files import Files
+    from sampan.build.instructions.sources import Sources
+
+_WILD = re.compile(r"[*?\[\\]")
+
+
+class Member(Record):
+    """One member of the layer; `source` is where its data lies, or `data` is it."""
+
+    entry: tar.Entry
+    source: str | None = None
+    data: bytes = b""
+
+
+class NothingMatched(errors.NotFound):
+    def __init__(self, pattern: str) -> None:
+        super().__init__(f'"{pattern}": no such file or directory in the build context')
+
+
+def plan(
+    instruction: Sources,
+    source: Files,
+    target: Files,
+    *,
+    directory: str,
+    owner: tuple[int, int] | None,
+    parents: bool = False,
+    keep_owner: bool = False,
+) -> list[Member]:
+    """The members of the layer. `directory` is WORKDIR; `target` the stage as it is so far."""
+    found = [place for pattern in instruction.sources for place in _matches(source, pattern)]
+    many = len(found) + len(instruction.inline) > 1
+    wanted = posixpath.join("/", directory, instruction.destination)
+    into = instruction.destination.endswith(("/", "/.")) or instruction.destination in (".", "")
+    place = files.resolve(target, wanted)
+    there = target.entry(place)
+    if many and not into and (there is None or there.kind != tar.DIRECTORY):
+        raise DockerfileError(
+            f"When using {instruction.name.upper()} with more than one source file, "
+            "the destination must be a directory and end with a /"
+        )
+    into = into or (there is not None and there.kind == tar.DIRECTORY)
+    layer = _Layer(target, owner, _mode(instruction.chmod), keep_owner)
+    excluded = ignore.Matcher(instruction.exclude)
+    for path in found:
+        layer.add_tree(source, path, _destination(source, path, place, into, parents), excluded)
+    for inline in instruction.inline:
+        name = f"{place}/{inline.name}" if into else place
+        layer.add_data(name.lstrip("/"), inline.content.encode("utf-8", "surrogateescape"))
+    return layer.members()
+
+
+def _destination(source: Files, path: str, place: str, into: bool, parents: bool) -> str:
+    entry = source.entry(files.resolve(source, path))
+    if parents:
+        return f"{place}/{path}".strip("/")
+    if entry is not None and entry.kind == tar.DIRECTORY:
+        return place  # a directory's contents, not itself
+    return f"{place}/{posixpath.basename(path)}".lstrip("/") if into else place
+
+
+def _matches(source: Files, pattern: str) -> list[str]:
+    path = files.clean(pattern)
+    if not _WILD.search(path):
+        if source.entry(files.resolve(source, path)) is None:
+            raise NothingMatched(pattern)
+        return [path]
+    found = [""]
+    for step in path.split("/"):
+        test = re.compile(fnmatch.translate(step.replace("[^", "[!").replace("\\", "")))
+        found = [
+            f"{base}/{name}" if base else name
+            for base in found
+            for name in sorted(source.children(base))
+            if test.match(name)
+        ]
+    if not found:
+        raise NothingMatched(pattern)
+    return found
+
+
+def _mode(text: str) -> int | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"0*[0-7]{1,4}", text):
+        raise errors.Unsupported(f"--chmod={text}: only octal modes are supported yet")
+    return int(text, 8)
+
+
+class _Layer:
+    def __init__(
+        self, target: Files, owner: tuple[int, int] | None, mode: int | None, keep_owner: bool
+    ) -> None:
+        self._target, self._owner, self._mode, self._keep = target, owner, mode, keep_owner
+        self._members: dict[str, Member] = {}
+
+    def members(self) -> list[Member]:
+        return [self._members[name] for name in sorted(self._members)]
+
+    def add_tree(
+        self, source: Files, path: str, destination: str, excluded: ignore.Matcher
+    ) -> None:
+        top = files.resolve(source, path)
+        for place in files.walk(source, top):
+            below = place[len(top) :].strip("/")
+            if (below and excluded.ignores(below)) or (not below and excluded.ignores(path)):
+                continue
+            entry = source.entry(place)
+            name = f"{destination}/{below}".strip("/") if below else destination
+            if entry is not None and name:
+                self._add(name, entry, place)
+
+    def _add(self, name: str, entry: tar.Entry, place: str) -> None:
+        self.add_directories(name)
+        present = self._target.entry(name)
+        both = entry.kind == tar.DIRECTORY and present is not None
+        if both and present is not None and present.kind == tar.DIRECTORY and self._mode is None:
+            return  # what is there keeps its attributes
+        made = tar.Entry(name, entry.kind, mode=entry.mode, size=entry.size)
+        made.link, made.device, made.xattrs = entry.link, entry.device, entry.xattrs
+        made.mtime = entry.mtime // 10**9 * 10**9
+        self._own(made, (entry.uid, entry.gid) if self._keep else (0, 0))
+        if self._mode is not None and entry.kind != tar.SYMLINK:
+            made.mode = self._mode
+        data = place if entry.kind == tar.REGULAR else None
+        self._members[name] = Member(entry=made, source=data)
+
+    def add_data(self, name: str, data: bytes) -> None:
+        self.add_directories(name)
+        made = tar.Entry(name, mode=0o644 if self._mode is None else self._mode, size=len(data))
+        self._own(made, (0, 0))
+        self._members[name] = Member(entry=made, data=data)
+
+    def _own(self, entry: tar.Entry, usual: tuple[int, int]) -> None:
+        entry.uid, entry.gid = self._owner or usual
+
+    def add_directories(self, name: str) -> None:
+        """Those that lead to `name` and are missing in the stage."""
+        parent = posixpath.dirname(name)
+        if not parent or parent in self._members or self._target.entry(parent) is not None:
+            return
+        self.add_directories(parent)
+        made = tar.Entry(parent, tar.DIRECTORY, mode=0o755)
+        self._own(made, (0, 0))
+        self._members[parent] = Member(entry=made)
+
+
+def directories(target: Files, path: str, owner: tuple[int, int]) -> list[Member]:
+    """What WORKDIR makes: the directories on the way that are missing."""
+    place = files.resolve(target, path)
+    if not place or target.entry(place) is not None:
+        return []
+    layer = _Layer(target, owner, None, False)
+    layer.add_directories(f"{place}/")
+    return layer.members()
+
+
+def digest(members: list[Member], source: Files) -> str:
+    """Of all that makes the layer but its times."""
+    total = hashlib.sha256()
+    for member in members:
+        entry = member.entry
+        head = (entry.name, entry.kind, entry.mode, entry.uid, entry.gid, entry.link, entry.size)
+        total.update(repr((*head, entry.device, sorted(entry.xattrs.items()))).encode())
+        total.update(member.data)
+        if member.source is not None:
+            source.copy(member.source, total.update)
+    return total.hexdigest()
+
+
+def write(
+    members: list[Member], source: Files, out: Callable[[bytes], object], latest: int | None
+) -> None:
+    """The layer's tar; no member is younger than `latest` (SOURCE_DATE_EPOCH, seconds)."""
+    writer = tar.Writer(out)
+    for member in members:
+        if latest is not None:
+            member.entry.mtime = min(member.entry.mtime, latest * 10**9)
+        writer.begin(member.entry)
+        if member.source is not None:
+            source.copy(member.source, out)
+        else:
+            out(member.data)
+        writer.pad(member.entry.size)
+    writer.finish()

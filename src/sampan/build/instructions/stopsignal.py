@@ -1,0 +1,24 @@
+"""`STOPSIGNAL signal`: a name or a number."""
+
+from __future__ import annotations
+
+from sampan.build.instructions.base import NO_FLAGS, Instruction, exactly_one
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+    from sampan.build.instructions.base import Expander
+    from sampan.build.parser import Statement
+
+
+class StopSignal(Instruction):
+    signal: str
+
+    def expanded(self, expander: Expander) -> Self:
+        return self.replace(signal=expander.word(self.signal))
+
+
+def parse(statement: Statement) -> StopSignal:
+    NO_FLAGS.read(statement)
+    return StopSignal(statement=statement, signal=exactly_one(statement))

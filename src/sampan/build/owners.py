@@ -1,0 +1,46 @@
+"""`--chown` and USER as numbers: `user[:group]`, looked up in the stage's own passwd and group."""
+
+from __future__ import annotations
+
+from sampan.build import files
+from sampan.build.errors import DockerfileError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.build.files import Files
+
+
+def owner_of(tree: Files, text: str) -> tuple[int, int]:
+    """A user without a group has group 0 where its number is given, else its own."""
+    user, _, group = text.partition(":")
+    uid, own = _user(tree, user)
+    return uid, _group(tree, group) if group else own
+
+
+def _user(tree: Files, name: str) -> tuple[int, int]:
+    if name.isdecimal():
+        return int(name), int(name)
+    for fields in _table(tree, "etc/passwd"):
+        if fields[0] == name and len(fields) > 3:
+            return int(fields[2]), int(fields[3])
+    raise DockerfileError(f"unable to convert user {name}: no such user in /etc/passwd")
+
+
+def _group(tree: Files, name: str) -> int:
+    if name.isdecimal():
+        return int(name)
+    for fields in _table(tree, "etc/group"):
+        if fields[0] == name and len(fields) > 2:
+            return int(fields[2])
+    raise DockerfileError(f"unable to convert group {name}: no such group in /etc/group")
+
+
+def _table(tree: Files, path: str) -> list[list[str]]:
+    place = files.resolve(tree, path)
+    entry = tree.entry(place)
+    if entry is None or entry.kind:  # a regular file's kind is 0
+        return []
+    parts: list[bytes] = []
+    tree.copy(place, parts.append)
+    lines = b"".join(parts).decode("utf-8", "replace").splitlines()
+    return [line.split(":") for line in lines if line and not line.startswith("#")]

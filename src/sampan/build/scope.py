@@ -1,0 +1,77 @@
+"""Which variables a place in a Dockerfile sees.
+
+Before the first FROM: ARGs, and the platform arguments. In a stage: the ARGs that it declares
+(a default of the global ones included) and ENV, which wins. The proxy arguments need no
+declaration; they reach RUN only, and no cache key. "Predefined ARGs" in the Dockerfile reference.
+"""
+
+from __future__ import annotations
+
+from sampan.build.shell import Lexer
+from sampan.kit.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sampan.build.instructions.arg import Arg
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+PROXIES = (*_PROXIES, *(name.lower() for name in _PROXIES))
+
+
+class Platform(Record):
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+    def arguments(self, prefix: str) -> dict[str, str]:
+        return {
+            f"{prefix}PLATFORM": str(self),
+            f"{prefix}OS": self.os,
+            f"{prefix}ARCH": self.architecture,
+            f"{prefix}VARIANT": self.variant,
+        }
+
+
+class Scope:
+    """Mutable while a stage is read; `word` and `words` expand with what is known now."""
+
+    def __init__(self, escape: str, given: Mapping[str, str], env: Mapping[str, str] = {}) -> None:
+        self._lexer = Lexer(escape=escape)
+        self._given = given  # --build-arg
+        self.env = dict(env)
+        self.args: dict[str, str] = {}
+        self.declared: list[str] = []
+
+    @property
+    def values(self) -> dict[str, str]:
+        return {**self.args, **self.env}
+
+    def word(self, text: str) -> str:
+        return self._lexer.expand(text, self.values).text
+
+    def words(self, text: str) -> tuple[str, ...]:
+        return self._lexer.expand(text, self.values).words
+
+    def declare(self, arg: Arg, inherited: Mapping[str, str] = {}) -> None:
+        """The value given, or the default, or what the place before the first FROM has."""
+        for name, default in arg.pairs:
+            self.declared.append(name)
+            if name in self._given:
+                self.args[name] = self._given[name]
+            elif default is not None:
+                self.args[name] = self.word(default)
+            elif name in inherited:
+                self.args[name] = inherited[name]
+
+    def inherit(self, parent: Scope) -> None:
+        """A stage that starts from another one goes on with its arguments."""
+        self.args |= parent.args
+        self.declared += parent.declared
+
+    def proxies(self) -> dict[str, str]:
+        return {name: self._given[name] for name in PROXIES if name in self._given}

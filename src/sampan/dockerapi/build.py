@@ -1,0 +1,108 @@
+"""`POST /build`: the classic builder's face. What BuildKit alone can do is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sampan.dockerapi.images import body_chunks
+from sampan.dockerapi.progress import Progress
+from sampan.dockerapi.router import Routes
+from sampan.engine import building
+from sampan.kit import errors
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from sampan.dockerapi.router import Call
+
+routes = Routes()
+
+_LIMITS = {
+    "memory": "Memory",
+    "memswap": "MemorySwap",
+    "cpushares": "CpuShares",
+    "cpuperiod": "CpuPeriod",
+    "cpuquota": "CpuQuota",
+    "shmsize": "ShmSize",
+}
+_TEXTS = {"cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems", "cgroupparent": "CgroupParent"}
+
+
+@routes.post("/build")
+async def build(call: Call) -> web.StreamResponse:
+    options = _options(call)
+    async with Progress(call) as report:
+        await building.build(call.engine, body_chunks(call), options, report=report)
+    return await report.finish()
+
+
+@routes.post("/build/prune")
+async def prune(call: Call) -> web.StreamResponse:
+    if call.query("filters") not in ("", "{}"):
+        raise errors.Unsupported("filters of build/prune are not supported yet")
+    deleted, size = await building.prune(call.engine)
+    return call.json({"CachesDeleted": deleted, "SpaceReclaimed": size})
+
+
+@routes.post("/session")
+@routes.post("/grpc")
+async def session(call: Call) -> web.StreamResponse:
+    text = "BuildKit's sessions are not supported yet: set DOCKER_BUILDKIT=0"
+    return call.json({"message": text}, 501)
+
+
+def _options(call: Call) -> building.Options:
+    if call.query("version") == "2":
+        raise errors.Unsupported("BuildKit's sessions are not supported yet: set DOCKER_BUILDKIT=0")
+    if remote := call.query("remote"):
+        raise errors.Unsupported(f"a remote context ({remote}) is not supported yet")
+    if call.flag("squash") or call.query("outputs"):
+        raise errors.Unsupported("squash and outputs are not supported yet")
+    return building.Options(
+        dockerfile=call.query("dockerfile") or "Dockerfile",
+        names=tuple(name for name in call.request.query.getall("t", []) if name),
+        target=call.query("target"),
+        args=_mapping(call, "buildargs"),
+        labels=_mapping(call, "labels"),
+        no_cache=call.flag("nocache"),
+        pull=call.flag("pull"),
+        quiet=call.flag("q"),
+        platform=call.query("platform"),
+        network=call.query("networkmode"),
+        host_config=_host_config(call),
+    )
+
+
+def _mapping(call: Call, name: str) -> dict[str, str]:
+    """JSON; a build argument without a value is null, and as if it were not given."""
+    text = call.query(name)
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise errors.InvalidArgument(f"error reading {name}: {text!r} is no JSON object")
+    return {str(key): str(value) for key, value in found.items() if value is not None}
+
+
+def _host_config(call: Call) -> dict[str, Any]:
+    host: dict[str, Any] = {}
+    for name, key in _LIMITS.items():
+        text = call.query(name)
+        if text and not text.lstrip("-").isdecimal():
+            raise errors.InvalidArgument(f"invalid value for {name}: {text!r}")
+        if text and int(text):
+            host[key] = int(text)
+    host |= {key: call.query(name) for name, key in _TEXTS.items() if call.query(name)}
+    hosts = [
+        entry
+        for text in call.request.query.getall("extrahosts", [])
+        for entry in text.split(",")
+        if entry
+    ]
+    if hosts:
+        host["ExtraHosts"] = hosts
+    if ulimits := call.query("ulimits"):
+        host["Ulimits"] = json.loads(ulimits)
+    return host

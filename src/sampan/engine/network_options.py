@@ -1,0 +1,118 @@
+"""What a network's row says, as the driver wants it: Docker's options by their names.
+
+Options that no driver of ours knows are kept and shown, as Docker keeps them; a known one with a
+value that cannot work is refused when the network is created.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine import pools
+from sampan.kit import errors
+from sampan.network import driver
+
+if TYPE_CHECKING:
+    from sampan.engine.networks import NetworkInfo
+    from sampan.kit.paths import Paths
+
+BRIDGE = "com.docker.network.bridge."
+_MODES = {"4": f"{BRIDGE}gateway_mode_ipv4", "6": f"{BRIDGE}gateway_mode_ipv6"}
+_INTERFACE = 15  # bytes of a link's name
+
+
+def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
+    """Raises InvalidArgument naming the option."""
+    spec = info.spec
+    options: dict[str, str] = spec.get("options") or {}
+    four, six = pools.of(spec, 4), pools.of(spec, 6)
+    return driver.Network(
+        id=info.id,
+        name=info.name,
+        driver=info.driver,
+        subnet=str(four.subnet) if four else "",
+        gateway=str(four.gateway or "") if four else "",
+        subnet6=str(six.subnet) if six else "",
+        gateway6=str(six.gateway or "") if six else "",
+        bridge=_bridge(paths, info, options),
+        internal=bool(spec.get("internal")) or options.get("macvlan_mode") == "internal",
+        icc=_flag(options, f"{BRIDGE}enable_icc"),
+        masquerade=_flag(options, f"{BRIDGE}enable_ip_masquerade"),
+        mode=_mode(options, "4", internal=bool(spec.get("internal"))),
+        mode6=_mode(options, "6", internal=bool(spec.get("internal"))),
+        mtu=_number(options, "com.docker.network.driver.mtu"),
+        bind_address=_address(options, f"{BRIDGE}host_binding_ipv4"),
+        parent=options.get("parent", ""),
+        parent_mode=options.get(f"{info.driver}_mode", ""),
+    )
+
+
+def interface_prefix(info: NetworkInfo) -> str:
+    prefix = (info.spec.get("options") or {}).get("com.docker.network.container_iface_prefix")
+    return prefix or "eth"
+
+
+def _bridge(paths: Paths, info: NetworkInfo, options: dict[str, str]) -> str:
+    if info.driver != "bridge":
+        return ""
+    usual = paths.bridge if info.name == "bridge" else f"smp-{info.id[:10]}"
+    name = options.get(f"{BRIDGE}name") or usual
+    if len(name.encode()) > _INTERFACE or "/" in name or name in (".", ".."):
+        raise errors.InvalidArgument(
+            f"{BRIDGE}name: {name!r} is no name of an interface (at most {_INTERFACE} bytes)"
+        )
+    return name
+
+
+def _mode(options: dict[str, str], family: str, *, internal: bool) -> str:
+    name = _MODES[family]
+    mode = options.get(name) or "nat"
+    if mode not in driver.GATEWAY_MODES:
+        raise errors.InvalidArgument(
+            f"unknown gateway mode {mode}: {name} must be one of {', '.join(driver.GATEWAY_MODES)}"
+        )
+    if mode == "isolated" and not internal:
+        raise errors.InvalidArgument(
+            "gateway mode 'isolated' can only be used for an internal network"
+        )
+    return mode
+
+
+def _flag(options: dict[str, str], name: str) -> bool:
+    text = options.get(name, "true").lower()
+    if text not in ("true", "false", "1", "0", "t", "f"):
+        raise errors.InvalidArgument(f"{name} must be true or false, not {text!r}")
+    return text in ("true", "1", "t")
+
+
+def _number(options: dict[str, str], name: str) -> int:
+    text = options.get(name) or "0"
+    if not text.isdigit() or int(text) > 65535:
+        raise errors.InvalidArgument(f"{name} must be a number of bytes, not {text!r}")
+    return int(text)
+
+
+def _address(options: dict[str, str], name: str) -> str:
+    text = options.get(name) or ""
+    try:
+        return str(ip_address(text)) if text else ""
+    except ValueError:
+        raise errors.InvalidArgument(f"{name}: {text!r} is not an address") from None
+
+
+def endpoint_options(settings: dict[str, Any]) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """(interface name or "", sysctls) from an endpoint's driver options."""
+    options: dict[str, str] = settings.get("DriverOpts") or {}
+    sysctls = []
+    for item in filter(None, (options.get("com.docker.network.endpoint.sysctls") or "").split(",")):
+        name, equals, value = item.partition("=")
+        if not equals or ".IFNAME." not in name or not name.startswith("net."):
+            raise errors.InvalidArgument(
+                f"sysctl {item!r} of an endpoint must look like net.X.Y.IFNAME.Z=VALUE"
+            )
+        sysctls.append((name, value))
+    interface = options.get("com.docker.network.endpoint.ifname") or ""
+    if len(interface.encode()) > _INTERFACE or "/" in interface or interface == "lo":
+        raise errors.InvalidArgument(f"{interface!r} is no name for a container's interface")
+    return interface, tuple(sysctls)

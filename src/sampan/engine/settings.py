@@ -1,0 +1,191 @@
+"""How an engine is told what to do: one table of keys, for the file and for the command line.
+
+    settings = load("/etc/sampan/sampand.json", {"debug": True})
+    settings["log-driver"], settings["hosts"]
+
+The file is a JSON object with the names of Docker's daemon.json. An unknown key, a value of another
+kind, or a key that is both in the file and on the command line ends the start with a sentence that
+names it. Keys that cross rooms are checked where they are used (`check`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import Any
+
+from sampan.engine.containers import log_config
+from sampan.kit import errors
+from sampan.kit.record import Record
+
+FILE = "/etc/sampan/sampand.json"
+_WORDS = {
+    "string": (str, "a string"),
+    "bool": (bool, "true or false"),
+    "int": (int, "a number"),
+    "list": (list, "a list"),
+    "map": (dict, "an object"),
+}
+
+
+class Key(Record):
+    """`kind`: string, bool, int, list (of strings), map. Without `flag`: for the file alone."""
+
+    name: str
+    kind: str
+    help: str
+    default: Any = None
+    flag: bool = True
+    short: str = ""
+    metavar: str = ""
+
+
+KEYS = (
+    Key(name="hosts", kind="list", short="H", metavar="ADDRESS",
+        help="listen there too: unix:///PATH, tcp://HOST:PORT, fd:// (systemd's sockets)"),
+    Key(name="group", kind="string", default="", metavar="GROUP",
+        help="the group that may use the unix sockets (docker, sampan, whichever exists)"),
+    Key(name="tls", kind="bool", help="speak TLS on tcp addresses; false says that none is meant"),
+    Key(name="tlsverify", kind="bool", default=False, help="speak TLS and ask clients for theirs"),
+    Key(name="tlscacert", kind="string", default="", metavar="FILE", help="who signs clients"),
+    Key(name="tlscert", kind="string", default="", metavar="FILE", help="the engine's certificate"),
+    Key(name="tlskey", kind="string", default="", metavar="FILE", help="its key"),
+    Key(name="debug", kind="bool", default=False, short="D", help="log more"),
+    Key(name="labels", kind="list", metavar="KEY=VALUE", help="labels of this engine"),
+    Key(name="default-runtime", kind="string", default="sampan", metavar="NAME",
+        help="the OCI runtime of containers that name none"),
+    Key(name="runtimes", kind="map", flag=False,
+        help='other OCI runtimes: {"NAME": {"path": "/usr/bin/crun", "runtimeArgs": []}}'),
+    Key(name="log-driver", kind="string", default="json-file", metavar="NAME",
+        help="the log driver of containers that name none"),
+    Key(name="log-opts", kind="map", metavar="KEY=VALUE", help="its options"),
+    Key(name="bip", kind="string", default="", metavar="CIDR",
+        help="address and subnet of the default bridge"),
+    Key(name="default-address-pools", kind="list", flag=False,
+        help='subnets for new networks: [{"base": "10.10.0.0/16", "size": 24}]'),
+    Key(name="ip", kind="string", default="", metavar="ADDRESS",
+        help="where ports are published that name no address"),
+    Key(name="dns", kind="list", metavar="ADDRESS", help="name servers of containers"),
+    Key(name="dns-search", kind="list", metavar="DOMAIN", help="search domains of containers"),
+    Key(name="dns-opts", kind="list", metavar="OPTION", help="resolver options of containers"),
+    Key(name="default-ulimits", kind="map", flag=False,
+        help='{"nofile": {"Name": "nofile", "Soft": 1024, "Hard": 4096}}'),
+    Key(name="default-shm-size", kind="string", default="64m", metavar="BYTES",
+        help="size of /dev/shm"),
+    Key(name="default-cgroupns-mode", kind="string", default="private", metavar="MODE",
+        help="private or host"),
+    Key(name="cgroup-parent", kind="string", default="", metavar="PATH",
+        help="the cgroup above all containers'"),
+    Key(name="init", kind="bool", default=False, help="a small reaper as PID 1 of every container"),
+    Key(name="no-new-privileges", kind="bool", default=False,
+        help="set no_new_privs for every container"),
+    Key(name="metrics-addr", kind="string", default="", metavar="HOST:PORT",
+        help="serve metrics for Prometheus there"),
+)  # fmt: skip
+OWN_RUNTIMES = ("sampan", "runc", "io.containerd.runc.v2")
+BY_NAME = {key.name: key for key in KEYS}
+
+
+class BadSetting(errors.InvalidArgument): ...
+
+
+class Settings:
+    """Values by key; what nobody set has its default."""
+
+    def __init__(self, values: dict[str, Any] | None = None) -> None:
+        self._values = values or {}
+
+    def __getitem__(self, name: str) -> Any:
+        key = BY_NAME[name]
+        if name in self._values:
+            return self._values[name]
+        return {"list": [], "map": {}}.get(key.kind, key.default)
+
+
+def load(path: str, flags: dict[str, Any], *, must_exist: bool = False) -> Settings:
+    """The file's values and the command line's, checked; raises BadSetting."""
+    values = _read(path, must_exist)
+    for name, value in values.items():
+        key = BY_NAME.get(name)
+        if key is None:
+            raise BadSetting(f"{path}: there is no setting {name!r}")
+        kind, word = _WORDS[key.kind]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise BadSetting(f"{path}: {name} must be {word}, not {json.dumps(value):.60}")
+        if name in flags:
+            raise BadSetting(f"{name} is given both on the command line and in {path}")
+    settings = Settings({**values, **flags})
+    check(settings)
+    return settings
+
+
+def _read(path: str, must_exist: bool) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except FileNotFoundError:
+        if must_exist:
+            raise BadSetting(f"{path} does not exist") from None
+        return {}
+    except (OSError, ValueError) as error:
+        raise BadSetting(f"{path}: {error}") from error
+    if not isinstance(found, dict):
+        raise BadSetting(f"{path}: it must be a JSON object")
+    return found
+
+
+def check(settings: Settings) -> None:
+    """What needs no engine to be judged."""
+    _address(settings, "ip")
+    for text in settings["dns"]:
+        _is_address("dns", text)
+    if settings["bip"]:
+        try:
+            interface = ipaddress.ip_interface(settings["bip"])
+        except ValueError as error:
+            raise BadSetting(f"bip: {error}") from None
+        if interface.ip == interface.network.network_address:
+            raise BadSetting(f"bip: {settings['bip']} is a subnet; name an address in it")
+    if settings["default-cgroupns-mode"] not in ("private", "host"):
+        raise BadSetting("default-cgroupns-mode must be private or host")
+    address_pools(settings)
+    log_config.check(
+        {"LogConfig": {"Type": settings["log-driver"], "Config": settings["log-opts"]}}
+    )
+    if settings["default-runtime"] not in runtimes(settings):
+        raise BadSetting(f"default-runtime: there is no runtime {settings['default-runtime']}")
+    for name, runtime in settings["runtimes"].items():
+        if not isinstance(runtime, dict) or not str(runtime.get("path") or "").strip():
+            raise BadSetting(f"runtimes.{name}: it needs the path of a program")
+
+
+def runtimes(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Name → where it is. Ours also answers to the names that Docker's users write for runc."""
+    own = {"path": "sampan-oci"}
+    return {**dict.fromkeys(OWN_RUNTIMES, own), **settings["runtimes"]}
+
+
+def _address(settings: Settings, name: str) -> None:
+    if settings[name]:
+        _is_address(name, settings[name])
+
+
+def _is_address(name: str, text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise BadSetting(f"{name}: {text!r} is not an address") from None
+
+
+def address_pools(settings: Settings) -> list[tuple[Any, int]]:
+    """(base, size of each subnet) of `default-address-pools`, both families."""
+    found = []
+    for pool in settings["default-address-pools"]:
+        try:
+            base, size = ipaddress.ip_network(pool["base"]), int(pool["size"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadSetting(f"default-address-pools: {pool!r}: {error}") from None
+        if not base.prefixlen <= size <= base.max_prefixlen - 2:
+            raise BadSetting(f"default-address-pools: no /{size} fits into {base}")
+        found.append((base, size))
+    return found

@@ -1,0 +1,89 @@
+"""rtnetlink(7): links, addresses, routes and neighbours in as few system calls as possible.
+
+A change is a `Request` value, made by the functions below; a `Socket` sends any number of them in
+one sendmsg(2) and reads the acknowledgements, matched by sequence number. The first that failed
+is raised as OSError naming the request and its object; the others of the batch were tried too
+(the kernel goes on), so put into one batch what may be undone together.
+
+    with Socket() as host:
+        host.send(add_bridge("br0"), set_link("br0", up=True))
+        bridge = host.link("br0")
+    with Socket(netns=fd) as inside:              # made in that namespace, whoever uses it
+        inside.send(set_link("lo", up=True))
+
+Addresses are text ("10.0.0.1", "fd00::1"), hardware addresses "02:42:…", prefixes numbers of bits.
+"""
+
+from __future__ import annotations
+
+from sampan.linux.netlink._addresses import (
+    add_address,
+    add_forwarding,
+    add_neighbour,
+    add_route,
+    del_address,
+    del_forwarding,
+    del_route,
+    replace_route,
+)
+from sampan.linux.netlink._links import (
+    IPVLAN_MODES,
+    MACVLAN_MODES,
+    add_bridge,
+    add_ipvlan,
+    add_macvlan,
+    add_veth,
+    add_vlan,
+    add_vxlan,
+    del_link,
+    move_link,
+    no_link_local,
+    set_alias,
+    set_link,
+    set_port,
+)
+from sampan.linux.netlink._socket import (
+    Address,
+    Link,
+    Route,
+    Socket,
+)
+from sampan.linux.netlink._wire import (
+    NETLINK_NETFILTER,
+    Request,
+    attribute,
+    nested,
+)
+
+__all__ = [
+    "IPVLAN_MODES",
+    "MACVLAN_MODES",
+    "NETLINK_NETFILTER",
+    "Address",
+    "Link",
+    "Request",
+    "Route",
+    "Socket",
+    "add_address",
+    "add_bridge",
+    "add_forwarding",
+    "add_ipvlan",
+    "add_macvlan",
+    "add_neighbour",
+    "add_route",
+    "add_veth",
+    "add_vlan",
+    "add_vxlan",
+    "attribute",
+    "del_address",
+    "del_forwarding",
+    "del_link",
+    "del_route",
+    "move_link",
+    "nested",
+    "no_link_local",
+    "replace_route",
+    "set_alias",
+    "set_link",
+    "set_port",
+]

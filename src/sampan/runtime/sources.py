@@ -1,0 +1,140 @@
+"""Mount sources that need more than a container's own process has: mapped ids, closed directories.
+
+`open_namespaces` makes, in the caller and before the clone, one user namespace for each mapping of
+config.mounts (mounts with the same mapping share it): only its mappings are used (mount_setattr(2),
+MOUNT_ATTR_IDMAP). A container without a user namespace then opens the sources itself (`own`). In a
+user namespace it may not: `asked` sends the mount's number to the caller, which opens the source in
+the container's mount namespace with the host's privilege (`Server`) and sends the descriptor back.
+So a source may also lie on a mount that was made for the container just before.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from sampan.linux import mount, namespaces
+from sampan.linux.mount import AT_RECURSIVE, MOUNT_ATTR, MS, OPEN_TREE
+from sampan.linux.namespaces import CLONE
+from sampan.runtime import channel as channels
+from sampan.runtime import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.runtime.channel import Channel
+    from sampan.runtime.mounts import Sources
+    from sampan.runtime.plan import IdMap, MountPlan, Plan
+
+    Namespaces = dict[IdMap | None, int]
+
+
+ROOT = "root"  # instead of a mount's number: the directory that becomes the root
+
+
+def open_namespaces(plan: Plan) -> Namespaces:
+    """A descriptor of a user namespace for each mapping; None stands for the container's own."""
+    made: Namespaces = {}
+    for item in plan.mounts:
+        if item.options.idmap and item.idmap and item.idmap not in made:
+            made[item.idmap] = _user_namespace(item)
+    if plan.joins("user") >= 0:
+        made[None] = os.dup(plan.joins("user"))
+    return made
+
+
+def _user_namespace(item: MountPlan) -> int:
+    assert item.idmap is not None
+    read, write = os.pipe()
+    pid, pidfd = namespaces.clone3(CLONE.NEWUSER)
+    if pid == 0:
+        os.close(write)
+        os.read(read, 1)  # until the mapping is written, or the caller is gone
+        os._exit(0)
+    try:
+        for kind, triples in zip(("uid", "gid"), item.idmap, strict=True):
+            namespaces.write_map(pid, kind, triples)
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise errors.InvalidConfig(
+            f"mount {item.destination}: its uidMappings and gidMappings were refused: "
+            f"{errors.reason(error)}"
+        ) from error
+    finally:
+        os.close(read)
+        os.close(write)
+        os.close(pidfd)
+        os.waitpid(pid, 0)
+
+
+def own(made: Namespaces) -> Sources:
+    """For a container whose process has the host's privilege."""
+
+    def open_one(item: MountPlan | None) -> int:
+        if item is None:  # it is asked for only after the same was refused
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return _open(item, made[item.idmap] if item.options.idmap else -1)
+
+    return open_one
+
+
+def asked(plan: Plan, channel: Channel) -> Sources:
+    """For a container in a user namespace: the caller opens it."""
+
+    def ask(item: MountPlan | None) -> int:
+        channel.send("source", str(plan.mounts.index(item)) if item else ROOT)
+        message, fd = channels.receive_descriptor(channel.fd)
+        if fd < 0:
+            number = int(message) if message.isdigit() else 0
+            if not number:
+                os._exit(1)  # the caller is gone
+            raise OSError(number, os.strerror(number), item.source if item else plan.root)
+        return fd
+
+    return ask
+
+
+class Server:
+    """The caller's side: opens the source of a mount as the container sees it, and sends it."""
+
+    def __init__(self, plan: Plan, pid: int, made: Namespaces, channel: Channel) -> None:
+        self._plan, self._pid, self._made, self._channel = plan, pid, made, channel
+
+    def serve(self, number: str) -> None:
+        if CLONE.NEWUSER & self._plan.new and None not in self._made:
+            own = os.open(f"/proc/{self._pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+            self._made[None] = own
+        place = os.open(f"/proc/{self._pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        helper = os.fork()
+        if helper == 0:
+            try:
+                namespaces.setns(place, CLONE.NEWNS)
+                channels.send_descriptor(self._channel.fd, "source", self._source(number))
+            except OSError as error:
+                self._channel.send(str(error.errno))
+            finally:
+                os._exit(0)
+        os.close(place)
+        os.waitpid(helper, 0)
+
+    def _source(self, number: str) -> int:
+        if number == ROOT:
+            return os.open(self._plan.root, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+        item = self._plan.mounts[int(number)]
+        return _open(item, self._made[item.idmap] if item.options.idmap else -1)
+
+    def close(self) -> None:
+        while self._made:
+            os.close(self._made.popitem()[1])
+
+
+def _open(item: MountPlan, user_namespace: int) -> int:
+    recursive = AT_RECURSIVE if item.options.flags & MS.REC else 0
+    tree = mount.open_tree(item.source, OPEN_TREE.CLONE | recursive)
+    if user_namespace >= 0:
+        mount.set_attributes(
+            tree,
+            MOUNT_ATTR.IDMAP,
+            userns=user_namespace,
+            recursive=item.options.idmap == "ridmap",
+        )
+    return tree

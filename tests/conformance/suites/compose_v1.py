@@ -1,0 +1,54 @@
+"""Compose V1's integration tests (Debian's source of docker-compose 1.29.2) against our engine.
+
+The images that the tests name are made of Debian's static busybox; nothing is pulled.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.conformance.suites import Result, environment, judge
+from tests.conformance.suites.docker_py import load_images
+from tests.voyage.programs import Engine
+
+SUMMARY = "Compose V1 1.29.2, tests/integration"
+SOURCE = "http://deb.debian.org/debian/pool/main/d/docker-compose/docker-compose_1.29.2.orig.tar.gz"
+REQUIREMENTS = (
+    *("PyYAML>=6", "docker==5.0.3", "requests<2.29", "urllib3<2", "jsonschema<4", "ddt"),
+    *("pytest==7.4.4", "pytest-timeout", "docopt", "dockerpty", "texttable", "websocket-client<1"),
+    *("python-dotenv", "distro", "cached-property", "paramiko", "six", "setuptools<60"),
+)
+IMAGES = ("busybox:1.31.0-uclibc", "busybox:1.27.2", "busybox:latest")
+
+
+def run(work: Path, arguments: list[str]) -> Result:
+    python = environment(work, *REQUIREMENTS)
+    tests = work / "compose-1.29.2"
+    if not tests.is_dir():
+        archive = work / "source.tar.gz"
+        subprocess.run(["curl", "-sSf", "-o", str(archive), SOURCE], check=True)
+        subprocess.run(["tar", "-C", str(work), "-xzf", str(archive)], check=True)
+    top = Path(tempfile.mkdtemp(prefix="compose-v1-", dir="/var/tmp"))
+    engine = Engine(top)
+    try:
+        engine.start()
+        load_images(engine, top, IMAGES)
+        pytest = [python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider"]
+        report = [f"--junitxml={work}/junit.xml", "--timeout=60"]
+        with open(work / "output.txt", "wb") as output:
+            subprocess.run(
+                [*pytest, *report, *(arguments or ["tests/integration"])],
+                cwd=tests,
+                env={**os.environ, "DOCKER_HOST": engine.socket, "HOME": str(top)},
+                stdout=output,
+                stderr=output,
+                check=False,
+            )
+        return judge(work / "junit.xml", {"without build": ("build",)})
+    finally:
+        engine.destroy()
+        shutil.rmtree(top)

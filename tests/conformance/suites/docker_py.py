@@ -1,0 +1,86 @@
+"""docker-py's integration tests (PyPI sdist docker 7.0.0) against an engine of our own.
+
+The images that the tests name are made of Debian's static busybox; nothing is pulled. With
+SAMPAN_TEST_DOCKER_HOST they run against that engine instead, which must have the images.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.conformance.suites import Result, environment, judge, source
+from tests.voyage.programs import Engine, busybox_tar
+
+SUMMARY = "docker-py 7.0.0, tests/integration"
+REQUIREMENTS = (
+    *("pytest==7.4.4", "pytest-timeout", "paramiko", "requests<2.32", "urllib3<2.3"),
+    *("websocket-client", "docker==7.0.0", "setuptools"),
+)
+IMAGES = ("alpine:3.10", "alpine:latest", "busybox:latest", "hello-world:latest")
+SWARM = ("swarm", "service", "secret", "config", "node", "plugin")
+
+
+def run(work: Path, arguments: list[str]) -> Result:
+    python = environment(work, *REQUIREMENTS)
+    tests = source(work, "docker==7.0.0")
+    host = os.environ.get("SAMPAN_TEST_DOCKER_HOST")
+    if host:
+        return _measure(python, tests, work, host, arguments)
+    top = Path(tempfile.mkdtemp(prefix="docker-py-", dir="/var/tmp"))
+    engine = Engine(top)
+    try:
+        engine.start()
+        load_images(engine, top, IMAGES)
+        return _measure(python, tests, work, engine.socket, arguments)
+    finally:
+        engine.destroy()
+        shutil.rmtree(top)
+
+
+def load_images(engine: Engine, top: Path, names: tuple[str, ...]) -> None:
+    """One root file system under several names."""
+    tree = top / "tree"
+    (tree / "var/opt").mkdir(parents=True)
+    (tree / "usr/bin").mkdir(parents=True)
+    busybox_tar(tree, top / "busybox.tar")
+    cli = engine.cli("sampan")
+    with open(tree / "etc/passwd", "a", encoding="utf-8") as file:
+        file.write("postgres:x:70:70::/:/bin/sh\n")
+    subprocess.run(["tar", "-C", str(tree), "-cf", str(top / "busybox.tar"), "."], check=True)
+    path = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    change = ["--change", path, "--change", f"CMD {json.dumps(['/bin/sh'])}"]
+    cli("import", *change, str(top / "busybox.tar"), names[0])
+    for name in names[1:]:
+        cli("tag", names[0], name)
+
+
+def _measure(python: Path, tests: Path, work: Path, host: str, arguments: list[str]) -> Result:
+    config = work / "docker-config"  # contexts and credentials of a run before must not count
+    shutil.rmtree(config, ignore_errors=True)
+    config.mkdir()
+    (config / "config.json").write_text("{}")  # without one, contexts go to the current directory
+    pytest = [python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--timeout=60"]
+    variables = {
+        **os.environ,
+        "DOCKER_HOST": host,
+        "DOCKER_TEST_API_VERSION": "1.41",
+        "DOCKER_CONFIG": str(config),
+        "HOME": str(config),
+    }
+    with open(work / "output.txt", "wb") as output:
+        subprocess.run(
+            [*pytest, f"--junitxml={work}/junit.xml", *(arguments or ["tests/integration"])],
+            cwd=tests,
+            env=variables,
+            stdout=output,
+            check=False,
+        )
+    return judge(
+        work / "junit.xml",
+        {"single node": SWARM, "single node without build": (*SWARM, "build")},
+    )

@@ -1,0 +1,143 @@
+"""`POST /build` through the real socket: what docker-py and `docker build` of old see."""
+
+import gzip
+import io
+import json
+import tarfile
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.busybox_image import BUSYBOX
+from tests.engine_process import Engine
+
+pytestmark = pytest.mark.needs("mount")
+
+START = "FROM scratch\nCOPY busybox /bin/busybox\n"
+
+
+def packed(dockerfile: str, files: dict[str, str], mtime: int = 1_000_000) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        with open(BUSYBOX, "rb") as program:
+            contents = {"busybox": program.read(), "Dockerfile": dockerfile.encode()}
+        contents |= {name: text.encode() for name, text in files.items()}
+        for name, data in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime = len(data), mtime
+            member.mode = 0o755 if name == "busybox" else 0o640
+            archive.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def build(engine: Engine, context: bytes, query: str = "") -> tuple[str, list[dict[str, Any]]]:
+    """All text of the stream, and its messages."""
+    status, answer = engine.request("POST", f"/build?{query}", context)
+    assert status == 200, answer
+    lines = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    messages = [json.loads(line) for line in lines.splitlines() if line.strip()]
+    return "".join(message.get("stream", "") for message in messages), messages
+
+
+def made(messages: list[dict[str, Any]]) -> str:
+    ids = [message["aux"]["ID"] for message in messages if "aux" in message]
+    assert ids, messages
+    return str(ids[-1])
+
+
+def test_stages_become_an_image_with_config_and_history(engine: Engine) -> None:
+    dockerfile = (
+        START.replace("scratch", "scratch AS one")
+        + 'ARG V=1\nRUN ["/bin/busybox", "sh", "-c", "echo v=$V > /made"]\n'
+        + START
+        + "COPY --from=one --chown=7:8 /made /deep/er/\n"
+        + "COPY <<E /note\nfor $HOME you\nE\n"
+        + 'WORKDIR /work\nUSER 7\nENV A=1 B="x y"\nEXPOSE 80\nCMD ["/bin/busybox", "true"]\n'
+    )
+    text, messages = build(
+        engine, packed(dockerfile, {}), "t=built:1&buildargs=" + quote('{"V":"2"}')
+    )
+    assert "Step 1/13 : FROM scratch AS one\n" in text
+    assert text.endswith(
+        f"Successfully built {made(messages)[7:19]}\nSuccessfully tagged built:1\n"
+    )
+    image = engine.request("GET", "/images/built:1/json")[1]
+    assert image["Id"] == made(messages)
+    config = image["Config"]
+    assert (config["User"], config["WorkingDir"], config["Cmd"]) == (
+        "7",
+        "/work",
+        ["/bin/busybox", "true"],
+    )
+    assert config["Env"][1:] == ["A=1", "B=x y"]
+    script = "cat /deep/er/made /note; stat -c %u:%g:%a /deep/er/made"
+    container = engine.run("/bin/busybox", "sh", "-c", script, Image="built:1", User="0")
+    assert engine.wait(container) == 0
+    logs = engine.request("GET", f"/containers/{container}/logs?stdout=1&stderr=1")[1]
+    assert b"v=2\n" in logs
+    assert b"for  you\n" in logs
+    assert b"7:8:644\n" in logs
+    engine.request("DELETE", f"/containers/{container}?force=1")
+
+
+def test_the_same_inputs_give_the_same_image_and_nothing_is_done_twice(engine: Engine) -> None:
+    dockerfile = START + 'COPY a /a\nRUN ["/bin/busybox", "touch", "/x"]\n'
+    _, first = build(engine, packed(dockerfile, {"a": "one"}))
+    text, second = build(engine, packed(dockerfile, {"a": "one"}, mtime=2_000_000))
+    assert made(first) == made(second)
+    assert text.count("Using cache") == 3
+    text, third = build(engine, packed(dockerfile, {"a": "two"}))
+    assert text.count("Using cache") == 1
+    assert made(third) != made(first)
+
+
+def test_a_copy_alone_is_the_same_bytes_without_the_cache(engine: Engine) -> None:
+    context = packed(START + "WORKDIR /w\nENV A=b\n", {})
+    ids = {made(build(engine, context, "nocache=1")[1]) for _ in range(2)}
+    assert len(ids) == 1
+
+
+def test_a_context_may_be_compressed_and_ignored_files_are_not_there(engine: Engine) -> None:
+    files = {".dockerignore": "*.log\n", "x.log": "", "y.txt": ""}
+    context = gzip.compress(packed(START + "COPY . /all/\nCOPY x.log /\n", files))
+    _, messages = build(engine, context)
+    assert '"x.log": no such file' in messages[-1]["error"]
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "reason"),
+    [
+        (START + 'RUN ["/bin/busybox", "sh", "-c", "exit 3"]\n', "non-zero code: 3"),
+        (START + "RUN --mount=type=cache,target=/x y\n", "type=cache is not supported yet"),
+        (START + "ADD http://example.org/x /\n", "remote sources are not supported yet"),
+        (START + "COPY --from=127.0.0.1:1/nowhere / /\n", "127.0.0.1:1"),
+        (START + "COPY --chown=ghost a /\n", "no such user"),
+    ],
+)
+def test_a_step_that_fails_is_named_and_leaves_no_container(
+    engine: Engine, dockerfile: str, reason: str
+) -> None:
+    before = len(engine.request("GET", "/containers/json?all=1")[1])
+    _, messages = build(engine, packed(dockerfile, {"a": ""}))
+    assert reason in messages[-1]["error"]
+    assert len(engine.request("GET", "/containers/json?all=1")[1]) == before
+
+
+@pytest.mark.parametrize(
+    ("query", "dockerfile", "reason"),
+    [
+        ("", "FORM x\n", "line 1: unknown instruction: FORM (did you mean FROM?)"),
+        ("dockerfile=Other", "FROM scratch\n", "Cannot locate specified Dockerfile: Other"),
+        ("version=2", "FROM scratch\n", "DOCKER_BUILDKIT=0"),
+        ("remote=http://x/y", "FROM scratch\n", "remote context"),
+        ("buildargs=7", "FROM scratch\n", "no JSON object"),
+        ("target=to", "FROM scratch AS two\n", 'target stage "to" could not be found'),
+    ],
+)
+def test_what_can_never_work_is_refused_before_anything_is_done(
+    engine: Engine, query: str, dockerfile: str, reason: str
+) -> None:
+    status, answer = engine.request("POST", f"/build?{query}", packed(dockerfile, {}))
+    assert status >= 400
+    assert reason in answer["message"]
