@@ -63,6 +63,8 @@ def exec_(root: str, flags: Flags, operands: list[str]) -> int:
     container = state.load(root, operands[0])
     if container.status in ("stopped", "created"):
         raise errors.Conflict("cannot exec in a container that is not running")
+    if container.status == "paused" and not flags.get("ignore_paused"):
+        raise errors.Conflict("cannot exec in a paused container (use --ignore-paused to override)")
     process = _process(container, flags, operands[1:])
     path, detach = flags.get("console_socket", ""), flags.get("detach", False)
     run.check_console(process, path, detached=detach)
@@ -72,6 +74,7 @@ def exec_(root: str, flags: Flags, operands: list[str]) -> int:
         exec_verb.Target(
             pid=container.pid,
             manager=container.manager,
+            cgroups=tuple(flags.get("cgroup", ())),
             seccomp=config.linux.seccomp,
             linux=config.linux,
             state={

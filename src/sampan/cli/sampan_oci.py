@@ -68,6 +68,8 @@ _VERBS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "--additional-gids": ("list", "further group ids"),
             "--cap": ("list", "capability to add"),
             "--no-new-privs": ("", "set no_new_privs"),
+            "--cgroup": ("list", "[CONTROLLER[,CONTROLLER]:]PATH below the container's cgroup"),
+            "--ignore-paused": ("", "wait in a paused container until it is resumed"),
             "--detach": ("", "return once it runs"),
         },
     ),
