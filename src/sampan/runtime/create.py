@@ -295,6 +295,7 @@ def state_document(config: oci_runtime.Config, options: Options) -> dict[str, An
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
     manager = cgroup.manager(cgroups.path_of(config, options.container_id, options.cgroup))
+    cgroups.check_unused(manager)
     try:
         manager.create()
     except PermissionError:
