@@ -53,12 +53,17 @@ def example() -> dict[str, Any]:
         "linux": {
             "resources": {"devices": [{"allow": False, "access": "rwm"}]},
             "namespaces": [
-                {"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")
+                {"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", *_cgroup())
             ],
             "maskedPaths": [*(f"/proc/{name}" for name in _MASKED), "/proc/scsi", "/sys/firmware"],
             "readonlyPaths": [f"/proc/{name}" for name in _READONLY],
         },
     }
+
+
+def _cgroup() -> tuple[str, ...]:
+    """As runc: its own cgroup namespace only where there is nothing but cgroup v2."""
+    return ("cgroup",) if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else ()
 
 
 def rootless_example() -> dict[str, Any]:
