@@ -1,4 +1,4 @@
-"""Write .venv/bin/{sampan,sampand,sampan-oci,sampan-registry}: scripts that start as lightly as Python can.
+"""Write .venv/bin/sampan, sampand, sampan-oci, sampan-registry: they start as lightly as they can.
 
 A `-I -S` start of the real interpreter (no pyenv shim, no `site`) costs half of an ordinary one.
 Engine and registry also need the third-party packages of the virtual environment, so they are told
@@ -37,9 +37,11 @@ def sealed_launcher(python: str, module: str) -> str:
     sealed = f"/run/sampan/python/bin/{os.path.basename(os.path.realpath(python))}"
     source = os.path.join(ROOT, "src")
     code = (
-        f"import sys; sys.path.insert(0, {source!r}); from {module} import main; sys.exit(main())"
+        f"import sys; sys.argv.pop(0); sys.path.insert(0, {source!r}); "
+        f"from {module} import main; sys.exit(main())"
     )
-    return f'#!/bin/sh\np={sealed}\n[ $p -ef {python} ] || p={python}\nexec $p -ISc "{code}" "$@"\n'
+    head = f"#!/bin/sh\np={sealed}\n[ $p -ef {python} ] || p={python}\n"
+    return f'{head}exec $p -ISc "{code}" "$0" "$@"\n'
 
 
 def write(python: str) -> None:

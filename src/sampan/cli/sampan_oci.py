@@ -1,7 +1,7 @@
 """`sampan-oci`: the runtime room as a program with runc's verbs, flags, messages and exit codes.
 
-It lives for milliseconds, so flags are read by hand from one table and each verb imports only what
-it uses.
+It lives for milliseconds: this file reads the global options and hands over to the verb's module
+in `cli/oci`, which imports only what it uses.
 """
 
 from __future__ import annotations
@@ -9,226 +9,158 @@ from __future__ import annotations
 import os
 import sys
 
-from sampan.kit import errors, json
-from sampan.linux import seccomp
+from sampan.cli import oci
+from sampan.cli.oci import log, table
+from sampan.cli.oci.table import flag
+from sampan.kit import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-_VERSION = "0.1.0"
+VERSION = "0.1.0"
 
-# flag → (form, help); the form is "" for a switch, "text", "number", or "list" (repeatable)
-_GLOBAL = {
-    "--root": ("text", "directory of the containers' state (/run/sampan-oci)"),
-    "--log": ("text", "file that errors are also written to"),
-    "--log-format": ("text", "text or json"),
-    "--debug": ("", "write a traceback with an error"),
-    "--systemd-cgroup": ("", "refused: the systemd driver is not built yet"),
-    "--rootless": ("text", "accepted for runc's callers"),
-    "--version": ("", "print the version"),
-    "--help": ("", "print this help"),
-}
-_BUNDLE = {
-    "--bundle": ("text", "the bundle's directory (.)"),
-    "--console-socket": ("text", "unix socket that gets the terminal's master"),
-    "--pid-file": ("text", "file to write the process id to"),
-    "--no-pivot": ("", "do not use pivot_root"),
-    "--no-new-keyring": ("", "keep the caller's session keyring"),
-    "--preserve-fds": ("number", "how many descriptors from 3 on stay open"),
-}
-_LIMITS = (
-    *("blkio-weight", "cpu-period", "cpu-quota", "cpu-burst", "cpu-share", "cpu-rt-period"),
-    *("cpu-rt-runtime", "cpuset-cpus", "cpuset-mems", "cpu-idle", "memory", "memory-reservation"),
-    *("memory-swap", "pids-limit", "l3-cache-schema", "mem-bw-schema"),
+GLOBAL = (
+    flag("--debug", "", "log each step, and where an error comes from"),
+    flag("--log", "string", "file to log to (standard error)"),
+    flag("--log-format", "string", "text or json", default="text"),
+    flag("--root", "string", "directory of the containers' state (/run/sampan-oci)"),
+    flag("--systemd-cgroup", "", "let systemd make the cgroups: cgroupsPath is slice:prefix:name"),
+    flag("--cgroup-manager", "string", "cgroupfs, systemd or disabled"),
+    flag("--config", "string", "another file than the bundle's config.json"),
+    flag("--rootless", "string", "true, false or auto: whose default root", default="auto"),
+    flag("--version -v", "", "print the version"),
 )
-_FORMAT = {"--format": ("text", "table or json")}
-_VERBS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
-    "create": ("ID", _BUNDLE),
-    "run": (
-        "ID",
-        {
-            **_BUNDLE,
-            "--detach": ("", "return once it runs"),
-            "--keep": ("", "do not delete it at its end"),
-            "--no-subreaper": ("", "accepted for runc's callers"),
-        },
-    ),
-    "start": ("ID", {}),
-    "exec": (
-        "ID [COMMAND ...]",
-        {
-            **{k: _BUNDLE[k] for k in ("--console-socket", "--pid-file", "--preserve-fds")},
-            "--process": ("text", "file with the process, as in config.json"),
-            "--cwd": ("text", "working directory"),
-            "--env": ("list", "NAME=VALUE"),
-            "--tty": ("", "with a terminal"),
-            "--user": ("text", "UID[:GID]"),
-            "--additional-gids": ("list", "further group ids"),
-            "--cap": ("list", "capability to add"),
-            "--no-new-privs": ("", "set no_new_privs"),
-            "--cgroup": ("list", "[CONTROLLER[,CONTROLLER]:]PATH below the container's cgroup"),
-            "--ignore-paused": ("", "wait in a paused container until it is resumed"),
-            "--detach": ("", "return once it runs"),
-        },
-    ),
-    "state": ("ID", {}),
-    "kill": ("ID [SIGNAL]", {"--all": ("", "every process of the container")}),
-    "delete": ("ID", {"--force": ("", "kill it first; a missing one is no error")}),
-    "list": ("", {**_FORMAT, "--quiet": ("", "ids only")}),
-    "ps": ("ID", _FORMAT),
-    "pause": ("ID", {}),
-    "update": (
-        "ID",
-        {
-            "--resources": ("text", "file with linux.resources, - for standard input"),
-            **{f"--{name}": ("text", "new limit") for name in _LIMITS},
-        },
-    ),
-    "events": (
-        "ID",
-        {
-            "--interval": ("text", "between two stats (5s)"),
-            "--stats": ("", "the stats once, then end"),
-        },
-    ),
-    "resume": ("ID", {}),
-    "spec": ("", {"--bundle": _BUNDLE["--bundle"]}),
-    "features": ("", {}),
-    "validate": ("BUNDLE", {}),
-}
-_SHORT = {
-    "-b": "--bundle",
-    "-d": "--detach",
-    "-p": "--process",
-    "-t": "--tty",
-    "-u": "--user",
-    "-e": "--env",
-    "-g": "--additional-gids",
-    "-c": "--cap",
-    "-a": "--all",
-    "-f": "--force",
-    "-q": "--quiet",
-    "-r": "--resources",
-    "-h": "--help",
-    "-v": "--version",
-}
-
-
-class UsageError(errors.InvalidArgument): ...
-
-
-def parse(
-    arguments: list[str], table: dict[str, tuple[str, str]]
-) -> tuple[dict[str, Any], list[str]]:
-    """({flag without dashes: value}, what follows the flags); one dash will do, as with runc."""
-    values: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest and rest[0].startswith("-") and rest[0] != "-":
-        word, equals, value = rest.pop(0).partition("=")
-        if word == "--":
-            break
-        flag = word if word in table else _SHORT.get(word, "-" + word)
-        if flag == "--force" and "--format" in table:
-            flag = "--format"
-        if flag not in table:
-            raise UsageError(f"flag provided but not defined: {word}")
-        form = table[flag][0]
-        if form and not equals:
-            if not rest:
-                raise UsageError(f"flag needs an argument: {word}")
-            value = rest.pop(0)
-        _store(values, flag, form, value if form or equals else "true")
-    return values, rest
-
-
-def _store(values: dict[str, Any], flag: str, form: str, value: str) -> None:
-    name = flag[2:].replace("-", "_")
-    if form == "list":
-        values.setdefault(name, []).append(value)
-    elif form == "number":
-        if not (value.isascii() and value.isdigit()):
-            raise UsageError(f"{flag} must be a number, not {value!r}")
-        values[name] = int(value)
-    else:
-        values[name] = value if form else value == "true"
 
 
 def main() -> int:
-    values: dict[str, Any] = {}
-    verb = ""
+    verb, logger = "", log.Log("", form="text", debug=False)
     try:
-        values, rest = parse(sys.argv[1:], _GLOBAL)
-        if values.get("version"):
-            print(f"sampan-oci version {_VERSION}\nspec: {_spec_version()}")
-            return 0
-        if values.get("help") or not rest:
-            _usage()
-            return 0
-        if values.get("systemd_cgroup"):
-            raise errors.Unsupported("--systemd-cgroup: the systemd driver is not built yet")
-        verb, *rest = rest
-        if verb not in _VERBS:
-            raise UsageError(f"no such command: {verb}")
-        table = {**_VERBS[verb][1], "--help": _GLOBAL["--help"]}
-        flags, operands = parse(rest, table)
-        if verb in ("update", "events") and operands:  # their flags may follow the id
-            more, others = parse(operands[1:], table)
-            flags, operands = {**flags, **more}, [operands[0], *others]
-        if flags.pop("help", False):
-            _usage(verb)
-            return 0
-        root = values.get("root") or "/run/sampan-oci"
-        seccomp.cache_directory = "/run/sampan/seccomp"
-        return _perform(verb, os.path.abspath(root), flags, operands)
-    except (errors.SampanError, OSError) as error:
-        if values.get("debug"):
-            import traceback
-
-            traceback.print_exc()
-        _complain(str(error), values)
+        values, words = table.parse(sys.argv[1:], GLOBAL, interspersed=False)
+        if values["version"]:
+            return _version()
+        if not words or (values["help"] and not words):
+            return _help([])
+        verb, *rest = words
+        if verb in ("help", "h") or values["help"]:
+            return _help(words if values["help"] else rest)
+        if verb not in oci.NAMES:
+            return _unknown(verb, rest)
+        context = _context(values)
+        logger = context.log
+        return _perform(context, verb, rest)
+    except Exception as error:
+        _trace(logger, error)
+        logger.error(_told(error))
         return 255 if verb == "exec" else 1
 
 
-def _perform(verb: str, root: str, flags: dict[str, Any], operands: list[str]) -> int:
-    from sampan.cli import oci_verbs
-
-    usage = _VERBS[verb][0]
-    if usage.startswith("ID") and not operands:
-        raise UsageError(f"{verb} needs the container's id")
-    many = usage.endswith(("...]", "SIGNAL]"))
-    if not many and len(operands) > len(usage.split()) and verb != "ps":
-        raise UsageError(f"{verb}: unexpected argument {operands[-1]!r}")
-    function: Callable[[str, dict[str, Any], list[str]], int] = getattr(oci_verbs, f"{verb}_")
-    return function(root, flags, operands)
+def _perform(context: table.Context, name: str, words: list[str]) -> int:
+    module = oci.module(name)
+    record: table.Verb = module.VERB
+    values, operands = table.parse(words, record.flags, interspersed=record.interspersed)
+    if values["help"]:
+        return _help([name])
+    table.check_operands(record, program(), operands)
+    code: int = module.run(context, values, operands)
+    return code
 
 
-def _spec_version() -> str:
+def _context(values: dict[str, Any]) -> table.Context:
+    logger = log.Log(values["log"], form=values["log-format"], debug=values["debug"])
+    if values["debug"]:
+        from sampan.runtime import trace
+
+        trace.listener = logger.debug
+    rootless = _rootless(values["rootless"])
+    root = os.path.abspath(values["root"]) if values["root"] else _default_root(rootless)
+    if root.strip("/") == "":
+        raise table.UsageError("option --root argument should not be set to /")
+    manager = values["cgroup-manager"] or ("systemd" if values["systemd-cgroup"] else "cgroupfs")
+    if manager not in ("cgroupfs", "systemd", "disabled"):
+        raise table.UsageError(f"--cgroup-manager: {manager!r} is not cgroupfs, systemd, disabled")
+    if manager != "cgroupfs":
+        raise errors.Unsupported(f"the cgroup manager {manager!r} is not built yet")
+    from sampan.linux import seccomp
+
+    seccomp.cache_directory = "/run/sampan/seccomp"
+    return table.Context(
+        root=root,
+        root_given=bool(values["root"]),
+        config=values["config"],
+        cgroup_manager=manager,
+        rootless=rootless,
+        log=logger,
+    )
+
+
+def _rootless(text: str) -> bool:
+    if text in ("true", "false"):
+        return text == "true"
+    if text != "auto":
+        raise table.UsageError(f"--rootless: {text!r} is not true, false or auto")
+    return os.geteuid() != 0
+
+
+def _default_root(rootless: bool) -> str:
+    """The user's own run directory; sticky, so that no tool that tidies up removes it."""
+    directory = os.environ.get("XDG_RUNTIME_DIR")
+    if not rootless or not directory:
+        return "/run/sampan-oci"
+    root = f"{directory}/sampan-oci"
+    os.makedirs(root, 0o700, exist_ok=True)
+    os.chmod(root, 0o1700)
+    return root
+
+
+def program() -> str:
+    """The name we were called by: a link called `runc` shows itself as that."""
+    name = os.path.basename(sys.argv[0])
+    return name if name and not name.startswith("-") else "sampan-oci"
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, errors.SampanError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{os.strerror(error.errno).lower()}"
+    return f"internal error, please report it: {type(error).__name__}: {error}"
+
+
+def _trace(logger: log.Log, error: Exception) -> None:
+    line = error.__traceback__
+    while line:
+        code = line.tb_frame.f_code
+        logger.debug(f"{type(error).__name__} by way of {code.co_filename}:{line.tb_lineno}")
+        line = line.tb_next
+
+
+def _version() -> int:
+    from sampan.linux import libseccomp
     from sampan.spec import oci_runtime
 
-    return oci_runtime.VERSION
+    print(f"{program()} version {VERSION}\ncommit: v{VERSION}\nspec: {oci_runtime.VERSION}")
+    if version := libseccomp.version():
+        print(f"libseccomp: {version}")
+    return 0
 
 
-def _usage(verb: str = "") -> None:
-    if verb:
-        print(f"usage: sampan-oci {verb} [FLAG ...] {_VERBS[verb][0]}\n")
-        table = _VERBS[verb][1]
+def _help(words: list[str]) -> int:
+    from sampan.cli.oci import help as helps
+
+    if not words:
+        print(helps.program(program(), VERSION, GLOBAL), end="")
+        return 0
+    if words[0] not in oci.NAMES:
+        return _unknown(words[0], ["--help"])
+    print(helps.verb(program(), oci.module(words[0]).VERB), end="")
+    return 0
+
+
+def _unknown(name: str, words: list[str]) -> int:
+    if {"-h", "--help", "-help"} & set(words):
+        print(f"No help topic for {name!r}", file=sys.stderr)
     else:
-        print("usage: sampan-oci [FLAG ...] VERB ...\n\nverbs: " + " ".join(_VERBS) + "\n")
-        table = _GLOBAL
-    for flag, (form, text) in table.items():
-        print(f"  {flag + (' ' + form.upper() if form else ''):24} {text}")
-
-
-def _complain(text: str, values: dict[str, Any]) -> None:
-    print(f"sampan-oci: {text}", file=sys.stderr)
-    if path := values.get("log"):
-        from sampan.kit import clock
-
-        if values.get("log_format") == "json":
-            line = json.dumps({"level": "error", "msg": text, "time": clock.now()})
-        else:
-            line = f"time={json.dumps(clock.now())} level=error msg={json.dumps(text)}"
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        print(f"{program()}: {name!r} is no command; see {program()} --help", file=sys.stderr)
+    return 3 if {"-h", "--help", "-help"} & set(words) else 1

@@ -119,6 +119,16 @@ def _load() -> ctypes.CDLL:
     return lib
 
 
+def version() -> str:
+    """`2.5.4`; empty where the library is not installed."""
+    try:
+        function = ctypes.CDLL("libseccomp.so.2").seccomp_version
+    except OSError:
+        return ""
+    function.restype = ctypes.POINTER(c_uint * 3)
+    return ".".join(map(str, function().contents))
+
+
 def compile(profile: dict[str, Any]) -> bytes:
     """The whole program: stub, then libseccomp's. Raises InvalidProfile, LibseccompMissing."""
     lib = _load()

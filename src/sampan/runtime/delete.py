@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import select
 
-from sampan.runtime import errors, hooks, state
+from sampan.kit import errors as kinds
+from sampan.kit import json
+from sampan.linux import cgroup
+from sampan.runtime import cgroups, errors, hooks, state
+from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +40,21 @@ def delete(
             hooks.run_all((hook,), "poststop", document)
         except errors.HookFailed as error:  # the specification: log it and go on
             warn(str(error))
+
+
+def delete_unfinished(root: str, container_id: str) -> None:
+    """What a `create` left that never came to an end; nothing there is fine, too."""
+    state.check_id(container_id)
+    directory = f"{root}/{container_id}"
+    try:
+        with open(f"{directory}/config.json", encoding="utf-8") as file:
+            config = oci_runtime.parse(json.loads(file.read()))
+        manager = cgroup.manager(cgroups.path_of(config, container_id))
+        manager.kill()
+        manager.delete()
+    except (OSError, ValueError, kinds.SampanError):  # not even that was written
+        pass
+    state.remove(directory)
 
 
 def _end(container: Container) -> None:

@@ -6,7 +6,8 @@ import _socket
 import os
 import select
 
-from sampan.linux import pty, signals
+from sampan.linux import process, pty, signals
+from sampan.linux.process import PR
 from sampan.linux.signals import SIGCHLD, SIGWINCH
 from sampan.runtime import errors
 
@@ -19,14 +20,23 @@ if TYPE_CHECKING:
 
 def console(path: str) -> Any:
     """The caller's console socket, connected, or None without a path."""
-    if not path:
-        return None
+    return connect("--console-socket", path) if path else None
+
+
+def connect(option: str, path: str) -> Any:
+    """A stream socket to what an option names."""
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         sock.connect(path)
     except OSError as error:
-        raise errors.InvalidConfig(f"--console-socket {path}: {errors.reason(error)}") from error
+        sock.close()
+        raise errors.InvalidConfig(f"{option} {path}: {errors.reason(error)}") from error
     return sock
+
+
+def adopt() -> None:
+    """Become the parent of what the container's processes leave behind (prctl(2))."""
+    process.prctl(PR.SET_CHILD_SUBREAPER, 1)
 
 
 class Terminal:
@@ -38,8 +48,8 @@ class Terminal:
         self._master = -1
 
     @classmethod
-    def needed(cls, process: oci_runtime.Process | None, console_socket: str) -> Terminal | None:
-        return cls() if process and process.terminal and not console_socket else None
+    def needed(cls, spec: oci_runtime.Process | None, console_socket: str) -> Terminal | None:
+        return cls() if spec and spec.terminal and not console_socket else None
 
     def receive(self) -> None:
         """The master that PID 1 has sent; to be called before anything is written to it."""
@@ -89,8 +99,8 @@ def wait(pid: int, pidfd: int, terminal: Terminal | None) -> int:
         while True:
             number, _ = signals.wait()
             if number == SIGCHLD:
-                found, status = os.waitpid(pid, os.WNOHANG)
-                if found:
+                status = _reap(pid)
+                if status is not None:
                     return _code(status)
             else:
                 _forward(pidfd, number)
@@ -100,6 +110,17 @@ def wait(pid: int, pidfd: int, terminal: Terminal | None) -> int:
     finally:
         terminal.restore()
         os.close(master)
+
+
+def _reap(pid: int) -> int | None:
+    """All children that have ended; the status of `pid` if it is among them."""
+    while True:
+        try:
+            found, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if found in (0, pid):
+            return status if found else None
 
 
 def _code(status: int) -> int:

@@ -291,7 +291,8 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
         _take(wires)
     _tune(plan, wires)
     _close_others(plan, wires)
-    plan.env.setdefault("HOME", command.home(plan.uid))
+    if not plan.env.get("HOME"):
+        plan.env["HOME"] = command.home(plan.uid)
     if plan.seccomp and not plan.no_new_privs:
         _load_filter(plan, wires)  # without no_new_privs that needs CAP_SYS_ADMIN
     entered = _change_directory(plan.cwd, make=True)
@@ -375,7 +376,9 @@ def _wait_for_start(wires: Wires) -> Channel:
     channel = wires.channel
     if wires.gate >= 0:
         channel.close()  # whoever creates may go now
+        signals.exit_on_request()
         channel = channels.accept(wires.gate)
+        signals.block_all()
         os.close(wires.gate)
         wires.gate = -1
     expect(channel, "start")

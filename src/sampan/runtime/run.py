@@ -6,12 +6,24 @@ import os
 
 from sampan.kit import clock, json
 from sampan.kit.record import Record
-from sampan.runtime import cgroups, create, delete, errors, foreground, start, state
+from sampan.runtime import (
+    cgroups,
+    create,
+    delete,
+    errors,
+    foreground,
+    run_files,
+    start,
+    state,
+    trace,
+)
 from sampan.runtime import channel as channels
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from sampan.runtime.state import Container
 
 
@@ -21,32 +33,30 @@ class Launch(Record):
     root: str
     container_id: str
     bundle: str = "."
+    config: str = ""  # another file than the bundle's config.json
     console_socket: str = ""
+    pidfd_socket: str = ""
     pid_file: str = ""
     no_pivot: bool = False
     no_new_keyring: bool = False
     preserve_fds: int = 0
     detach: bool = False
     keep: bool = False
+    subreaper: bool = True
+    warn: Any = print  # told of what goes wrong after the container's end
 
 
 def create_container(launch: Launch) -> None:
     """`create`: prepared up to its command, which `start` releases; the caller may go."""
-    config, text, bundle = read_bundle(launch.bundle)
-    check_console(config.process, launch.console_socket, detached=True)
-    directory = state.reserve(launch.root, launch.container_id)
+    config, text, bundle = read_bundle(launch.bundle, launch.config)
+    run_files.check_console(config.process, launch.console_socket, detached=True)
+    directory = state.reserve(launch.root, launch.container_id, text)
     try:
         parent = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         gate = channels.listen(f"/proc/self/fd/{parent}/start.sock")
         os.close(parent)
         console = foreground.console(launch.console_socket)
-        created = create.create(config, _options(launch, bundle, gate=gate, console=console))
-        created.wait_ready()
-        try:
-            _record(launch, directory, created, config, text, bundle)
-        except BaseException:
-            created.abort()
-            raise
+        _made(launch, directory, config, bundle, gate=gate, console=console)
     except BaseException:
         state.remove(directory)
         raise
@@ -54,20 +64,16 @@ def create_container(launch: Launch) -> None:
 
 def run_container(launch: Launch) -> int:
     """`run`: its exit code, or 0 at once with `detach`."""
-    config, text, bundle = read_bundle(launch.bundle)
-    check_console(config.process, launch.console_socket, detached=launch.detach)
-    directory = state.reserve(launch.root, launch.container_id)
+    config, text, bundle = read_bundle(launch.bundle, launch.config)
+    run_files.check_console(config.process, launch.console_socket, detached=launch.detach)
+    directory = state.reserve(launch.root, launch.container_id, text)
     container = None
     try:
+        if launch.subreaper and not launch.detach:
+            foreground.adopt()
         terminal = foreground.Terminal.needed(config.process, launch.console_socket)
         console = terminal.sender if terminal else foreground.console(launch.console_socket)
-        created = create.create(config, _options(launch, bundle, console=console))
-        created.wait_ready()
-        try:
-            container = _record(launch, directory, created, config, text, bundle)
-        except BaseException:
-            created.abort()
-            raise
+        created, container = _made(launch, directory, config, bundle, console=console)
         if terminal:
             terminal.receive()
         foreground.catch_signals(detached=launch.detach)
@@ -78,53 +84,69 @@ def run_container(launch: Launch) -> int:
         code = foreground.wait(created.pid, created.pidfd, terminal)
     except BaseException:
         if container:
-            delete.delete(container, force=True)
+            delete.delete(container, force=True, warn=launch.warn)
         else:
             state.remove(directory)
         raise
     if not launch.keep:
-        delete.delete(container, force=True)
+        delete.delete(container, force=True, warn=launch.warn)
     return code
 
 
-def read_bundle(path: str) -> tuple[oci_runtime.Config, str, str]:
+def _made(
+    launch: Launch,
+    directory: str,
+    config: oci_runtime.Config,
+    bundle: str,
+    *,
+    gate: int = -1,
+    console: object = None,
+) -> tuple[create.Created, Container]:
+    """Created, ready to start, and on record."""
+    sockets = 0
+    if config.process:
+        process, sockets = run_files.listen_fds(config.process)
+        config = config.replace(process=process)
+    created = create.create(
+        config,
+        create.Options(
+            container_id=launch.container_id,
+            bundle=bundle,
+            console=console,
+            preserve_fds=sockets + launch.preserve_fds,
+            gate=gate,
+            no_pivot=launch.no_pivot,
+            new_keyring=not launch.no_new_keyring,
+        ),
+    )
+    trace.say("nsexec container setup: namespaces and cgroup are made")
+    created.wait_ready()
+    trace.say("child process in init(): root file system and hooks are done")
+    try:
+        container = _record(launch, directory, created, config, bundle)
+    except BaseException:
+        created.abort()
+        raise
+    trace.say("init: closing the pipe to signal completion")
+    return created, container
+
+
+def read_bundle(path: str, config: str = "") -> tuple[oci_runtime.Config, str, str]:
     """(config, its text, the bundle's absolute path)"""
     bundle = os.path.abspath(path)
+    name = os.path.abspath(config) if config else f"{bundle}/config.json"
     try:
-        with open(f"{bundle}/config.json", encoding="utf-8") as file:
+        with open(name, encoding="utf-8") as file:
             text = file.read()
     except FileNotFoundError:
-        raise errors.InvalidConfig(
-            f"JSON specification file {bundle}/config.json not found"
-        ) from None
+        raise errors.InvalidConfig(f"JSON specification file {name} not found") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.InvalidConfig(f"{name} cannot be read: {error}") from None
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise errors.InvalidConfig(f"{bundle}/config.json is no JSON: {error}") from None
+        raise errors.InvalidConfig(f"{name} is no JSON: {error}") from None
     return oci_runtime.parse(document), text, bundle
-
-
-def check_console(process: oci_runtime.Process | None, path: str, *, detached: bool) -> None:
-    """A console socket is for a terminal that nobody here will serve, and for nothing else."""
-    terminal = process is not None and process.terminal
-    if detached and terminal and not path:
-        raise errors.InvalidConfig("cannot allocate tty if detached without setting console socket")
-    if path and not (detached and terminal):
-        raise errors.InvalidConfig(
-            "cannot use console socket if the container will not detach or allocate a tty"
-        )
-
-
-def _options(launch: Launch, bundle: str, *, gate: int = -1, console: object) -> create.Options:
-    return create.Options(
-        container_id=launch.container_id,
-        bundle=bundle,
-        console=console,
-        preserve_fds=launch.preserve_fds,
-        gate=gate,
-        no_pivot=launch.no_pivot,
-        new_keyring=not launch.no_new_keyring,
-    )
 
 
 def _record(
@@ -132,11 +154,8 @@ def _record(
     directory: str,
     created: create.Created,
     config: oci_runtime.Config,
-    text: str,
     bundle: str,
 ) -> Container:
-    with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
-        file.write(text)
     container = state.Container(
         id=launch.container_id,
         pid=created.pid,
@@ -149,20 +168,12 @@ def _record(
         annotations=config.annotations,
     )
     state.save(container)
+    if launch.pidfd_socket:
+        run_files.send_pidfd(launch.pidfd_socket, created.pidfd)
     if launch.pid_file:
-        write_pid(launch.pid_file, created.pid)
+        run_files.write_pid(launch.pid_file, created.pid)
     return container
 
 
 def _has_cgroup(created: create.Created) -> bool:
     return bool(created.manager and created.manager.paths())
-
-
-def write_pid(path: str, pid: int) -> None:
-    """Atomically; decimal, no newline."""
-    head, name = os.path.split(path)
-    temporary = os.path.join(head, f".{name}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    os.write(fd, str(pid).encode())
-    os.close(fd)
-    os.rename(temporary, path)

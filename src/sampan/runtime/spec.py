@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sampan.linux import capabilities, libseccomp, namespaces, scheduling, seccomp
 from sampan.linux.cgroup import host
 from sampan.runtime import options
@@ -63,6 +65,24 @@ def example() -> dict[str, Any]:
             "readonlyPaths": [f"/proc/{name}" for name in _READONLY],
         },
     }
+
+
+def rootless_example() -> dict[str, Any]:
+    """The same for a user who is not root: a user namespace, no cgroup, no network of its own."""
+    document = example()
+    linux = document["linux"]
+    linux["namespaces"] = [n for n in linux["namespaces"] if n["type"] != "network"]
+    linux["namespaces"].append({"type": "user"})
+    linux["uidMappings"] = [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
+    linux["gidMappings"] = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
+    del linux["resources"]
+    for mount in document["mounts"]:
+        mount["options"] = [o for o in mount.get("options", ()) if o != "gid=5"]
+        if mount["destination"] == "/sys":  # sysfs belongs to the network namespace
+            mount.update(type="none", source="/sys")
+            mount["options"] = ["rbind", "nosuid", "noexec", "nodev", "ro"]
+    document["mounts"] = [m for m in document["mounts"] if m["destination"] != "/sys/fs/cgroup"]
+    return document
 
 
 def _mount(destination: str, fstype: str, chosen: list[str], source: str = "") -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Container(Record):
             "rootfs": self.rootfs,
             "created": self.created,
             **({"annotations": self.annotations} if self.annotations else {}),
-            "owner": "",
+            "owner": _owner(self.directory),
         }
 
     def signal(self, number: int) -> None:
@@ -94,6 +94,15 @@ class Container(Record):
                 signals.send(pidfd, number)
         finally:
             os.close(pidfd)
+
+
+def _owner(directory: str) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.stat(directory).st_uid).pw_name
+    except (OSError, KeyError):  # being deleted, or a user without a name
+        return ""
 
 
 def start_time(pid: int) -> int:
@@ -111,8 +120,8 @@ def check_id(container_id: str) -> None:
         raise errors.InvalidConfig(f"invalid container id {container_id!r}")
 
 
-def reserve(root: str, container_id: str) -> str:
-    """The container's new directory; raises ContainerExists."""
+def reserve(root: str, container_id: str, config: str) -> str:
+    """The container's new directory, with the text of its config; raises ContainerExists."""
     check_id(container_id)
     os.makedirs(root, 0o711, exist_ok=True)
     directory = f"{root}/{container_id}"
@@ -120,6 +129,8 @@ def reserve(root: str, container_id: str) -> str:
         os.mkdir(directory, 0o711)
     except FileExistsError:
         raise errors.ContainerExists(container_id) from None
+    with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
+        file.write(config)
     return directory
 
 

@@ -477,7 +477,7 @@ def _(rt):
 @rule(
     "CVE-2026-30892 exec -u takes nothing but ids",
     Edit(
-        file="cli/oci_verbs.py",
+        file="cli/oci/exec.py",
         old="    if not (text.isascii() and text.isdigit()):\n",
         new='    text = "".join(filter(str.isdigit, text)) or "0"\n    if False:\n',
     ),
