@@ -295,6 +295,7 @@ def state_document(config: oci_runtime.Config, options: Options) -> dict[str, An
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
     manager = cgroup.manager(cgroups.path_of(config, options.container_id, options.cgroup))
+    _refuse_used(manager)
     try:
         manager.create()
     except PermissionError:
@@ -309,6 +310,16 @@ def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
         manager.delete()
         raise
     return manager
+
+
+def _refuse_used(manager: Manager) -> None:
+    """Limits of ours are not for other people's processes, and a frozen one would never start."""
+    if not any(os.path.isdir(path) for path in manager.paths().values()):
+        return
+    if count := len(manager.pids()):
+        raise errors.InvalidConfig(f"container's cgroup is not empty: {count} process(es) found")
+    if manager.is_frozen():
+        raise errors.InvalidConfig("container's cgroup unexpectedly frozen")
 
 
 # What every container may use, whatever its rules say: making any node, and the default devices
@@ -379,6 +390,7 @@ def _spawn(
     try:
         if plan.new & CLONE.NEWUSER:
             _map_ids(config.linux, pid)
+        free_cpus(pid)
         settle(plan.process, pid, manager if plan.joins("user") >= 0 else None)
         if plan.net_devices:
             from sampan.runtime import special
@@ -422,6 +434,16 @@ def _open_cgroups(manager: Manager) -> tuple[list[int], int]:
         elif directory:
             unified = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return tasks, unified
+
+
+def free_cpus(pid: int) -> None:
+    """The caller may be bound to a few CPUs; the container is bound by its cgroup alone."""
+    count = os.cpu_count() or 1
+    if len(os.sched_getaffinity(0)) < count:
+        try:
+            os.sched_setaffinity(pid, range(count))
+        except OSError:  # not ours to insist
+            pass
 
 
 def settle(plan: plans.ProcessPlan, pid: int, manager: Manager | None) -> None:

@@ -8,7 +8,7 @@ from sampan.kit.record import Record
 from sampan.linux import namespaces
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import channel as channels
-from sampan.runtime import create, errors, init
+from sampan.runtime import create, errors, init, trace
 from sampan.runtime import plan as plans
 
 TYPE_CHECKING = False
@@ -81,7 +81,10 @@ def exec_process(
 
 def _settled(plan: plans.ProcessPlan, created: create.Created) -> create.Created:
     try:
-        _pin(plan, created.pid, "initial_cpus")
+        if getattr(plan.tuning, "initial_cpus", None):
+            _pin(plan, created.pid, "initial_cpus")
+        else:
+            create.free_cpus(created.pid)
         create.settle(plan, created.pid, created.manager)
         _pin(plan, created.pid, "final_cpus")
         created.send_go()
@@ -96,6 +99,7 @@ def _pin(plan: plans.ProcessPlan, pid: int, when: str) -> None:
     if cpus:
         try:
             os.sched_setaffinity(pid, cpus)
+            trace.say(f"nsexec: affinity: {sum(1 << cpu for cpu in cpus):#x}")
         except OSError as error:
             place = f"process.execCPUAffinity.{when.removesuffix('_cpus')}"
             raise errors.InvalidConfig(

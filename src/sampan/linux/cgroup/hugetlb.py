@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sampan.linux.cgroup import files
+from sampan.linux.cgroup.errors import InvalidLimit
 from sampan.linux.cgroup.stats import Hugetlb
 
 TYPE_CHECKING = False
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 def apply(tree: Tree, limits: list[dict[str, Any]]) -> None:
     """`[{"pageSize": "2MB", "limit": bytes}]`; reservations alike where the kernel can."""
     for entry in limits:
+        if "pageSize" not in entry or "limit" not in entry:
+            raise InvalidLimit("hugepageLimits: an entry needs pageSize and limit")
         size, limit = entry["pageSize"], entry["limit"]
         if directory := tree.v1("hugetlb"):
             file = "limit_in_bytes"

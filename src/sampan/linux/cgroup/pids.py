@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def apply(tree: Tree, pids: dict[str, Any]) -> None:
-    """`{"limit": N}`; 0 and less mean no limit."""
+    """`{"limit": N}`; less than 0 means no limit. 0 is as runc has it: the one process itself."""
     limit = pids.get("limit")
     if limit is None:
         return
     directory = tree.v1("pids") or tree.v2("pids")
     if directory is None:
-        if limit <= 0:
+        if limit < 0:
             return
         raise tree.missing("pids", f"a limit of {limit} processes")
-    files.set_limit(directory, "pids.max", limit if limit > 0 else "max")
+    files.set_limit(directory, "pids.max", max(limit, 1) if limit >= 0 else "max")
 
 
 def stats(tree: Tree) -> Pids:
