@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from sampan.engine import settings
@@ -23,9 +24,8 @@ class Options:
         for key in KEYS:
             if key.kind == "map" and key.name in self._flags:
                 self._flags[key.name] = _map(key.name, self._flags[key.name])
-        return settings.load(
-            self._file or settings.FILE, self._flags, must_exist=self._file is not None
-        )
+        named = self._file or os.environ.get("SAMPAN_CONFIG")
+        return settings.load(named or settings.FILE, self._flags, must_exist=named is not None)
 
 
 def parse(arguments: list[str]) -> Options:
@@ -43,7 +43,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--root", "--data-root", metavar="DIR", help="state that survives a reboot")
     made.add_argument("--run", metavar="DIR", help="sockets, locks and other passing state")
     made.add_argument("--foreground", action="store_true", help="stay; log to standard error")
-    made.add_argument("--config-file", metavar="FILE", help=f"settings as JSON ({settings.FILE})")
+    made.add_argument(
+        "--config-file",
+        metavar="FILE",
+        help=f"settings as JSON (SAMPAN_CONFIG, or {settings.FILE})",
+    )
     made.add_argument("--validate", action="store_true", help="check the settings, start nothing")
     for key in KEYS:
         if key.flag:

@@ -55,7 +55,10 @@ class Progress:
         text = str(error)
         log.info("%s %s: %s", self._call.request.method, self._call.request.path, text)
         response = await self._begin()
-        await response.write(to_json({"errorDetail": {"message": text}, "error": text}))
+        detail: dict[str, Any] = {"message": text}
+        if isinstance(code := getattr(error, "code", None), int):
+            detail["code"] = code
+        await response.write(to_json({"errorDetail": detail, "error": text}))
         return True
 
     async def finish(self) -> web.StreamResponse:

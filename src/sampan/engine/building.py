@@ -21,7 +21,7 @@ from sampan.image import archive, compress
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.kit.threads import in_thread
-from sampan.spec import oci_image, reference
+from sampan.spec import docker_stream, oci_image, reference
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -280,8 +280,11 @@ class _Workshop:
     async def _ended(self, container: Container) -> int:
         await start.start(container)
         ended = asyncio.ensure_future(wait.prepare(container))
-        options = logs.Options(stdout=True, stderr=True, follow=True, multiplexed=False)
-        async for chunk in logs.read(container, options):
-            if not self._options.quiet:
-                await self._report({"stream": chunk.decode("utf-8", "replace")})
+        decoder = docker_stream.FrameDecoder()
+        async for chunk in logs.read(container, logs.Options(follow=True)):
+            for frame in decoder.feed(chunk) if not self._options.quiet else ():
+                text = frame.payload.decode("utf-8", "replace")
+                if frame.stream == docker_stream.STDERR:
+                    text = f"\x1b[91m{text}\x1b[0m"  # as the classic builder tells them apart
+                await self._report({"stream": text})
         return await ended

@@ -22,7 +22,7 @@ from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
 from sampan.engine.images import mounts
-from sampan.engine.settings import Settings
+from sampan.engine.settings import Settings, registries
 from sampan.engine.spawner import Spawner
 from sampan.image import snapshots
 from sampan.image.content import FileStore
@@ -42,6 +42,7 @@ log = logging.getLogger("sampan")
 class Engine:
     def __init__(self, paths: Paths, settings: Settings | None = None) -> None:
         self.paths, self.settings = paths, settings or Settings()
+        self.registries = registries(self.settings)
         for directory in (
             paths.root,
             paths.run,

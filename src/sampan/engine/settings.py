@@ -13,10 +13,12 @@ from __future__ import annotations
 import ipaddress
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from sampan.engine.containers import log_config
 from sampan.kit import errors
 from sampan.kit.record import Record
+from sampan.registry import hosts
 
 FILE = "/etc/sampan/sampand.json"
 _WORDS = {
@@ -79,6 +81,10 @@ KEYS = (
     Key(name="init", kind="bool", default=False, help="a small reaper as PID 1 of every container"),
     Key(name="no-new-privileges", kind="bool", default=False,
         help="set no_new_privs for every container"),
+    Key(name="registry-mirrors", kind="list", metavar="URL",
+        help="ask there first for images of Docker Hub (other registries: hosts.toml)"),
+    Key(name="insecure-registries", kind="list", metavar="HOST[:PORT]|CIDR",
+        help="registries without a certificate that can be checked, or without TLS"),
     Key(name="metrics-addr", kind="string", default="", metavar="HOST:PORT",
         help="serve metrics for Prometheus there"),
 )  # fmt: skip
@@ -149,6 +155,7 @@ def check(settings: Settings) -> None:
     if settings["default-cgroupns-mode"] not in ("private", "host"):
         raise BadSetting("default-cgroupns-mode must be private or host")
     address_pools(settings)
+    _check_registries(settings)
     log_config.check(
         {"LogConfig": {"Type": settings["log-driver"], "Config": settings["log-opts"]}}
     )
@@ -163,6 +170,27 @@ def runtimes(settings: Settings) -> dict[str, dict[str, Any]]:
     """Name → where it is. Ours also answers to the names that Docker's users write for runc."""
     own = {"path": "sampan-oci"}
     return {**dict.fromkeys(OWN_RUNTIMES, own), **settings["runtimes"]}
+
+
+def _check_registries(settings: Settings) -> None:
+    for url in settings["registry-mirrors"]:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise BadSetting(f"registry-mirrors: {url!r} is no http or https address")
+    for text in settings["insecure-registries"]:
+        if "/" in text:
+            try:
+                ipaddress.ip_network(text, strict=False)
+            except ValueError as error:
+                raise BadSetting(f"insecure-registries: {error}") from None
+
+
+def registries(settings: Settings) -> hosts.Config:
+    """Where registries are reached, as the distribution client wants it."""
+    return hosts.Config(
+        insecure=tuple(settings["insecure-registries"]),
+        mirrors=tuple(settings["registry-mirrors"]),
+    )
 
 
 def _address(settings: Settings, name: str) -> None:

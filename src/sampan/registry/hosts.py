@@ -59,6 +59,7 @@ class BadHosts(errors.InvalidArgument):
 class Config(Record):
     directories: tuple[str, ...] = DIRECTORIES
     insecure: tuple[str, ...] = ()  # HOST[:PORT] or networks that are treated as loopback is
+    mirrors: tuple[str, ...] = ()  # URLs that stand in for Docker Hub, where no file says otherwise
 
     def of(self, domain: str) -> list[Host]:
         """Where to ask for images of a registry, in order, itself last. Raises BadHosts."""
@@ -67,7 +68,7 @@ class Config(Record):
             own = own.replace(verify=False, plain_fallback=True)
         directory = self._directory(domain)
         if directory is None:
-            return [own]
+            return [*self._mirrors(domain), own]
         path = f"{directory}/hosts.toml"
         if not os.path.exists(path):
             ca, client = _docker_files(directory)
@@ -85,6 +86,15 @@ class Config(Record):
                 if os.path.isdir(f"{directory}/{name}"):
                     return f"{directory}/{name}"
         return None
+
+    def _mirrors(self, domain: str) -> list[Host]:
+        found = []
+        for url in self.mirrors if domain == "docker.io" else ():
+            host = _host(url, {"capabilities": ["pull", "resolve"]}, "")
+            if self._insecure(host.name):
+                host = host.replace(verify=False, plain_fallback=True)
+            found.append(host.replace(mirror_of=domain))
+        return found
 
     def _insecure(self, name: str) -> bool:
         host = urlsplit(f"//{name}").hostname or ""

@@ -295,7 +295,7 @@ def state_document(config: oci_runtime.Config, options: Options) -> dict[str, An
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
     manager = cgroup.manager(cgroups.path_of(config, options.container_id, options.cgroup))
-    _refuse_used(manager)
+    cgroups.check_unused(manager)
     try:
         manager.create()
     except PermissionError:
@@ -310,16 +310,6 @@ def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
         manager.delete()
         raise
     return manager
-
-
-def _refuse_used(manager: Manager) -> None:
-    """Limits of ours are not for other people's processes, and a frozen one would never start."""
-    if not any(os.path.isdir(path) for path in manager.paths().values()):
-        return
-    if count := len(manager.pids()):
-        raise errors.InvalidConfig(f"container's cgroup is not empty: {count} process(es) found")
-    if manager.is_frozen():
-        raise errors.InvalidConfig("container's cgroup unexpectedly frozen")
 
 
 # What every container may use, whatever its rules say: making any node, and the default devices

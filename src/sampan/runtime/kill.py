@@ -19,6 +19,8 @@ def kill(container: Container, number: int, *, every: bool = False) -> None:
     if container.status == "stopped":
         raise errors.WrongState("container not running")
     container.signal(number)
+    if number == 9 and container.manager.is_frozen():
+        container.manager.thaw()  # a frozen process dies when it thaws
 
 
 def _own_pids(container: Container) -> bool:

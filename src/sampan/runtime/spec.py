@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sampan.linux import capabilities, libseccomp, namespaces, scheduling, seccomp
+from sampan.linux.cgroup import host
 from sampan.runtime import options
 from sampan.spec import oci_runtime
 
@@ -18,7 +19,14 @@ _READONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
 
 def example() -> dict[str, Any]:
-    """A shell in a terminal, with few capabilities and a read-only root."""
+    """A shell in a terminal, with few capabilities and a read-only root.
+
+    A cgroup namespace of its own only where all of the host is v2, as runc has it: on v1 programs
+    inside (and runc's users) look for the whole path in /proc/self/cgroup.
+    """
+    kinds = ["pid", "network", "ipc", "uts", "mount"]
+    if not host.layout().v1:
+        kinds.append("cgroup")
     safe = ["nosuid", "noexec", "nodev"]
     return {
         "ociVersion": oci_runtime.VERSION,
@@ -52,18 +60,11 @@ def example() -> dict[str, Any]:
         ],
         "linux": {
             "resources": {"devices": [{"allow": False, "access": "rwm"}]},
-            "namespaces": [
-                {"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", *_cgroup())
-            ],
+            "namespaces": [{"type": kind} for kind in kinds],
             "maskedPaths": [*(f"/proc/{name}" for name in _MASKED), "/proc/scsi", "/sys/firmware"],
             "readonlyPaths": [f"/proc/{name}" for name in _READONLY],
         },
     }
-
-
-def _cgroup() -> tuple[str, ...]:
-    """As runc: its own cgroup namespace only where there is nothing but cgroup v2."""
-    return ("cgroup",) if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else ()
 
 
 def rootless_example() -> dict[str, Any]:

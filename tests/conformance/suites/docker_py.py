@@ -1,20 +1,23 @@
 """docker-py's integration tests (PyPI sdist docker 7.0.0) against an engine of our own.
 
-The images that the tests name are made of Debian's static busybox; nothing is pulled. With
+The images that the tests name are made of Debian's static busybox; a registry of our own stands in
+for Docker Hub. With
 SAMPAN_TEST_DOCKER_HOST they run against that engine instead, which must have the images.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.conformance.suites import Result, environment, judge, source
-from tests.voyage.programs import Engine, busybox_tar
+from tests.voyage.programs import BIN, Engine, busybox_tar
 
 SUMMARY = "docker-py 7.0.0, tests/integration"
 REQUIREMENTS = (
@@ -22,6 +25,7 @@ REQUIREMENTS = (
     *("websocket-client", "docker==7.0.0", "setuptools"),
 )
 IMAGES = ("alpine:3.10", "alpine:latest", "busybox:latest", "hello-world:latest")
+HUB = ("alpine:latest", "alpine:3.10", "busybox:latest", "hello-world:latest")
 SWARM = ("swarm", "service", "secret", "config", "node", "plugin")
 
 
@@ -34,12 +38,39 @@ def run(work: Path, arguments: list[str]) -> Result:
     top = Path(tempfile.mkdtemp(prefix="docker-py-", dir="/var/tmp"))
     engine = Engine(top)
     try:
-        engine.start()
-        load_images(engine, top, IMAGES)
-        return _measure(python, tests, work, engine.socket, arguments)
+        with hub(engine, top):
+            engine.start()
+            load_images(engine, top, IMAGES)
+            address = engine.mirror
+            for name in HUB:
+                remote = f"{address}/library/{name}"
+                cli = engine.cli("sampan")
+                cli("tag", IMAGES[0], remote)
+                cli("push", remote)
+                cli("rmi", remote)
+            return _measure(python, tests, work, engine.socket, arguments)
     finally:
         engine.destroy()
         shutil.rmtree(top)
+
+
+@contextlib.contextmanager
+def hub(engine: Engine, top: Path) -> Iterator[None]:
+    """A registry of ours in the place of Docker Hub, as the engine's mirror."""
+    program = [str(BIN / "sampan"), "registry", "serve", "--addr", "127.0.0.1:0"]
+    process = subprocess.Popen(
+        [*program, "--root", str(top / "registry")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        engine.mirror = url.removeprefix("http://")
+        (top / "sampand.json").write_text(json.dumps({"registry-mirrors": [url]}))
+        engine.environment["SAMPAN_CONFIG"] = str(top / "sampand.json")
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def load_images(engine: Engine, top: Path, names: tuple[str, ...]) -> None:

@@ -35,7 +35,10 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     """Docker's `POST /containers/create`: the container, and warnings for the user."""
     host_config = spelled(body.get("HostConfig") or {}, inspect.HOST_DEFAULTS)
     endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
-    config = {k: v for k, v in body.items() if k not in ("HostConfig", "NetworkingConfig")}
+    if body.get("Runtime"):  # where some clients say it
+        host_config.setdefault("Runtime", body["Runtime"])
+    elsewhere = ("HostConfig", "NetworkingConfig", "Runtime")
+    config = {k: v for k, v in body.items() if k not in elsewhere}
     if name:
         name = name.removeprefix("/")
         if not names.VALID.fullmatch(name):

@@ -31,7 +31,10 @@ async def _wait(container: Container, condition: str, exits: int) -> int:
             return False
         if condition == "next-exit":
             return container.exits > exits
-        return not container.running and container.status != "restarting"
+        # A restart policy may have it running again before we look: an exit since then counts.
+        return container.exits > exits or not (
+            container.running or container.status == "restarting"
+        )
 
     async with container.changed:
         await container.changed.wait_for(reached)

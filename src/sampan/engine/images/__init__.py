@@ -196,7 +196,7 @@ class Images:
         return await push.distribution_of(self._engine, name, credentials=credentials)
 
     async def login(self, address: str, credentials: Credentials | None) -> None:
-        await push.login(address, credentials)
+        await push.login(self._engine, address, credentials)
 
     async def load(
         self, chunks: AsyncIterator[bytes], *, platform: str = "", report: Report

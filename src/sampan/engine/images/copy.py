@@ -64,7 +64,7 @@ async def copy(
         found = await _bring(engine, lease, source, platform, report)
         if to.kind == "registry":
             one = _only(found, source)
-            await _push(lease, one.digest, to, report)
+            await _push(engine, lease, one.digest, to, report)
         else:
             await _keep(engine, lease, _only(found, source).digest, to.name, report)
 
@@ -102,7 +102,7 @@ async def _bring(
 ) -> list[Found]:
     wanted = oci_image.parse_platform(platform) if platform else None
     if source.kind == "registry":
-        return [await _fetch(lease, source, wanted, report)]
+        return [await _fetch(engine, lease, source, wanted, report)]
     if source.kind == "store":
         digest = _stored(engine, source.name, platform)
         lease.hold_all(platforms.reachable(engine.store, [digest]))
@@ -135,11 +135,15 @@ def _stored(engine: Engine, name: str, platform: str) -> str:
 
 
 async def _fetch(
-    lease: Lease, source: Place, platform: oci_image.Platform | None, report: Report
+    engine: Engine,
+    lease: Lease,
+    source: Place,
+    platform: oci_image.Platform | None,
+    report: Report,
 ) -> Found:
     wanted = reference.parse(source.name)
     async with (
-        Client(wanted, credentials=source.credentials) as client,
+        Client(wanted, credentials=source.credentials, hosts=engine.registries) as client,
         told.Teller(report, told.PULL) as tell,
     ):
         if platform is None:
@@ -153,10 +157,10 @@ async def _fetch(
 # -- to
 
 
-async def _push(lease: Lease, digest: str, to: Place, report: Report) -> None:
+async def _push(engine: Engine, lease: Lease, digest: str, to: Place, report: Report) -> None:
     wanted = reference.parse(to.name)
     async with (
-        Client(wanted, credentials=to.credentials) as client,
+        Client(wanted, credentials=to.credentials, hosts=engine.registries) as client,
         told.Teller(report, told.PUSH) as tell,
     ):
         target = await publication.push(

@@ -33,7 +33,7 @@ async def pull(
     runs_on = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
     before = engine.db.value("select target from names where name = ?", (str(wanted),))
     async with (
-        Client(wanted, credentials=credentials) as client,
+        Client(wanted, credentials=credentials, hosts=engine.registries) as client,
         told.Teller(report, told.PULL) as tell,
     ):
         unpacking = _Unpacking(engine, lease, tell)

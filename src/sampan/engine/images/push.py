@@ -41,7 +41,7 @@ async def push(
     lease.hold_all(platforms.reachable(engine.store, [digest]))
     await report({"status": f"The push refers to repository [{wanted.repository}]"})
     async with (
-        Client(wanted, credentials=credentials) as client,
+        Client(wanted, credentials=credentials, hosts=engine.registries) as client,
         told.Teller(report, told.PUSH) as tell,
     ):
         target = await distribution.push(
@@ -81,7 +81,7 @@ async def distribution_of(
 ) -> dict[str, Any]:
     """What the registry has under a name: descriptor and platforms."""
     wanted = reference.parse(name)
-    async with Client(wanted, credentials=credentials) as client:
+    async with Client(wanted, credentials=credentials, hosts=engine.registries) as client:
         target = await client.resolve()
     document = json.loads(target.data)
     platforms = [
@@ -93,11 +93,11 @@ async def distribution_of(
     return {"Descriptor": target.descriptor, "Platforms": platforms}
 
 
-async def login(address: str, credentials: Credentials | None) -> None:
+async def login(engine: Engine, address: str, credentials: Credentials | None) -> None:
     """Try a user name and password at a registry. Unauthorized where it refuses them."""
     domain = address.removeprefix("https://").removeprefix("http://").partition("/")[0]
     if domain in ("", "index.docker.io"):
         domain = "docker.io"
     wanted = reference.Reference(domain=domain, path="library/login", tag="latest")
-    async with Client(wanted, credentials=credentials) as client:
+    async with Client(wanted, credentials=credentials, hosts=engine.registries) as client:
         await client.ping()

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 def apply(tree: Tree, limits: list[dict[str, Any]]) -> None:
     """`[{"pageSize": "2MB", "limit": bytes}]`; reservations alike where the kernel can."""
-    for entry in limits:
-        if "pageSize" not in entry or "limit" not in entry:
-            raise InvalidLimit("hugepageLimits: an entry needs pageSize and limit")
+    for number, entry in enumerate(limits):
+        for key in ("pageSize", "limit"):
+            if key not in entry:
+                raise InvalidLimit(f"hugepageLimits[{number}].{key}: is missing")
         size, limit = entry["pageSize"], entry["limit"]
         if directory := tree.v1("hugetlb"):
             file = "limit_in_bytes"
