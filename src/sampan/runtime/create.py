@@ -388,6 +388,7 @@ def _spawn(
             special.move_devices(plan, pid)
         created.send_go()
         created.wait_joined()
+        manager.occupied()
     except BaseException:
         created.abort()
         raise
