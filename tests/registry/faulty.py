@@ -6,6 +6,7 @@ async with Faulty(store) as server:
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 
@@ -21,6 +22,7 @@ class Faulty:
         self.names: dict[str, str] = {}  # tag → digest
         self.requests: list[web.Request] = []
         self.cut: int | None = None  # bytes of the next blob before the connection breaks
+        self.stall: int | None = None  # bytes of the next blob after which nothing more comes
         self.ranges = True
         self.etag = '"one"'
         self.wrong: dict[str, bytes] = {}  # digest → what is sent instead
@@ -38,7 +40,9 @@ class Faulty:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/token", self._token)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=1
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
@@ -111,6 +115,10 @@ class Faulty:
             assert request.transport is not None
             request.transport.close()
             return response
+        if self.stall is not None and request.method == "GET":
+            await response.write(data[start : start + self.stall])
+            self.stall = None
+            await asyncio.Event().wait()  # until the client has gone
         if request.method == "GET":
             await response.write(data[start:])
         await response.write_eof()

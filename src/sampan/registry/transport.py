@@ -10,6 +10,7 @@ the host itself and never to where it redirects (distribution-spec, "Pulling blo
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import time
 import urllib.request
@@ -261,18 +262,27 @@ def proxy_for(url: str) -> str | None:
         return None
     proxies = urllib.request.getproxies_environment()
     proxy = proxies.get(parts.scheme)
-    if not proxy or _bypassed(parts.netloc, proxies.get("no", "")):
+    if not proxy or _bypassed(host, parts.netloc, proxies.get("no", "")):
         return None
     return proxy
 
 
-def _bypassed(netloc: str, no_proxy: str) -> bool:
-    """curl's reading of no_proxy: `*`, hosts, and domains with all below them."""
-    host = netloc.rpartition(":")[0] if not netloc.endswith("]") and ":" in netloc else netloc
-    for item in filter(None, map(str.strip, no_proxy.split(","))):
-        if item == "*" or item in (host, netloc) or host.endswith("." + item.lstrip(".")):
+def _bypassed(host: str, netloc: str, no_proxy: str) -> bool:
+    """curl's reading of no_proxy: `*`, hosts, domains with all below them, networks (CIDR)."""
+    for item in filter(None, map(str.strip, no_proxy.lower().split(","))):
+        if item == "*" or item.strip("[]") == host or item == netloc.lower():
+            return True
+        if host.endswith("." + item.lstrip(".")) or _within(host, item):
             return True
     return False
+
+
+def _within(host: str, network: str) -> bool:
+    """Is the host an address of the network? No name is looked up for that."""
+    try:
+        return "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network, False)
+    except ValueError:
+        return False
 
 
 async def problem(response: aiohttp.ClientResponse) -> Problem:
