@@ -174,3 +174,41 @@ def test_volumes_from_keeps_modes(engine: Engine, tmp_path: Path) -> None:
     third = engine.create("true", HostConfig={"VolumesFrom": [f"{first}:ro"]})
     assert not any(p["RW"] for p in engine.inspect(third)["Mounts"])
     delete(engine, first, second, third, volume="kept")
+
+
+def test_a_read_only_volume_is_so_all_the_way_down(engine: Engine) -> None:
+    from sampan.linux import mount
+
+    below = f"{make(engine, 'deep')['Mountpoint']}/below"
+    os.mkdir(below)
+    mount.mount("tmpfs", below, "tmpfs")
+    try:
+        script = "! touch /v/x && ! touch /v/below/x && grep -q ' /v/below tmpfs ro' /proc/mounts"
+        container = engine.run("sh", "-c", script, HostConfig={"Binds": ["deep:/v:ro"]})
+        assert engine.wait(container) == 0
+    finally:
+        mount.umount(below)
+    delete(engine, container, volume="deep")
+
+
+def test_nocopy_leaves_it_empty_and_else_the_image_fills_it(engine: Engine) -> None:
+    found = {}
+    for name, flag in (("filled", ""), ("bare", ":nocopy")):
+        container = engine.create("true", HostConfig={"Binds": [f"{name}:/data{flag}"]})
+        found[name] = os.listdir(engine.request("GET", f"/volumes/{name}")[1]["Mountpoint"])
+        delete(engine, container, volume=name)
+    assert found == {"filled": ["from-image"], "bare": []}
+
+
+@pytest.mark.needs("loop")
+def test_the_image_fills_a_volume_that_has_to_be_mounted(engine: Engine) -> None:
+    make(engine, "disk", size="4m")
+    container = engine.run("cat", "/data/from-image", HostConfig={"Binds": ["disk:/data"]})
+    assert engine.wait(container) == 0
+    delete(engine, container, volume="disk")
+
+
+def test_propagation_is_for_directories_of_the_host(engine: Engine) -> None:
+    body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"Binds": ["v1:/v:rshared"]}}
+    status, answer = engine.request("POST", "/containers/create", body)
+    assert (status, "mount propagation is for directories" in answer["message"]) == (400, True)

@@ -133,6 +133,11 @@ def _split(text: str) -> tuple[str, str, list[str]]:
             'for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you '
             "intended to pass a host directory, use absolute path"
         )
+    if not parts[0].startswith("/") and _PROPAGATIONS & {*options}:
+        raise errors.InvalidArgument(
+            f"invalid volume specification: '{text}': mount propagation is for directories of the "
+            "host, not for volumes"
+        )
     return parts[0], _destination(parts[1]), options
 
 
