@@ -58,6 +58,9 @@ class Base:
             if value := resources.get(section):
                 apply(self.tree, value)
 
+    def occupied(self) -> None:
+        """The kernel keeps empty ones too."""
+
     def stats(self) -> Stats:
         tree = self.tree
         return Stats(
