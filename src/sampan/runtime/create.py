@@ -381,6 +381,7 @@ def _spawn(
     try:
         if plan.new & CLONE.NEWUSER:
             _map_ids(config.linux, pid)
+        free_cpus(pid)
         settle(plan.process, pid, manager if plan.joins("user") >= 0 else None)
         if plan.net_devices:
             from sampan.runtime import special
@@ -425,6 +426,16 @@ def _open_cgroups(manager: Manager) -> tuple[list[int], int]:
         elif directory:
             unified = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return tasks, unified
+
+
+def free_cpus(pid: int) -> None:
+    """The caller may be bound to a few CPUs; the container is bound by its cgroup alone."""
+    count = os.cpu_count() or 1
+    if len(os.sched_getaffinity(0)) < count:
+        try:
+            os.sched_setaffinity(pid, range(count))
+        except OSError:  # not ours to insist
+            pass
 
 
 def settle(plan: plans.ProcessPlan, pid: int, manager: Manager | None) -> None:

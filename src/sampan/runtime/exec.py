@@ -8,7 +8,7 @@ from sampan.kit.record import Record
 from sampan.linux import namespaces
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import channel as channels
-from sampan.runtime import create, errors, exec_cgroup, init
+from sampan.runtime import create, errors, exec_cgroup, init, trace
 from sampan.runtime import plan as plans
 
 TYPE_CHECKING = False
@@ -82,7 +82,10 @@ def exec_process(
 
 def _settled(plan: plans.ProcessPlan, created: create.Created, target: Target) -> create.Created:
     try:
-        _pin(plan, created.pid, "initial_cpus")
+        if getattr(plan.tuning, "initial_cpus", None):
+            _pin(plan, created.pid, "initial_cpus")
+        else:
+            create.free_cpus(created.pid)
         if target.manager:
             exec_cgroup.enter(target.manager, created.pid, target.pid, target.cgroups)
         create.settle(plan, created.pid, None)
@@ -99,6 +102,7 @@ def _pin(plan: plans.ProcessPlan, pid: int, when: str) -> None:
     if cpus:
         try:
             os.sched_setaffinity(pid, cpus)
+            trace.say(f"nsexec: affinity: {sum(1 << cpu for cpu in cpus):#x}")
         except OSError as error:
             place = f"process.execCPUAffinity.{when.removesuffix('_cpus')}"
             raise errors.InvalidConfig(

@@ -229,6 +229,7 @@ def _build(plan: Plan, wires: Wires) -> None:
         expect(wires.channel, "hooks")
     if plan.hooks.create_container:
         state = {**plan.state, "status": "creating", "pid": os.getpid()}
+        os.fchdir(root)  # as with runc; such hooks name what they make by relative paths
         hooks.run_all(plan.hooks.create_container, "createContainer", state, {})
     masks.cover(plan, root, null)
     os.close(null)
