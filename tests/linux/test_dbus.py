@@ -67,10 +67,9 @@ def _serve(listener, answers):
     with stream:
         data = b""
         while b"BEGIN\r\n" not in data:
-            if data.endswith(b"\r\n") and b"AUTH" in data:
-                assert data.split()[2] == str(os.geteuid()).encode().hex().encode()
-                stream.sendall(b"OK 1234\r\n")
             data += stream.recv(4096)
+        assert data.split()[2] == str(os.geteuid()).encode().hex().encode()
+        stream.sendall(b"OK 1234\r\n")
         data = data.partition(b"BEGIN\r\n")[2]
         for answer in answers:
             while (found := wire.unpack(data)) is None:

@@ -23,6 +23,7 @@ class Faulty:
         self.requests: list[web.Request] = []
         self.cut: int | None = None  # bytes of the next blob before the connection breaks
         self.stall: int | None = None  # bytes of the next blob after which nothing more comes
+        self.warnings: list[str] = []  # Warning headers of every answer
         self.ranges = True
         self.etag = '"one"'
         self.wrong: dict[str, bytes] = {}  # digest → what is sent instead
@@ -38,6 +39,7 @@ class Faulty:
 
     async def __aenter__(self) -> Faulty:
         app = web.Application(client_max_size=1 << 30)
+        app.on_response_prepare.append(self._warn)
         app.router.add_route("*", "/token", self._token)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(
@@ -51,6 +53,10 @@ class Faulty:
 
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
+
+    async def _warn(self, request: web.Request, response: web.StreamResponse) -> None:
+        for text in self.warnings:
+            response.headers.add("Warning", text)
 
     def seen(self, method: str, part: str) -> list[web.Request]:
         return [r for r in self.requests if r.method == method and part in r.path]

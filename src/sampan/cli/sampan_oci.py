@@ -80,7 +80,7 @@ def _context(values: dict[str, Any]) -> table.Context:
     manager = values["cgroup-manager"] or ("systemd" if values["systemd-cgroup"] else "cgroupfs")
     if manager not in ("cgroupfs", "systemd", "disabled"):
         raise table.UsageError(f"--cgroup-manager: {manager!r} is not cgroupfs, systemd, disabled")
-    if manager != "cgroupfs":
+    if manager == "disabled":
         raise errors.Unsupported(f"the cgroup manager {manager!r} is not built yet")
     from sampan.linux import seccomp
 

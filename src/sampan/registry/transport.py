@@ -21,7 +21,7 @@ import aiohttp
 import yarl
 
 from sampan.kit.threads import in_thread
-from sampan.registry import auth, errors, hosts, retries, tls
+from sampan.registry import auth, errors, hosts, notices, retries, tls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
@@ -85,6 +85,8 @@ class Transport:
         self._context: Any = None
         self._context_lock = asyncio.Lock()
         self.on_retry: Callable[[str, float], None] = lambda why, seconds: None
+        self.on_warning: Callable[[str], None] = lambda text: None
+        self._warned: set[str] = set()
 
     @property
     def origin(self) -> tuple[str, str]:
@@ -201,6 +203,7 @@ class Transport:
                 if authorization is not None:
                     sent["Authorization"] = authorization
             response = await self._send(method, url, sent, body() if body else None, call.patience)
+            self._warn(response)
             location = response.headers.get("Location", "")
             if response.status not in _REDIRECTS or not location:
                 return response
@@ -209,6 +212,15 @@ class Transport:
             if response.status == 303 and method != "HEAD":
                 method, body = "GET", None
         raise errors.Unreachable(self.host.name, f"more than {_MOST_REDIRECTS} redirects")
+
+    def _warn(self, response: aiohttp.ClientResponse) -> None:
+        """Pass on what the host itself warns of, each sentence once."""
+        if _origin(str(response.url)) != self.origin:
+            return
+        for text in notices.read(response.headers.getall("Warning", ())):
+            if text not in self._warned:
+                self._warned.add(text)
+                self.on_warning(text)
 
     async def _send(
         self,

@@ -15,7 +15,7 @@ import errno
 import os
 
 from sampan.kit.record import Record
-from sampan.linux import cgroup, namespaces, process, signals
+from sampan.linux import namespaces, process, signals
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
@@ -294,7 +294,8 @@ def state_document(config: oci_runtime.Config, options: Options) -> dict[str, An
 
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
-    manager = cgroup.manager(cgroups.path_of(config, options.container_id, options.cgroup))
+    path = cgroups.path_of(config, options.container_id, options.cgroup)
+    manager = cgroups.manager(config, path)
     cgroups.check_unused(manager)
     try:
         manager.create()

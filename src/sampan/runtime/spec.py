@@ -103,7 +103,7 @@ def features() -> dict[str, Any]:
         "linux": {
             "namespaces": sorted(namespaces.FLAGS),
             "capabilities": list(capabilities.NAMES),
-            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True},
             "seccomp": {
                 "enabled": True,
                 "actions": sorted(libseccomp.ACTIONS),

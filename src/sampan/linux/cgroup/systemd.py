@@ -31,16 +31,21 @@ _GONE = "org.freedesktop.systemd1.NoSuchUnit"
 
 
 class Systemd:
-    def __init__(self, group: Manager, unit: str, slice_: str) -> None:
-        self._group, self._unit, self._slice = group, unit, slice_
+    def __init__(
+        self, group: Manager, unit: str, slice_: str, properties: dict[str, tuple[str, Any]]
+    ) -> None:
+        self._group, self._unit, self._slice, self._properties = group, unit, slice_, properties
         self._placeholder = 0
-        self.properties: dict[str, tuple[str, Any]] = {}  # for the unit, beyond its limits
 
     def create(self) -> None:
         with _connect() as systemd:
             if not self._exists(systemd):
                 self._start(systemd)
-        self._group.create()
+        try:
+            self._group.create()
+        except BaseException:
+            self.occupied()
+            raise
 
     def _exists(self, systemd: dbus.Connection) -> bool:
         try:
@@ -65,7 +70,7 @@ class Systemd:
             properties += [("Slice", ("s", self._slice)), ("PIDs", ("au", [self._placeholder]))]
         try:
             _job(systemd, "StartTransientUnit", "ssa(sv)a(sa(sv))", self._unit, "replace",
-                 [*properties, *self.properties.items()], [])  # fmt: skip
+                 [*properties, *self._properties.items()], [])  # fmt: skip
         except BaseException:
             self.occupied()
             raise
@@ -138,15 +143,18 @@ class Systemd:
         return self._group.paths()
 
 
-def manager(name: str) -> Systemd:
-    """Raises InvalidLimit for a name that is none, NoCgroups where no systemd runs."""
+def manager(name: str, properties: dict[str, tuple[str, Any]] | None = None) -> Systemd:
+    """`properties` are for the unit when it is made.
+
+    Raises InvalidLimit for a name that is none, NoCgroups where no systemd runs.
+    """
     from sampan.linux import cgroup
 
     slice_, unit = unit_of(name)
     path = slice_path(slice_) + (f"/{unit}" if not unit.endswith(".slice") else "")
     if unit.endswith(".slice"):
         path = slice_path(unit)
-    return Systemd(cgroup.manager(_root() + path), unit, slice_)
+    return Systemd(cgroup.manager(_root() + path), unit, slice_, properties or {})
 
 
 def unit_of(name: str) -> tuple[str, str]:

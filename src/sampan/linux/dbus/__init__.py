@@ -127,15 +127,18 @@ class Connection:
         return message
 
     def _authenticate(self) -> None:
-        """SASL's EXTERNAL: the socket says who we are."""
+        """SASL's EXTERNAL: the socket says who we are.
+
+        BEGIN goes along at once. After the answer, it could reach sd-bus in one read with our first
+        message, which then lies there until more comes.
+        """
         uid = str(os.geteuid()).encode().hex()
-        self._stream.sendall(f"\0AUTH EXTERNAL {uid}\r\n".encode())
+        self._stream.sendall(f"\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n".encode())
         while b"\r\n" not in self._data:
             self._read(time.monotonic() + _PATIENCE)
         line, _, self._data = self._data.partition(b"\r\n")
         if not line.startswith(b"OK "):
             raise NoAnswer(f"D-Bus refused us: {line[:100].decode(errors='replace')}")
-        self._stream.sendall(b"BEGIN\r\n")
 
     def _read(self, deadline: float) -> None:
         left = deadline - time.monotonic()
