@@ -193,6 +193,42 @@ def test_pause_and_resume(runtime):
     assert runtime.status(container) == "running"
 
 
+def test_exec_into_a_paused_container_is_refused_or_waits(runtime):
+    container = runtime.create("sleep", "100")
+    runtime("start", container)
+    runtime("pause", container)
+    done = runtime("exec", container, "true", fails=True)
+    assert done.returncode == 255 and "cannot exec in a paused container" in done.stderr
+    waits = subprocess.Popen(
+        [*runtime.command, "exec", "--ignore-paused", container, "sh", "-c", "exit 5"]
+    )
+    runtime("resume", container)
+    assert waits.wait(20) == 5
+
+
+def _own_paths(runtime, container, *flags):
+    """controller → path of a process that exec starts."""
+    lines = runtime("exec", *flags, container, "cat", "/proc/self/cgroup").stdout.splitlines()
+    return {line.split(":")[1]: line.split(":", 2)[2] for line in lines}
+
+
+def test_exec_joins_the_cgroup_or_one_below(runtime):
+    container = runtime.create("sleep", "100")
+    runtime("start", container)
+    assert set(_own_paths(runtime, container).values()) == {f"/{container}"}
+    for wrong in ("..", "a/../../..", "nonexistent"):
+        assert runtime("exec", "--cgroup", wrong, container, "true", fails=True).returncode == 255
+    if not os.path.isdir("/sys/fs/cgroup/pids"):
+        os.mkdir(f"/sys/fs/cgroup/{container}/sub")
+        assert _own_paths(runtime, container, "--cgroup", "sub") == {"": f"/{container}/sub"}
+        return
+    wrong = runtime("exec", "--cgroup", "whaaat:/", container, "true", fails=True)
+    assert wrong.returncode == 255 and "unknown controller" in wrong.stderr
+    os.mkdir(f"/sys/fs/cgroup/pids/{container}/sub")
+    found = _own_paths(runtime, container, "--cgroup", "pids:sub")
+    assert (found["pids"], found["memory"]) == (f"/{container}/sub", f"/{container}")
+
+
 def test_missing_and_unusable_commands(runtime):
     assert "executable file not found in $PATH" in runtime.run("nope").stderr
     assert "permission denied" in runtime.run("/proc/version").stderr

@@ -291,3 +291,10 @@ def test_the_engine_speaks_versions_as_docker_does(engine: Engine) -> None:
     status, answer = engine.request("GET", "/v1.12/info")
     assert (status, "too old" in answer["message"]) == (400, True)
     assert engine.request("GET", "/nothing/here") == (404, {"message": "page not found"})
+
+
+def test_the_reaper_of_init_has_a_name_of_its_own(engine: Engine) -> None:
+    container = engine.run("sleep", "60", HostConfig={"Init": True})
+    processes = engine.request("GET", f"/containers/{container}/top?ps_args=-eo+pid,args")[1]
+    assert [row[1] for row in processes["Processes"]] == ["sampan-init", "sleep 60"]
+    remove(engine, container)

@@ -206,6 +206,34 @@ class TestV2(CgroupContract):
 
         place(body)
 
+    def test_a_cgroup_below_one_with_processes_can_be_entered(self, place):
+        def body():
+            with group() as outer:
+                first, second = Child(), Child()
+                outer.add(first.pid)
+                inner = cgroup.manager(f"{PARENT}/one/inner")
+                inner.create()
+                inner.add(second.pid)
+                assert inner.pids() == [second.pid]
+                with pytest.raises(ControllerMissing, match="not enabled in"):
+                    inner.apply({"memory": {"limit": 64 << 20}})
+                with open(f"{inner.paths()['']}/cgroup.type") as file:
+                    assert file.read() == "domain\n"
+
+        place(body)
+
+    def test_a_cgroup_below_a_threaded_one_is_named(self, place):
+        def body():
+            with group() as outer:
+                for name in ("threads", "other"):
+                    os.mkdir(f"{outer.paths()['']}/{name}")
+                with open(f"{outer.paths()['']}/threads/cgroup.type", "w") as file:
+                    file.write("threaded")
+                with pytest.raises(CgroupBusy, match=r"cgroup.type is 'domain invalid'"):
+                    cgroup.manager(f"{PARENT}/one/other").add(Child().pid)
+
+        place(body)
+
 
 @pytest.mark.needs("mount")
 def test_no_cgroups_at_all(own_mounts):

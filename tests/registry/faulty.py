@@ -6,6 +6,7 @@ async with Faulty(store) as server:
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 
@@ -21,6 +22,8 @@ class Faulty:
         self.names: dict[str, str] = {}  # tag → digest
         self.requests: list[web.Request] = []
         self.cut: int | None = None  # bytes of the next blob before the connection breaks
+        self.stall: int | None = None  # bytes of the next blob after which nothing more comes
+        self.warnings: list[str] = []  # Warning headers of every answer
         self.ranges = True
         self.etag = '"one"'
         self.wrong: dict[str, bytes] = {}  # digest → what is sent instead
@@ -36,9 +39,12 @@ class Faulty:
 
     async def __aenter__(self) -> Faulty:
         app = web.Application(client_max_size=1 << 30)
+        app.on_response_prepare.append(self._warn)
         app.router.add_route("*", "/token", self._token)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=1
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
@@ -47,6 +53,10 @@ class Faulty:
 
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
+
+    async def _warn(self, request: web.Request, response: web.StreamResponse) -> None:
+        for text in self.warnings:
+            response.headers.add("Warning", text)
 
     def seen(self, method: str, part: str) -> list[web.Request]:
         return [r for r in self.requests if r.method == method and part in r.path]
@@ -111,6 +121,10 @@ class Faulty:
             assert request.transport is not None
             request.transport.close()
             return response
+        if self.stall is not None and request.method == "GET":
+            await response.write(data[start : start + self.stall])
+            self.stall = None
+            await asyncio.Event().wait()  # until the client has gone
         if request.method == "GET":
             await response.write(data[start:])
         await response.write_eof()

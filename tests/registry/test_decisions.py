@@ -73,6 +73,13 @@ def test_retry_after(value: str, seconds: float | None) -> None:
     assert retries.retry_after(value, now=10.0) == seconds
 
 
+def test_waiting_grows_and_is_spread() -> None:
+    for attempt, most in enumerate((0.25, 0.5, 1.0, 2.0, 4.0, 4.0)):
+        delays = {retries.backoff(attempt) for _ in range(50)}
+        assert len(delays) > 1
+        assert most / 2 <= min(delays) <= max(delays) <= most
+
+
 def test_error_documents_become_words() -> None:
     document = {"errors": [{"code": "DENIED", "message": "no"}, {"code": "UNKNOWN"}]}
     found = transport.read_problem(json.dumps(document).encode(), "Forbidden")
@@ -88,6 +95,17 @@ def test_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("https://a.inside.test/", "https://other.test:5000/", "https://127.0.0.1:1/"):
         assert transport.proxy_for(url) is None
     assert transport.proxy_for("https://notinside.test/") == "http://proxy.test:3128"
+
+
+@pytest.mark.parametrize(
+    ("host", "direct"),
+    [("10.1.2.3:5000", True), ("11.1.2.3", False), ("[fd00::7]:5000", True), ("[fe00::7]", False),
+     ("[2001:db8::1]", True), ("name.10.test", False)],
+)  # fmt: skip
+def test_no_proxy_for_networks(host: str, direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8,fd00::/8,[2001:db8::1],999.0.0.0/8")
+    assert (transport.proxy_for(f"https://{host}/v2/") is None) is direct
 
 
 # -- hosts

@@ -14,8 +14,12 @@ SECTION = "1"
 def pages() -> dict[str, str]:
     """File name → page, for `sampan` itself and all commands that are shown."""
     from sampan.cli.main import SAMPAN
+    from sampan.cli.oci import man_page
 
-    found = {f"sampan.{SECTION}": _program(SAMPAN)}
+    found = {
+        f"sampan.{SECTION}": _program(SAMPAN),
+        f"sampan-oci.{SECTION}": man_page.page(),
+    }
     for module in commands.every():
         record: Command = module.COMMAND
         if not record.hidden:

@@ -68,9 +68,10 @@ def _perform(context: table.Context, name: str, words: list[str]) -> int:
 
 def _context(values: dict[str, Any]) -> table.Context:
     logger = log.Log(values["log"], form=values["log-format"], debug=values["debug"])
-    if values["debug"]:
-        from sampan.runtime import trace
+    from sampan.runtime import trace
 
+    trace.warner = logger.warning
+    if values["debug"]:
         trace.listener = logger.debug
     rootless = _rootless(values["rootless"])
     root = os.path.abspath(values["root"]) if values["root"] else _default_root(rootless)
@@ -79,7 +80,7 @@ def _context(values: dict[str, Any]) -> table.Context:
     manager = values["cgroup-manager"] or ("systemd" if values["systemd-cgroup"] else "cgroupfs")
     if manager not in ("cgroupfs", "systemd", "disabled"):
         raise table.UsageError(f"--cgroup-manager: {manager!r} is not cgroupfs, systemd, disabled")
-    if manager != "cgroupfs":
+    if manager == "disabled":
         raise errors.Unsupported(f"the cgroup manager {manager!r} is not built yet")
     from sampan.linux import seccomp
 

@@ -9,13 +9,25 @@ from sampan.dockerapi import (
     images,
     networks,
     own_images,
+    own_volumes,
     streams,
     system,
     volumes,
 )
 from sampan.dockerapi.router import Routes
 
-GROUPS = (system, containers, streams, disk, images, build, own_images, networks, volumes)
+GROUPS = (
+    system,
+    containers,
+    streams,
+    disk,
+    images,
+    build,
+    own_images,
+    networks,
+    volumes,
+    own_volumes,
+)
 
 
 def all_routes() -> Routes:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 routes = Routes()
 
 
-def to_docker(volume: Volume) -> dict[str, Any]:
+def to_docker(volume: Volume, status: dict[str, Any] | None = None) -> dict[str, Any]:
     return {
         "CreatedAt": volume.created.partition(".")[0] + "Z",
         "Driver": volume.driver,
@@ -24,7 +24,8 @@ def to_docker(volume: Volume) -> dict[str, Any]:
         "Mountpoint": volume.mountpoint,
         "Name": volume.name,
         "Options": volume.options or None,
-        "Scope": "local",
+        "Scope": volume.scope,
+        **({"Status": status} if status else {}),
     }
 
 
@@ -68,7 +69,8 @@ async def prune(call: Call) -> web.StreamResponse:
 
 @routes.get("/volumes/{name}")
 async def inspect(call: Call) -> web.StreamResponse:
-    return call.json(to_docker(call.engine.volumes.get(call["name"])))
+    volume = call.engine.volumes.get(call["name"])
+    return call.json(to_docker(volume, call.engine.volumes.status(volume)))
 
 
 @routes.delete("/volumes/{name}")

@@ -73,6 +73,7 @@ class Engine:
         await self.networks.start()
         await self.spawner.start()
         await self.containers.start()
+        await self.volumes.start()
         await self.endpoints.start()
 
     async def shutdown(self) -> None:

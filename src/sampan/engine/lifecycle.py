@@ -130,6 +130,7 @@ async def exited(container: Container, record: dict[str, Any]) -> None:
         await container.engine.endpoints.release(container)
     except errors.SampanError:
         log.exception("releasing the network of %s", container.id)
+    await container.engine.volumes.detach(container)
     container.exits += 1
     await container.notify()
     if again:

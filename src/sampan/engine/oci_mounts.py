@@ -85,10 +85,10 @@ def _tmpfs(where: str, options: list[str]) -> Mount:
 
 
 def _point(point: dict[str, Any]) -> Mount:
-    """A bind that is read-only is so with all that is mounted below it, unless the user said
-    otherwise (Docker 25; mount_setattr(2))."""
+    """A bind or volume that is read-only is so with all that is mounted below it, unless the user
+    said otherwise (Docker 25; mount_setattr(2))."""
     source = point["Source"]
-    recursive = point["Type"] == "bind" and point.get("_recursive", True)
+    recursive = point.get("_recursive", True)
     options = ["rbind" if recursive else "bind"]
     if not point["RW"]:
         options.append("rro" if recursive and not point.get("_writable_below") else "ro")

@@ -41,13 +41,25 @@ def dumps(value: object) -> str:
     try:
         return "".join(_encode(value, 0))
     except Exception:
-        return pretty(value, indent=None)
+        import json
+
+        return json.dumps(value, ensure_ascii=False)
 
 
-def pretty(value: object, indent: int | None = 2) -> str:
-    import json
+def pretty(value: object, indent: int = 2) -> str:
+    """Encode over many lines, as `json.dumps(value, indent=indent)` does."""
+    return _lines(value, " " * indent, "\n")
 
-    return json.dumps(value, indent=indent, ensure_ascii=False)
+
+def _lines(value: object, step: str, newline: str) -> str:
+    inner = newline + step
+    if isinstance(value, dict) and value:
+        rows = [f"{dumps(str(key))}: {_lines(one, step, inner)}" for key, one in value.items()]
+        return f"{{{inner}{f',{inner}'.join(rows)}{newline}}}"
+    if isinstance(value, (list, tuple)) and value:
+        rows = [_lines(one, step, inner) for one in value]
+        return f"[{inner}{f',{inner}'.join(rows)}{newline}]"
+    return dumps(value)
 
 
 def _unavailable(*_: object) -> Any:

@@ -46,6 +46,13 @@ def block_all() -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, _ALL)
 
 
+def exit_on_request() -> None:
+    """Let HUP, INT, QUIT and TERM end us: by handlers, for PID 1 is spared the default action."""
+    for number in (1, SIGINT, SIGQUIT, SIGTERM):
+        _signal.signal(number, lambda number, frame: os._exit(128 + number))
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (1, SIGINT, SIGQUIT, SIGTERM))
+
+
 def wait() -> tuple[int, int]:
     """Take the next blocked signal: (number, sender's pid; 0 from the kernel or from outside)."""
     info = _signal.sigwaitinfo(_ALL)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlencode
 
@@ -22,6 +23,7 @@ import aiohttp
 from sampan.kit import errors as kinds
 from sampan.kit.record import Record
 from sampan.registry import auth, errors, tags, transport
+from sampan.registry.events import Event
 from sampan.registry.hosts import Config
 from sampan.registry.upload import Uploads
 from sampan.spec import oci_image, reference
@@ -29,6 +31,7 @@ from sampan.spec import oci_image, reference
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from sampan.registry.events import Listener
     from sampan.registry.transport import Transport
 
     Credentials = auth.Credentials
@@ -110,6 +113,16 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
+
+    def tell(self, listener: Listener) -> None:
+        """From now on the listener hears of retries and of registries' warnings."""
+
+        def retrying(why: str, seconds: float) -> None:
+            listener(Event(kind="retrying", message=f"{why}; again in {seconds:.1f} s"))
+
+        for host in self.hosts:
+            host.on_retry = retrying
+            host.on_warning = partial(_warning, listener, host.host.name)
 
     # -- reading
 
@@ -337,6 +350,10 @@ class Client:
             for note in notes:
                 error.add_note(note)
             raise
+
+
+def _warning(listener: Listener, host: str, text: str) -> None:
+    listener(Event(kind="warning", message=f"Warning from {host}: {text}"))
 
 
 def _start(response: aiohttp.ClientResponse) -> int:

@@ -86,11 +86,7 @@ class _Pull:
         self.client, self.store, self.on_event = client, store, on_event
         self.slots = asyncio.Semaphore(AT_ONCE)
         self.new = False
-        for host in client.hosts:
-            host.on_retry = self._retrying
-
-    def _retrying(self, why: str, seconds: float) -> None:
-        self.on_event(Event(kind="retrying", message=f"{why}; again in {seconds:.1f} s"))
+        client.tell(on_event)
 
     # -- documents
 

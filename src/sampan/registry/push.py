@@ -58,6 +58,7 @@ class _Push:
     ) -> None:
         self._client, self._store, self._on_event = client, store, on_event
         self._mount_from = mount_from
+        client.tell(on_event)
         self._uploads = client.uploads
         self._slots = asyncio.Semaphore(AT_ONCE)
 

@@ -10,6 +10,7 @@ the host itself and never to where it redirects (distribution-spec, "Pulling blo
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import time
 import urllib.request
@@ -20,7 +21,7 @@ import aiohttp
 import yarl
 
 from sampan.kit.threads import in_thread
-from sampan.registry import auth, errors, hosts, retries, tls
+from sampan.registry import auth, errors, hosts, notices, retries, tls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
@@ -84,6 +85,8 @@ class Transport:
         self._context: Any = None
         self._context_lock = asyncio.Lock()
         self.on_retry: Callable[[str, float], None] = lambda why, seconds: None
+        self.on_warning: Callable[[str], None] = lambda text: None
+        self._warned: set[str] = set()
 
     @property
     def origin(self) -> tuple[str, str]:
@@ -200,6 +203,7 @@ class Transport:
                 if authorization is not None:
                     sent["Authorization"] = authorization
             response = await self._send(method, url, sent, body() if body else None, call.patience)
+            self._warn(response)
             location = response.headers.get("Location", "")
             if response.status not in _REDIRECTS or not location:
                 return response
@@ -208,6 +212,15 @@ class Transport:
             if response.status == 303 and method != "HEAD":
                 method, body = "GET", None
         raise errors.Unreachable(self.host.name, f"more than {_MOST_REDIRECTS} redirects")
+
+    def _warn(self, response: aiohttp.ClientResponse) -> None:
+        """Pass on what the host itself warns of, each sentence once."""
+        if _origin(str(response.url)) != self.origin:
+            return
+        for text in notices.read(response.headers.getall("Warning", ())):
+            if text not in self._warned:
+                self._warned.add(text)
+                self.on_warning(text)
 
     async def _send(
         self,
@@ -261,18 +274,27 @@ def proxy_for(url: str) -> str | None:
         return None
     proxies = urllib.request.getproxies_environment()
     proxy = proxies.get(parts.scheme)
-    if not proxy or _bypassed(parts.netloc, proxies.get("no", "")):
+    if not proxy or _bypassed(host, parts.netloc, proxies.get("no", "")):
         return None
     return proxy
 
 
-def _bypassed(netloc: str, no_proxy: str) -> bool:
-    """curl's reading of no_proxy: `*`, hosts, and domains with all below them."""
-    host = netloc.rpartition(":")[0] if not netloc.endswith("]") and ":" in netloc else netloc
-    for item in filter(None, map(str.strip, no_proxy.split(","))):
-        if item == "*" or item in (host, netloc) or host.endswith("." + item.lstrip(".")):
+def _bypassed(host: str, netloc: str, no_proxy: str) -> bool:
+    """curl's reading of no_proxy: `*`, hosts, domains with all below them, networks (CIDR)."""
+    for item in filter(None, map(str.strip, no_proxy.lower().split(","))):
+        if item == "*" or item.strip("[]") == host or item == netloc.lower():
+            return True
+        if host.endswith("." + item.lstrip(".")) or _within(host, item):
             return True
     return False
+
+
+def _within(host: str, network: str) -> bool:
+    """Is the host an address of the network? No name is looked up for that."""
+    try:
+        return "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network, False)
+    except ValueError:
+        return False
 
 
 async def problem(response: aiohttp.ClientResponse) -> Problem:

@@ -2,19 +2,57 @@
 
 from __future__ import annotations
 
+import os
+
+from sampan.linux import cgroup
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sampan.linux.cgroup import Manager
     from sampan.spec import oci_runtime
 
 
-def path_of(config: oci_runtime.Config, container_id: str, override: str = "") -> str:
-    path = override or config.linux.cgroups_path or f"/{container_id}"
+def path_of(
+    config: oci_runtime.Config, container_id: str, override: str = "", *, systemd: bool = False
+) -> str:
+    """What `linux.cgroup.manager` takes: a path, or a unit's name with systemd's driver."""
+    path = override or config.linux.cgroups_path
+    if systemd:
+        if path and path.count(":") != 2:
+            raise errors.InvalidConfig(
+                f"linux.cgroupsPath: expected slice:prefix:name for systemd, not {path!r}"
+            )
+        return path or f"{'user' if os.geteuid() else 'system'}.slice:sampan:{container_id}"
+    if override.count(":") == 2:  # decided before
+        return override
+    path = path or f"/{container_id}"
     if ":" in path:
         raise errors.InvalidConfig(
-            f"linux.cgroupsPath: {path!r} is for the systemd driver, which is not built yet"
+            f"linux.cgroupsPath: {path!r} is for the systemd driver: give --systemd-cgroup"
         )
     if ".." in path.split("/"):
         raise errors.InvalidConfig(f"linux.cgroupsPath: {path!r} leads out of its parent")
     return path if path.startswith("/") else f"/{path}"
+
+
+def manager(config: oci_runtime.Config, path: str) -> Manager:
+    """For a container to be made: a unit also gets the properties its annotations ask for."""
+    if ":" not in path:
+        return cgroup.manager(path)
+    from sampan.linux.cgroup import systemd, unit_properties
+
+    return systemd.manager(path, unit_properties.from_annotations(config.annotations))
+
+
+def check_unused(manager: Manager) -> None:
+    """A cgroup that exists already is taken only if it is empty and not frozen."""
+    if not any(map(os.path.isdir, set(manager.paths().values()))):
+        return
+    where = next(iter(manager.paths().values()))
+    if manager.is_frozen():  # the container would stop before it has begun
+        raise errors.WrongState(f"container's cgroup unexpectedly frozen: {where}")
+    if found := manager.pids():
+        raise errors.WrongState(
+            f"container's cgroup is not empty: {len(found)} process(es) found in {where}"
+        )

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 
+from sampan.linux import files
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
@@ -46,7 +47,7 @@ def _check(name: str, path: str) -> None:
     if stat.S_ISDIR(mode):
         raise errors.CommandNotExecutable(f'exec: "{name}": is a directory')
     # the real ids are the effective ones by now; faccessat2(2) is unknown to older seccomp profiles
-    if not os.access(path, os.X_OK):
+    if not os.access(path, os.X_OK) and not (mode & 0o111 and files.executable(path)):
         raise errors.CommandNotExecutable(f'exec: "{name}": permission denied')
 
 

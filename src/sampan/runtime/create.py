@@ -15,7 +15,7 @@ import errno
 import os
 
 from sampan.kit.record import Record
-from sampan.linux import cgroup, namespaces, process, signals
+from sampan.linux import namespaces, process, signals
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
@@ -294,7 +294,9 @@ def state_document(config: oci_runtime.Config, options: Options) -> dict[str, An
 
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
-    manager = cgroup.manager(cgroups.path_of(config, options.container_id, options.cgroup))
+    path = cgroups.path_of(config, options.container_id, options.cgroup)
+    manager = cgroups.manager(config, path)
+    cgroups.check_unused(manager)
     try:
         manager.create()
     except PermissionError:
@@ -379,6 +381,7 @@ def _spawn(
     try:
         if plan.new & CLONE.NEWUSER:
             _map_ids(config.linux, pid)
+        free_cpus(pid)
         settle(plan.process, pid, manager if plan.joins("user") >= 0 else None)
         if plan.net_devices:
             from sampan.runtime import special
@@ -386,6 +389,7 @@ def _spawn(
             special.move_devices(plan, pid)
         created.send_go()
         created.wait_joined()
+        manager.occupied()
     except BaseException:
         created.abort()
         raise
@@ -422,6 +426,16 @@ def _open_cgroups(manager: Manager) -> tuple[list[int], int]:
         elif directory:
             unified = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return tasks, unified
+
+
+def free_cpus(pid: int) -> None:
+    """The caller may be bound to a few CPUs; the container is bound by its cgroup alone."""
+    count = os.cpu_count() or 1
+    if len(os.sched_getaffinity(0)) < count:
+        try:
+            os.sched_setaffinity(pid, range(count))
+        except OSError:  # not ours to insist
+            pass
 
 
 def settle(plan: plans.ProcessPlan, pid: int, manager: Manager | None) -> None:

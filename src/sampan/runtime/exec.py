@@ -8,7 +8,7 @@ from sampan.kit.record import Record
 from sampan.linux import namespaces
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import channel as channels
-from sampan.runtime import create, errors, init
+from sampan.runtime import create, errors, exec_cgroup, init, trace
 from sampan.runtime import plan as plans
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ class Target(Record):
 
     pid: int  # its PID 1, as the caller sees it
     manager: Any = None  # its cgroup (linux.cgroup.Manager)
+    cgroups: tuple[str, ...] = ()  # cgroups below it to join instead, as `exec --cgroup` has them
     seccomp: dict[str, Any] = {}
     state: dict[str, Any] = {}  # the specification's, for an agent of seccomp
     linux: Any = None  # of its config.json: personality and memory policy are for all of it
@@ -76,13 +77,18 @@ def exec_process(
                 os.close(fd)
     created = create.Created(pid, child, ours, target.manager, owns_cgroup=False)
     created.agent, created.state = plan.listener, target.state
-    return _settled(plan, created)
+    return _settled(plan, created, target)
 
 
-def _settled(plan: plans.ProcessPlan, created: create.Created) -> create.Created:
+def _settled(plan: plans.ProcessPlan, created: create.Created, target: Target) -> create.Created:
     try:
-        _pin(plan, created.pid, "initial_cpus")
-        create.settle(plan, created.pid, created.manager)
+        if getattr(plan.tuning, "initial_cpus", None):
+            _pin(plan, created.pid, "initial_cpus")
+        else:
+            create.free_cpus(created.pid)
+        if target.manager:
+            exec_cgroup.enter(target.manager, created.pid, target.pid, target.cgroups)
+        create.settle(plan, created.pid, None)
         _pin(plan, created.pid, "final_cpus")
         created.send_go()
     except BaseException:
@@ -96,6 +102,7 @@ def _pin(plan: plans.ProcessPlan, pid: int, when: str) -> None:
     if cpus:
         try:
             os.sched_setaffinity(pid, cpus)
+            trace.say(f"nsexec: affinity: {sum(1 << cpu for cpu in cpus):#x}")
         except OSError as error:
             place = f"process.execCPUAffinity.{when.removesuffix('_cpus')}"
             raise errors.InvalidConfig(

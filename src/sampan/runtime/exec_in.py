@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from sampan.kit.record import Record
-from sampan.linux import cgroup
-from sampan.runtime import errors, foreground, run_files, trace
 from sampan.runtime import exec as exec_verb
+from sampan.runtime import foreground, run_files, trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampan.linux.cgroup import Manager
     from sampan.runtime.state import Container
     from sampan.spec import oci_runtime
 
@@ -61,7 +59,8 @@ def _target(container: Container, cgroups: tuple[str, ...]) -> exec_verb.Target:
     config = container.config
     return exec_verb.Target(
         pid=container.pid,
-        manager=_group(container.manager, cgroups),
+        manager=container.manager,
+        cgroups=cgroups,
         seccomp=config.linux.seccomp,
         linux=config.linux,
         state={
@@ -72,38 +71,3 @@ def _target(container: Container, cgroups: tuple[str, ...]) -> exec_verb.Target:
             "bundle": container.bundle,
         },
     )
-
-
-def _group(manager: Manager, wanted: tuple[str, ...]) -> Manager:
-    """The cgroup below the container's that `[CONTROLLERS:]PATH` name; an existing one."""
-    if not wanted:
-        return manager
-    paths = manager.paths()
-    for text in wanted:
-        names, colon, path = text.rpartition(":")
-        if ".." in path.split("/"):
-            raise errors.InvalidConfig(f"bad sub cgroup path: {path}")
-        for name in names.split(",") if colon else tuple(paths):
-            if name not in paths:
-                raise errors.InvalidConfig(f"unknown controller {name} in SubCgroupPaths")
-            paths[name] = f"{manager.paths()[name]}/{path.strip('/')}".rstrip("/")
-    return _Existing(cgroup.from_paths(paths))
-
-
-class _Existing:
-    """Only to join: what is not there is an error that names it."""
-
-    def __init__(self, manager: Manager) -> None:
-        self._manager = manager
-
-    def add(self, pid: int) -> None:
-        try:
-            self._manager.add(pid)
-        except OSError as error:
-            raise errors.InvalidConfig(
-                f"--cgroup: adding pid {pid} to cgroups failed: "
-                f"{error.filename}: {errors.reason(error).lower()}"
-            ) from error
-
-    def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
-        return getattr(self._manager, name)

@@ -229,6 +229,7 @@ def _build(plan: Plan, wires: Wires) -> None:
         expect(wires.channel, "hooks")
     if plan.hooks.create_container:
         state = {**plan.state, "status": "creating", "pid": os.getpid()}
+        os.fchdir(root)  # as with runc; such hooks name what they make by relative paths
         hooks.run_all(plan.hooks.create_container, "createContainer", state, {})
     masks.cover(plan, root, null)
     os.close(null)
@@ -291,7 +292,8 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
         _take(wires)
     _tune(plan, wires)
     _close_others(plan, wires)
-    plan.env.setdefault("HOME", command.home(plan.uid))
+    if not plan.env.get("HOME"):
+        plan.env["HOME"] = command.home(plan.uid)
     if plan.seccomp and not plan.no_new_privs:
         _load_filter(plan, wires)  # without no_new_privs that needs CAP_SYS_ADMIN
     entered = _change_directory(plan.cwd, make=True)
@@ -375,7 +377,9 @@ def _wait_for_start(wires: Wires) -> Channel:
     channel = wires.channel
     if wires.gate >= 0:
         channel.close()  # whoever creates may go now
+        signals.exit_on_request()
         channel = channels.accept(wires.gate)
+        signals.block_all()
         os.close(wires.gate)
         wires.gate = -1
     expect(channel, "start")

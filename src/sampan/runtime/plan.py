@@ -14,7 +14,7 @@ from sampan.kit.record import Record
 from sampan.linux import capabilities, namespaces, process, seccomp
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
-from sampan.runtime import errors
+from sampan.runtime import errors, trace
 from sampan.runtime import options as mount_options
 
 TYPE_CHECKING = False
@@ -210,6 +210,11 @@ def _capabilities(sets: oci_runtime.Capabilities | None) -> tuple[int, int, int,
         return total & known
 
     permitted, inheritable = mask(sets.permitted), mask(sets.inheritable)
+    for name in sets.ambient:
+        if not mask((name,)) & permitted & inheritable:
+            trace.warn(
+                f"can't raise ambient capability {name}: it is not permitted and inheritable"
+            )
     return (
         mask(sets.bounding),
         mask(sets.effective) & permitted,

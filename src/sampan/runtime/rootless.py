@@ -99,6 +99,8 @@ class NoCgroup:
 
     def add(self, pid: int) -> None: ...
 
+    def occupied(self) -> None: ...
+
     def kill(self, signal: int = 9) -> None:
         """PID 1 of its pid namespace takes all others with it."""
 

@@ -43,6 +43,7 @@ class Launch(Record):
     detach: bool = False
     keep: bool = False
     subreaper: bool = True
+    systemd: bool = False  # its cgroup is a unit of systemd's
     warn: Any = print  # told of what goes wrong after the container's end
 
 
@@ -112,6 +113,7 @@ def _made(
         create.Options(
             container_id=launch.container_id,
             bundle=bundle,
+            cgroup=_cgroup_path(launch, config) if launch.systemd else "",
             console=console,
             preserve_fds=sockets + launch.preserve_fds,
             gate=gate,
@@ -163,7 +165,7 @@ def _record(
         bundle=bundle,
         rootfs=os.path.join(bundle, config.root.path if config.root else ""),
         created=clock.now(),
-        cgroup=cgroups.path_of(config, launch.container_id) if _has_cgroup(created) else "",
+        cgroup=_cgroup_path(launch, config) if _has_cgroup(created) else "",
         directory=directory,
         annotations=config.annotations,
     )
@@ -173,6 +175,10 @@ def _record(
     if launch.pid_file:
         run_files.write_pid(launch.pid_file, created.pid)
     return container
+
+
+def _cgroup_path(launch: Launch, config: oci_runtime.Config) -> str:
+    return cgroups.path_of(config, launch.container_id, systemd=launch.systemd)
 
 
 def _has_cgroup(created: create.Created) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sampan.linux import capabilities, libseccomp, namespaces, scheduling, seccomp
+from sampan.linux.cgroup import host
 from sampan.runtime import options
 from sampan.spec import oci_runtime
 
@@ -18,7 +19,14 @@ _READONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
 
 def example() -> dict[str, Any]:
-    """A shell in a terminal, with few capabilities and a read-only root."""
+    """A shell in a terminal, with few capabilities and a read-only root.
+
+    A cgroup namespace of its own only where all of the host is v2, as runc has it: on v1 programs
+    inside (and runc's users) look for the whole path in /proc/self/cgroup.
+    """
+    kinds = ["pid", "network", "ipc", "uts", "mount"]
+    if not host.layout().v1:
+        kinds.append("cgroup")
     safe = ["nosuid", "noexec", "nodev"]
     return {
         "ociVersion": oci_runtime.VERSION,
@@ -52,9 +60,7 @@ def example() -> dict[str, Any]:
         ],
         "linux": {
             "resources": {"devices": [{"allow": False, "access": "rwm"}]},
-            "namespaces": [
-                {"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")
-            ],
+            "namespaces": [{"type": kind} for kind in kinds],
             "maskedPaths": [*(f"/proc/{name}" for name in _MASKED), "/proc/scsi", "/sys/firmware"],
             "readonlyPaths": [f"/proc/{name}" for name in _READONLY],
         },
@@ -97,7 +103,7 @@ def features() -> dict[str, Any]:
         "linux": {
             "namespaces": sorted(namespaces.FLAGS),
             "capabilities": list(capabilities.NAMES),
-            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True},
             "seccomp": {
                 "enabled": True,
                 "actions": sorted(libseccomp.ACTIONS),

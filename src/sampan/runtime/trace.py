@@ -1,4 +1,4 @@
-"""Steps of a start, for `--debug`: whoever starts the program says where they go."""
+"""Steps of a start, for `--debug`, and warnings: the program says where they go."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 listener: Callable[[str], None] | None = None
+warner: Callable[[str], None] | None = None
 
 
 def say(text: str) -> None:
     if listener:
         listener(text)
+
+
+def warn(text: str) -> None:
+    """What is not as asked, where the specification says to go on."""
+    if warner:
+        warner(text)

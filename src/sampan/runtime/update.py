@@ -42,6 +42,8 @@ def update(container: Container, resources: dict[str, Any]) -> None:
         raise errors.WrongState("container not running")
     check(resources)
     wanted = {section: value for section, value in resources.items() if section != "devices"}
+    if (wanted.get("pids") or {}).get("limit") == 0:
+        del wanted["pids"]  # what Docker 20 sends for "as it is"; by flag, 0 was made 1
     container.manager.apply(wanted)
 
 
@@ -64,8 +66,7 @@ def from_flags(flags: dict[str, str]) -> dict[str, Any]:
             section, key, form = FLAGS[name]
             resources.setdefault(section, {})[key] = _value(name, text, form)
     if resources.get("pids", {}).get("limit") == 0:
-        # A limit asked for by hand, and as strict as systemd can say it. In JSON, 0 is what
-        # Docker 20 sends for "not set".
+        # A limit asked for by hand, and as strict as systemd can say it; see `update` for JSON.
         resources["pids"]["limit"] = 1
     return resources
 

@@ -18,7 +18,7 @@ import select
 from sampan.kit import errors
 from sampan.linux import cgroup, unix
 from sampan.runtime import cgroups, channel, create
-from sampan.shim import helper, protocol, stdio
+from sampan.shim import helper, protocol, stdio, title
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
@@ -94,6 +94,8 @@ def _prepare(
     request = protocol.parse_start(message, fds)
     config = oci_runtime.parse(request.config)
     streams = stdio.Streams(tty=request.tty, stdin=request.stdin)
+    if request.init:
+        title.set("sampan-init")  # what `top` shows: the child keeps the name
     process = create.create(config, _options(request, streams))
     try:
         streams.forked()

@@ -125,13 +125,17 @@ NAMES = {
     "system info": "info",
     "system prune": "system_prune",
     "system shutdown": "system_shutdown",
+    "volume clone": "volume_clone",
     "volume create": "volume_create",
+    "volume export": "volume_export",
+    "volume import": "volume_import",
     "volume inspect": "volume_inspect",
     "volume list": "volume_ls",
     "volume ls": "volume_ls",
     "volume prune": "volume_prune",
     "volume remove": "volume_rm",
     "volume rm": "volume_rm",
+    "volume snapshot": "volume_snapshot",
     "__complete": "complete",
 }
 

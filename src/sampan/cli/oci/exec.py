@@ -140,4 +140,5 @@ def _add(sets: oci_runtime.Capabilities | None, names: list[str]) -> oci_runtime
         bounding=sets.bounding + more,
         effective=sets.effective + more,
         permitted=sets.permitted + more,
+        ambient=sets.ambient + tuple([name for name in more if name in sets.inheritable]),
     )

@@ -24,8 +24,9 @@ def run(context: Context, args: dict[str, Any], operands: list[str]) -> int:
     from sampan.linux import signals
     from sampan.runtime import kill, state
 
+    word = operands[1] if len(operands) > 1 else "TERM"
     try:
-        number = signals.parse(operands[1] if len(operands) > 1 else "TERM")
+        number = 0 if word == "0" else signals.parse(word)  # 0 only asks whether it is there
     except ValueError as error:
         raise errors.InvalidArgument(str(error)) from None
     kill.kill(state.load(context.root, operands[0]), number, every=args["all"])

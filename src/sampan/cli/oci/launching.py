@@ -60,5 +60,6 @@ def launch(context: Context, container_id: str, args: dict[str, Any]) -> Launch:
         detach=args.get("detach", False),
         keep=args.get("keep", False),
         subreaper=not args.get("no-subreaper", False),
+        systemd=context.cgroup_manager == "systemd",
         warn=context.log.warning,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs
@@ -67,12 +68,13 @@ def _wide_pipe() -> tuple[int, int]:
 
 async def stat(container: Container, path: str) -> dict[str, Any]:
     """What Docker's header says of a path. PathNotFound where there is none."""
-    connection = await container.engine.spawner.connect()
-    try:
-        await connection.send(_request(container, "stat", path).message())
-        answer = await _answer(connection, container, path)
-    finally:
-        connection.detach()
+    async with container.engine.volumes.held_for(container):
+        connection = await container.engine.spawner.connect()
+        try:
+            await connection.send(_request(container, "stat", path).message())
+            answer = await _answer(connection, container, path)
+        finally:
+            connection.detach()
     found: dict[str, Any] = answer["stat"]
     return found
 
@@ -100,8 +102,12 @@ class Download:
         self.stat: dict[str, Any] = {}
         self._read = -1
         self._connection: Connection | None = None
+        self._volumes = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        await self._volumes.enter_async_context(
+            self._container.engine.volumes.held_for(self._container)
+        )
         self._read, write = _wide_pipe()
         try:
             self._connection = await self._container.engine.spawner.connect()
@@ -132,6 +138,7 @@ class Download:
         if self._connection is not None:
             self._connection.detach()
         os.close(self._read)
+        await self._volumes.aclose()
 
 
 async def put(
@@ -146,6 +153,17 @@ async def put(
 
     `to_user`: everything belongs to the container's user, if it has one (Docker's copyUIDGID).
     """
+    async with container.engine.volumes.held_for(container):
+        await _put(container, path, chunks, no_overwrite_dir_non_dir, to_user)
+
+
+async def _put(
+    container: Container,
+    path: str,
+    chunks: AsyncIterator[bytes],
+    no_overwrite_dir_non_dir: bool,
+    to_user: bool,
+) -> None:
     owner = None
     if to_user and container.config.get("User"):
         user = start.identity(container)

@@ -13,14 +13,11 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from sampan.engine import file_copies
 from sampan.image import layers as image_layers
-from sampan.image import tar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_NEW_FILE = os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC
-_CHUNK = 1 << 24
 
 
 def wanted(volume: str) -> bool:
@@ -73,42 +70,5 @@ def _copy_directory(stack: list[str], target: str, linked: dict[tuple[int, int],
             os.mkdir(copy, 0o700)
             _copy_directory(_below(stack, name), copy, linked)
         else:
-            first = linked.setdefault((status.st_dev, status.st_ino), copy)
-            if first != copy:
-                os.link(first, copy, follow_symlinks=False)
-            else:
-                _copy(path, copy, status)
-    _attributes(stack[0], target)
-
-
-def _copy(path: str, copy: str, status: os.stat_result) -> None:
-    if stat.S_ISREG(status.st_mode):
-        _copy_data(path, copy, status.st_size)
-    elif stat.S_ISLNK(status.st_mode):
-        os.symlink(os.readlink(path), copy)
-    else:
-        os.mknod(copy, status.st_mode, status.st_rdev)
-    _attributes(path, copy)
-
-
-def _copy_data(path: str, copy: str, size: int) -> None:
-    source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        target = os.open(copy, _NEW_FILE, 0o600)
-        try:
-            while size > 0 and (count := os.sendfile(target, source, None, min(size, _CHUNK))):
-                size -= count
-        finally:
-            os.close(target)
-    finally:
-        os.close(source)
-
-
-def _attributes(path: str, copy: str) -> None:
-    status = os.lstat(path)
-    os.lchown(copy, status.st_uid, status.st_gid)
-    if not stat.S_ISLNK(status.st_mode):
-        os.chmod(copy, stat.S_IMODE(status.st_mode))
-        tar.set_xattrs(copy, tar.entry_of(path, "", status))
-    times = (status.st_atime_ns, status.st_mtime_ns)
-    os.utime(copy, ns=times, follow_symlinks=False)
+            file_copies.file(path, copy, status, linked)
+    file_copies.attributes(stack[0], target)

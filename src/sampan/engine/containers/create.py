@@ -139,9 +139,12 @@ def _insert(
 
 async def _fill_volumes(engine: Engine, container: Container) -> None:
     for point in container.mounts:
-        if point.pop("CopyUp", False) and copy_up.wanted(point["Source"]):
-            layers = rootfs.layers(engine, container.id)
-            await in_thread(copy_up.copy_up, point["Source"], layers, point["Destination"])
+        if not point.pop("CopyUp", False):
+            continue
+        async with engine.volumes.held(point["Name"]) as volume:
+            if copy_up.wanted(volume.mountpoint):
+                layers = rootfs.layers(engine, container.id)
+                await in_thread(copy_up.copy_up, volume.mountpoint, layers, point["Destination"])
 
 
 def merge_image(config: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]:

@@ -133,6 +133,11 @@ def _split(text: str) -> tuple[str, str, list[str]]:
             'for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you '
             "intended to pass a host directory, use absolute path"
         )
+    if not parts[0].startswith("/") and _PROPAGATIONS & {*options}:
+        raise errors.InvalidArgument(
+            f"invalid volume specification: '{text}': mount propagation is for directories of the "
+            "host, not for volumes"
+        )
     return parts[0], _destination(parts[1]), options
 
 
@@ -211,7 +216,7 @@ def _mount(engine: Engine, mount: dict[str, Any]) -> MountPoint:
         "Name": volume.name,
         "Source": volume.mountpoint,
         "Destination": where,
-        "Driver": "local",
+        "Driver": volume.driver,
         "Mode": "z",
         "RW": writable,
         "Propagation": "",
@@ -246,7 +251,7 @@ def _volume(engine: Engine, name: str, where: str) -> MountPoint:
         "Name": volume.name,
         "Source": volume.mountpoint,
         "Destination": where,
-        "Driver": "local",
+        "Driver": volume.driver,
         "Mode": "",
         "RW": True,
         "Propagation": "",

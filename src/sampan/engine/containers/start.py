@@ -70,6 +70,7 @@ async def _launch(container: Container, clients: list[Client]) -> None:
     plan = engine.endpoints.plan(container) if _has_network(container) else Plan()
     connection = None
     try:
+        await engine.volumes.attach(container)
         resolve = log_config.resolve
         waits = log_config.waits(container)
         log = await in_thread(resolve, container) if waits else resolve(container)
@@ -91,6 +92,7 @@ async def _launch(container: Container, clients: list[Client]) -> None:
         if connection is not None:
             connection.detach()
         await engine.endpoints.release(container)
+        await engine.volumes.detach(container)
         raise
     finally:
         container.starting = None

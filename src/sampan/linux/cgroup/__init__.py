@@ -8,8 +8,9 @@ directories, moves processes in, applies OCI `linux.resources` and reads the fig
     ...
     group.kill(); group.delete()
 
-An absolute path starts at the hierarchy's mount point, a relative one at the caller's own
-cgroup. The host is probed once. Each controller is a file here and knows both dialects.
+An absolute path starts at the hierarchy's mount point, a relative one at the caller's own cgroup;
+"SLICE:PREFIX:NAME" is a unit of systemd's, see `systemd`. The host is probed once. Each
+controller is a file here and knows both dialects.
 Errors, in `errors`: NoCgroups, ControllerMissing, InvalidLimit, LimitBelowUsage, CgroupBusy.
 """
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
         def add(self, pid: int) -> None:
             """Move a process (with all its threads) in."""
+
+        def occupied(self) -> None:
+            """Somebody came in by other means than `add`; from here on it may not be empty."""
 
         def apply(self, resources: dict[str, Any]) -> None:
             """Apply `linux.resources` in its JSON form; absent sections stay as they are."""
@@ -72,6 +76,10 @@ if TYPE_CHECKING:
 
 def manager(path: str) -> Manager:
     """The cgroup of this path on this host; nothing is made yet."""
+    if ":" in path:
+        from sampan.linux.cgroup import systemd
+
+        return systemd.manager(path)
     layout = host.layout()
     if not layout.v1 and layout.unified is None:
         raise NoCgroups("no cgroup file system is mounted (see /proc/self/mountinfo)")

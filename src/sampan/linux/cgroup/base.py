@@ -58,6 +58,9 @@ class Base:
             if value := resources.get(section):
                 apply(self.tree, value)
 
+    def occupied(self) -> None:
+        """The kernel keeps empty ones too."""
+
     def stats(self) -> Stats:
         tree = self.tree
         return Stats(
@@ -100,10 +103,17 @@ def enter(directory: str, pid: int) -> None:
             raise
         why = {
             errno.EBUSY: "it hands controllers to the cgroups in it",
-            errno.EOPNOTSUPP: "it is threaded or below a threaded one",
+            errno.EOPNOTSUPP: f"its cgroup.type is {_type(directory)}, not a domain of processes",
             errno.ENOSPC: "its cpuset is empty",
         }[error.errno]
         raise CgroupBusy(f"{directory} takes no process: {why}") from error
+
+
+def _type(directory: str) -> str:
+    try:
+        return repr(files.read(f"{directory}/cgroup.type").strip())
+    except OSError:
+        return "unknown"
 
 
 def remove(directory: str) -> None:

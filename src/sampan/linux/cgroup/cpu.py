@@ -5,8 +5,6 @@ v1 speaks of shares (2 … 262144, default 1024), v2 of a weight (1 … 10000, d
 
 from __future__ import annotations
 
-import math
-
 from sampan.linux.cgroup import files
 from sampan.linux.cgroup.errors import InvalidLimit
 from sampan.linux.cgroup.stats import Cpu
@@ -30,6 +28,8 @@ def weight(shares: int) -> int:
         return 1
     if shares >= 262_144:
         return 10_000
+    import math  # 1 ms, for cgroup v2 only
+
     log = math.log2(shares)
     return math.ceil(10 ** ((log * log + 125 * log) / 612 - 7 / 34))
 

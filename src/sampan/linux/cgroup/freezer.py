@@ -38,7 +38,10 @@ def thaw_v1(directory: str) -> None:
 
 
 def is_frozen_v1(directory: str) -> bool:
-    return files.read(f"{directory}/freezer.state").strip() != "THAWED"
+    try:
+        return files.read(f"{directory}/freezer.state").strip() != "THAWED"
+    except FileNotFoundError:
+        return False
 
 
 def is_frozen_v2(directory: str) -> bool:

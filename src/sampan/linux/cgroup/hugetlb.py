@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sampan.linux.cgroup import files
+from sampan.linux.cgroup.errors import InvalidLimit
 from sampan.linux.cgroup.stats import Hugetlb
 
 TYPE_CHECKING = False
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 def apply(tree: Tree, limits: list[dict[str, Any]]) -> None:
     """`[{"pageSize": "2MB", "limit": bytes}]`; reservations alike where the kernel can."""
-    for entry in limits:
+    for number, entry in enumerate(limits):
+        for key in ("pageSize", "limit"):
+            if key not in entry:
+                raise InvalidLimit(f"hugepageLimits[{number}].{key}: is missing")
         size, limit = entry["pageSize"], entry["limit"]
         if directory := tree.v1("hugetlb"):
             file = "limit_in_bytes"

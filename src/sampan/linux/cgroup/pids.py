@@ -13,13 +13,18 @@ if TYPE_CHECKING:
 
 
 def apply(tree: Tree, pids: dict[str, Any]) -> None:
-    """`{"limit": N}`; 0 and less mean no limit."""
+    """`{"limit": N}`; less than 0 means no limit.
+
+    0 is a limit (runtime-spec 1.2.1), and becomes 1: so it is with systemd and with runc. It is
+    equal for who is inside already, and lets one process in.
+    """
     limit = pids.get("limit")
     if limit is None:
         return
+    limit = limit or 1
     directory = tree.v1("pids") or tree.v2("pids")
     if directory is None:
-        if limit <= 0:
+        if limit < 0:
             return
         raise tree.missing("pids", f"a limit of {limit} processes")
     files.set_limit(directory, "pids.max", limit if limit > 0 else "max")

@@ -9,6 +9,7 @@ A controller file asks the tree for the directory in the dialect it speaks:
 
 from __future__ import annotations
 
+import errno
 import os
 
 from sampan.linux.cgroup import files
@@ -55,20 +56,39 @@ class Tree:
 def enable(mount_point: str, directory: str, only: str = "") -> None:
     """Enable controllers in every ancestor of `directory`, from the mount point down.
 
-    A controller that cannot be enabled (an ancestor has processes of its own, EBUSY) is passed
-    over: whoever needs it finds it missing and says so.
+    A controller that cannot be enabled is passed over: whoever needs it finds it missing and says
+    so. A cgroup with processes of its own hands nothing down: it could the threaded controllers
+    (cpu, pids, …), but would become a threaded domain, and those below could not be entered
+    (cgroup-v2.rst, "Threads"; EOPNOTSUPP).
     """
     at = mount_point
     for name in [*directory[len(mount_point) :].strip("/").split("/")]:
         available = files.read(f"{at}/cgroup.controllers").split()
         enabled = files.read(f"{at}/cgroup.subtree_control").split()
         wanted = [c for c in available if c not in enabled and only in ("", c)]
-        if wanted and not _enable(at, " +".join(["", *wanted]).strip()):
-            for controller in wanted:
-                _enable(at, f"+{controller}")
+        if wanted and not _has_processes(at):
+            _enable_all(at, wanted)
         at = f"{at}/{name}"
         if not files.exists(at):
             os.mkdir(at, 0o755)
+
+
+def _enable_all(directory: str, controllers: list[str]) -> None:
+    if not _enable(directory, " ".join([f"+{controller}" for controller in controllers])):
+        for controller in controllers:  # one of them is refused, as cpu is with realtime processes
+            _enable(directory, f"+{controller}")
+
+
+def _has_processes(directory: str) -> bool:
+    """Of its own, as a domain. The root may have some, and has no cgroup.type."""
+    if not files.exists(f"{directory}/cgroup.type"):
+        return False
+    try:
+        return bool(files.read(f"{directory}/cgroup.procs"))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:  # threaded: its processes are listed above it
+            raise
+        return True
 
 
 def _enable(directory: str, value: str) -> bool:

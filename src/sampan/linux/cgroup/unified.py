@@ -17,9 +17,15 @@ def apply(tree: Tree, values: dict[str, str]) -> None:
             raise InvalidLimit(f"unified: {file!r} is not the name of a cgroup file")
         if not tree.unified:
             raise ControllerMissing(
-                controller, f"unified: {file} needs cgroup v2, this host has v1"
+                controller,
+                f"invalid configuration: unified: {file} needs cgroup v2, this host has v1",
             )
         if controller != "cgroup" and not tree.v2(controller):
-            raise tree.missing(controller, f"unified: {file}")
+            why = f" ({controller} is in v1 on this host)" if tree.v1(controller) else ""
+            raise ControllerMissing(
+                controller,
+                f"invalid configuration: unified: {file} needs the {controller} controller "
+                f"in cgroup v2, where it is not enabled{why}",
+            )
         for line in text.splitlines():
             files.set_limit(tree.unified, file, line)

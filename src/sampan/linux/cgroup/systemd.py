@@ -1,0 +1,237 @@
+"""The systemd driver: the cgroup is a scope (or slice) that systemd makes and may watch.
+
+A cgroup is named "SLICE:PREFIX:NAME", as in runc: "machine.slice:libpod:web" is libpod-web.scope in
+machine.slice; a NAME that ends in .slice is a slice itself. The unit is delegated: within it the
+kernel's files are written as by the other managers, and limits are told to systemd too, so that
+neither `systemctl show` nor a reload disagrees. systemd makes no scope without a process, and ends
+one that gets empty: a placeholder sits in it until `occupied`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from sampan.linux import dbus
+from sampan.linux.cgroup import unit_properties
+from sampan.linux.cgroup.errors import InvalidLimit, NoCgroups
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sampan.linux.cgroup import Manager
+    from sampan.linux.cgroup.stats import Stats
+
+_MANAGER = dbus.Peer(
+    destination="org.freedesktop.systemd1",
+    path="/org/freedesktop/systemd1",
+    interface="org.freedesktop.systemd1.Manager",
+)
+_GONE = "org.freedesktop.systemd1.NoSuchUnit"
+
+
+class Systemd:
+    def __init__(
+        self, group: Manager, unit: str, slice_: str, properties: dict[str, tuple[str, Any]]
+    ) -> None:
+        self._group, self._unit, self._slice, self._properties = group, unit, slice_, properties
+        self._placeholder = 0
+
+    def create(self) -> None:
+        with _connect() as systemd:
+            if not self._exists(systemd):
+                self._start(systemd)
+        try:
+            self._group.create()
+        except BaseException:
+            self.occupied()
+            raise
+
+    def _exists(self, systemd: dbus.Connection) -> bool:
+        try:
+            systemd.call(_MANAGER, "GetUnit", "s", self._unit)
+        except dbus.DBusError as error:
+            if error.name != _GONE:
+                raise
+            return False
+        return True
+
+    def _start(self, systemd: dbus.Connection) -> None:
+        properties = [
+            ("Description", ("s", f"container {self._unit}")),
+            ("Delegate", ("b", True)),
+            ("DefaultDependencies", ("b", False)),
+            *((f"{kind}Accounting", ("b", True)) for kind in ("CPU", "Memory", "Tasks", "IO")),
+        ]
+        if self._unit.endswith(".slice"):
+            properties.append(("Wants", ("as", [self._slice])))
+        else:
+            self._placeholder = _placeholder()
+            properties += [("Slice", ("s", self._slice)), ("PIDs", ("au", [self._placeholder]))]
+        try:
+            _job(systemd, "StartTransientUnit", "ssa(sv)a(sa(sv))", self._unit, "replace",
+                 [*properties, *self._properties.items()], [])  # fmt: skip
+        except BaseException:
+            self.occupied()
+            raise
+
+    def occupied(self) -> None:
+        """A process of the container is in: the placeholder may go."""
+        if self._placeholder:
+            os.kill(self._placeholder, 9)
+            os.waitpid(self._placeholder, 0)
+            self._placeholder = 0
+
+    def add(self, pid: int) -> None:
+        self._group.add(pid)
+        self.occupied()
+
+    def apply(self, resources: dict[str, Any]) -> None:
+        if told := unit_properties.of(resources):
+            with _connect() as systemd:
+                try:
+                    systemd.call(_MANAGER, "SetUnitProperties", "sba(sv)", self._unit, True, told)
+                except dbus.DBusError as error:
+                    raise InvalidLimit(f"systemd refused for {self._unit}: {error}") from error
+        self._group.apply(resources)
+
+    def delete(self) -> None:
+        self.occupied()
+        self._group.delete()
+        with _connect() as systemd:
+            for method, signature, more in (
+                ("StopUnit", "ss", ("replace",)),
+                ("ResetFailedUnit", "s", ()),
+            ):
+                try:
+                    if method == "StopUnit":
+                        _job(systemd, method, signature, self._unit, *more)
+                    else:
+                        systemd.call(_MANAGER, method, signature, self._unit)
+                except dbus.DBusError as error:
+                    if error.name != _GONE:
+                        raise
+
+    # Within the unit, the kernel's files are ours.
+
+    def freeze(self) -> None:
+        self._group.freeze()
+
+    def thaw(self) -> None:
+        self._group.thaw()
+
+    def is_frozen(self) -> bool:
+        return self._group.is_frozen()
+
+    def pids(self) -> list[int]:
+        return [pid for pid in self._group.pids() if pid != self._placeholder]
+
+    def kill(self, signal: int = 9) -> None:
+        self.occupied()
+        self._group.kill(signal)
+
+    def stats(self) -> Stats:
+        return self._group.stats()
+
+    def oom_count(self) -> int:
+        return self._group.oom_count()
+
+    def oom_fd(self) -> int | None:
+        return self._group.oom_fd()
+
+    def paths(self) -> dict[str, str]:
+        return self._group.paths()
+
+
+def manager(name: str, properties: dict[str, tuple[str, Any]] | None = None) -> Systemd:
+    """`properties` are for the unit when it is made.
+
+    Raises InvalidLimit for a name that is none, NoCgroups where no systemd runs.
+    """
+    from sampan.linux import cgroup
+
+    slice_, unit = unit_of(name)
+    path = slice_path(slice_) + (f"/{unit}" if not unit.endswith(".slice") else "")
+    if unit.endswith(".slice"):
+        path = slice_path(unit)
+    return Systemd(cgroup.manager(_root() + path), unit, slice_, properties or {})
+
+
+def unit_of(name: str) -> tuple[str, str]:
+    """(slice, unit): "machine.slice:libpod:web" → machine.slice, libpod-web.scope."""
+    parts = name.split(":")
+    if len(parts) != 3 or not parts[2] or "/" in name:
+        raise InvalidLimit(f"cgroup path {name!r}: the systemd driver wants SLICE:PREFIX:NAME")
+    slice_ = parts[0] or ("user.slice" if os.geteuid() else "system.slice")
+    slice_path(slice_)
+    if parts[2].endswith(".slice"):
+        return slice_, parts[2]
+    return slice_, f"{parts[1]}-{parts[2]}.scope" if parts[1] else f"{parts[2]}.scope"
+
+
+def slice_path(slice_: str) -> str:
+    """systemd.slice(5): a dash is a level. "a-b.slice" → /a.slice/a-b.slice; "-.slice" → ""."""
+    if slice_ == "-.slice":
+        return ""
+    name = slice_.removesuffix(".slice")
+    levels = name.split("-")
+    if name == slice_ or "/" in name or "" in levels:
+        raise InvalidLimit(f"cgroup path: {slice_!r} is no slice's name (systemd.slice(5))")
+    return "".join(f"/{'-'.join(levels[: n + 1])}.slice" for n in range(len(levels)))
+
+
+def _root() -> str:
+    """Where the manager we talk to has its units: a user's are below user@UID.service."""
+    if not os.geteuid():
+        return ""
+    peer = _MANAGER.replace(interface="org.freedesktop.DBus.Properties")
+    with _connect() as systemd:
+        (path,) = systemd.call(peer, "Get", "ss", _MANAGER.interface, "ControlGroup")
+    return str(path).rstrip("/")
+
+
+def _connect() -> dbus.Connection:
+    """To systemd's own socket, else through the bus."""
+    if os.geteuid():
+        runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+        places = ((f"{runtime}/systemd/private", False), (f"{runtime}/bus", True))
+    else:
+        places = (("/run/systemd/private", False), ("/run/dbus/system_bus_socket", True))
+    for path, bus in places:
+        try:
+            made = dbus.connect(path, bus=bus)
+        except OSError:
+            continue
+        if bus:
+            made.listen("type='signal',interface='org.freedesktop.systemd1.Manager'")
+            made.call(_MANAGER, "Subscribe")
+        return made
+    whose = "of this user " if os.geteuid() else ""
+    raise NoCgroups(
+        f"the systemd cgroup driver needs systemd: no manager {whose}listens at {places[0][0]}"
+    )
+
+
+def _job(systemd: dbus.Connection, method: str, signature: str, *values: Any) -> None:
+    """Start a job and wait for its end."""
+    (job,) = systemd.call(_MANAGER, method, signature, *values)
+    _, _, unit, result = systemd.wait_signal("JobRemoved", lambda body: body[1] == job)
+    if result not in ("done", "skipped"):
+        raise NoCgroups(f"systemd: {method} of {unit}: {result} (see systemctl status {unit})")
+
+
+def _placeholder() -> int:
+    """A process that waits for its end, and ends with us."""
+    from sampan.linux import process
+
+    parent, pid = os.getpid(), os.fork()
+    if pid:
+        return pid
+    try:
+        process.prctl(process.PR.SET_PDEATHSIG, 9)
+        if os.getppid() == parent:
+            import signal
+
+            signal.pause()
+    finally:
+        os._exit(0)

