@@ -75,8 +75,11 @@ def _unpack(job: dict[str, Any]) -> dict[str, Any]:
     import gc
 
     from sampan.image import content
+    from sampan.linux import heap
 
+    heap.keep_freed(32 << 20)
     gc.disable()  # nothing here goes round in circles, and there are many objects to look through
+    sys.setswitchinterval(0.0005)  # inflating and hashing need the lock for a moment only
     layers = _layers(job["kind"])(job["root"])
     store = content.FileStore(job["root"])
     with store.open(job["layer"]) as layer:

@@ -10,7 +10,9 @@ import hashlib
 import os
 
 from sampan.image import tar
+from sampan.image.ahead import ahead
 from sampan.image.erofs import index
+from sampan.image.erofs.keep import Keeper, write
 from sampan.image.erofs.tree import Tree
 from sampan.image.hashing import Beside
 from sampan.image.unpack import DiffIdMismatch, Unpacked
@@ -46,23 +48,25 @@ def build(
     if expected not in (None, actual):
         raise DiffIdMismatch(str(expected), actual)
     total, places = _expand(fd, index.RESERVE + source.offset, tree.sparse)
-    _write(fd, index.pack(tree, places, total), 0)
+    write(fd, index.pack(tree, places, total), 0)
     os.ftruncate(fd, total + -total % _PAGE)
     return Unpacked(diff_id=actual, size=tree.size, entries=tree.entries), tree.root.opaque
 
 
 def _kept(chunks: Iterator[bytes], fd: int, digest: hashlib._Hash) -> Generator[bytes, None, None]:
     """The chunks on their way into the file."""
-    at = index.RESERVE
+    keeper = Keeper(fd, index.RESERVE)
     beside = Beside(digest)
+    coming = ahead(chunks)
     try:
-        for chunk in chunks:
+        for chunk in coming:
             beside.update(chunk)
-            _write(fd, chunk, at)
-            at += len(chunk)
+            keeper.write(chunk)
             yield chunk
     finally:
+        coming.close()
         beside.finish()
+        keeper.finish()
 
 
 def _expand(fd: int, end: int, sparse: list[Node]) -> tuple[int, dict[int, int]]:
@@ -84,12 +88,5 @@ def _expand(fd: int, end: int, sparse: list[Node]) -> tuple[int, dict[int, int]]
 def _copy(fd: int, source: int, target: int, count: int) -> None:
     while count:
         part = os.pread(fd, min(count, _CHUNK), source)
-        _write(fd, part, target)
+        write(fd, part, target)
         source, target, count = source + len(part), target + len(part), count - len(part)
-
-
-def _write(fd: int, data: bytes, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        count = os.pwrite(fd, view, at)
-        view, at = view[count:], at + count
