@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from typing import TYPE_CHECKING
 
-from sampan.image import snapshots
+from sampan.image import choice
 
 if TYPE_CHECKING:
     from sampan.kit.paths import Paths
@@ -50,7 +50,7 @@ def add(paths: Paths) -> None:
         layer.add(top, ".")
     diff_id = f"sha256:{hashlib.sha256(packed.getvalue()).hexdigest()}"
     packed.seek(0)
-    snapshots.choose(paths.root).unpack(diff_id, None, packed, diff_id)
+    choice.choose(paths.root).unpack(diff_id, None, packed, diff_id)
     config = {
         "architecture": "amd64",
         "os": "linux",

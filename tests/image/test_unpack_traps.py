@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from sampan.image import tar
-from sampan.image.unpack import DiffIdMismatch, TooLarge, Trap, unpack
+from sampan.image.unpack import DiffIdMismatch, TooLarge, Trap
 
 from .archives import END, KINDS, archive, member, padded, raw_header
 
@@ -24,15 +24,6 @@ def place(tmp_path):
     assert os.listdir(tmp_path / "outside") == ["secret"]
     assert (tmp_path / "outside" / "secret").read_text() == "secret"
     assert os.stat(tmp_path / "outside" / "secret").st_nlink == 1
-
-
-def put(place, data, **options):
-    fd = os.open(place, os.O_RDONLY)
-    try:
-        chunks = (data[at : at + 700] for at in range(0, len(data), 700))
-        return unpack(chunks, fd, **options)
-    finally:
-        os.close(fd)
 
 
 def names(place):
@@ -93,7 +84,7 @@ ESCAPES = {
 
 
 @pytest.mark.parametrize("case", ESCAPES)
-def test_an_escape_is_refused_by_its_name(place, case):
+def test_an_escape_is_refused_by_its_name(place, case, put):
     last = ESCAPES[case][-1][0].name
     with pytest.raises(Trap) as caught:
         put(place, archive(*ESCAPES[case]))
@@ -101,17 +92,17 @@ def test_an_escape_is_refused_by_its_name(place, case):
     assert repr(last)[:-1] in str(caught.value)
 
 
-def test_absolute_names_are_below_the_directory(place):
+def test_absolute_names_are_below_the_directory(place, put):
     put(place, archive(member("/etc/x"), member("//y"), member("./z")))
     assert names(place) == ["etc", "etc/x", "y", "z"]
 
 
-def test_an_absolute_hard_link_is_to_the_layers_own_file(place):
+def test_an_absolute_hard_link_is_to_the_layers_own_file(place, put):
     put(place, archive(member("/etc/x"), member("y", "hard link", link="/etc/x")))
     assert os.stat(place / "y").st_nlink == 2
 
 
-def test_a_hard_link_to_a_symlink_is_to_the_link_itself(place):
+def test_a_hard_link_to_a_symlink_is_to_the_link_itself(place, put):
     put(
         place,
         archive(
@@ -122,13 +113,13 @@ def test_a_hard_link_to_a_symlink_is_to_the_link_itself(place):
     assert os.readlink(place / "h") == "../outside/secret"
 
 
-def test_a_file_over_a_symlink_replaces_the_link(place):
+def test_a_file_over_a_symlink_replaces_the_link(place, put):
     put(place, archive(member("l", "symlink", link="../outside/secret"), member("l", data=b"new")))
     assert not (place / "l").is_symlink()
     assert (place / "l").read_bytes() == b"new"
 
 
-def test_attributes_over_a_symlink_do_not_go_through_it(place):
+def test_attributes_over_a_symlink_do_not_go_through_it(place, put):
     before = os.stat(place.parent / "outside" / "secret")
     put(
         place,
@@ -147,7 +138,7 @@ def test_attributes_over_a_symlink_do_not_go_through_it(place):
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.product(KINDS, KINDS)))
-def test_of_two_entries_with_one_name_the_later_counts(place, first, second):
+def test_of_two_entries_with_one_name_the_later_counts(place, first, second, put):
     def one(kind, data):
         link = {"hard link": "target", "symlink": "target"}.get(kind, "")
         return member("x", kind, data if kind == "file" else b"", link=link)
@@ -166,7 +157,7 @@ def test_of_two_entries_with_one_name_the_later_counts(place, first, second):
     assert shown[second]()
 
 
-def test_a_full_directory_is_replaced_and_forgotten(place):
+def test_a_full_directory_is_replaced_and_forgotten(place, put):
     put(
         place,
         archive(
@@ -181,14 +172,14 @@ def test_a_full_directory_is_replaced_and_forgotten(place):
     assert names(place) == ["a", "c"]
 
 
-def test_a_very_deep_tree(place):
+def test_a_very_deep_tree(place, put):
     deep = "/".join(["d"] * 1500)
     put(place, archive(member(f"{deep}/f"), member(deep, "directory", mtime=5), member("d")))
     assert names(place) == ["d"]
 
 
 @pytest.mark.parametrize("name", [b"a\nb", b"\xff\xfe", b"-rf", b" ", b"\\x", "é".encode()])
-def test_odd_names_stay_what_they_are(place, name):
+def test_odd_names_stay_what_they_are(place, name, put):
     header = raw_header(b"dir/" + name)
     put(place, header + END)
     assert os.listdir(os.fsencode(place / "dir")) == [name]
@@ -220,39 +211,39 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_is_broken_is_refused_in_a_sentence(place, case):
+def test_what_is_broken_is_refused_in_a_sentence(place, case, put):
     with pytest.raises(tar.TarError) as caught:
         put(place, BROKEN[case])
     assert "\n" not in str(caught.value)
 
 
-def test_many_small_records_do_not_take_forever(place):
+def test_many_small_records_do_not_take_forever(place, put):
     body = b"6 a=b\n" * 150_000
     data = raw_header(b"x", b"x", b"%011o\0" % len(body)) + padded(body) + raw_header(b"f") + END
     put(place, data)
     assert names(place) == ["f"]
 
 
-def test_trailing_garbage_counts_for_the_digest_only(place):
+def test_trailing_garbage_counts_for_the_digest_only(place, put):
     data = archive(member("a")) + archive(member("hidden")) + b"garbage"
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
     assert put(place, data, expected=digest).diff_id == digest
     assert names(place) == ["a"]
 
 
-def test_a_wrong_diff_id(place):
+def test_a_wrong_diff_id(place, put):
     with pytest.raises(DiffIdMismatch, match="sha256:0000"):
         put(place, archive(member("a")), expected="sha256:" + "0" * 64)
 
 
-def test_the_limit(place):
+def test_the_limit(place, put):
     data = archive(member("a", data=bytes(100_000)))
     with pytest.raises(TooLarge, match="50000 bytes"):
         put(place, data, limit=50_000)
     put(place, data, limit=len(data))
 
 
-def test_no_descriptor_is_left_open(place):
+def test_no_descriptor_is_left_open(place, put):
     before = os.listdir("/proc/self/fd")
     for case in ESCAPES.values():
         with pytest.raises(Trap):
@@ -263,7 +254,7 @@ def test_no_descriptor_is_left_open(place):
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_a_large_layer_that_is_refused_leaves_no_thread(place):
+def test_a_large_layer_that_is_refused_leaves_no_thread(place, put):
     large = [member(f"f{number}", data=bytes(1 << 20)) for number in range(6)]
     data = archive(*large, member("../x"))
     before = threading.active_count()

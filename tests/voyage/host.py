@@ -96,7 +96,7 @@ class Host:
     def directories(self) -> dict[str, int]:
         counts = {}
         for base in (self.engine.root, self.engine.run):
-            for name in ("containers", "snapshots/overlay"):
-                if (path := base / name).exists():
+            for path in [base / "containers", *base.glob("snapshots/*/c")]:
+                if path.exists():
                     counts[str(path)] = len(list(path.iterdir()))
         return counts

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Call, Routes
+from sampan.image import choice
 from sampan.kit import clock, errors
 from sampan.registry import credentials as registry_credentials
 
@@ -190,7 +191,7 @@ def _inspect(engine: Engine, named: Image, image: Image) -> dict[str, Any]:
         "Os": config.get("os", "linux"),
         "Size": summary.size,
         "VirtualSize": summary.size,
-        "GraphDriver": {"Name": _driver(engine), "Data": {}},
+        "GraphDriver": {"Name": choice.docker_name(engine.snapshots.name), "Data": {}},
         "RootFS": {"Type": "layers", "Layers": (config.get("rootfs") or {}).get("diff_ids") or []},
         "Metadata": {"LastTagTime": engine.images.last_tagged(named.id)},
     }
@@ -298,9 +299,3 @@ async def authenticate(call: Call) -> web.StreamResponse:
     given = registry_credentials.from_entry(body)
     await call.engine.images.login(str(body.get("serveraddress") or ""), given)
     return call.json({"Status": "Login Succeeded", "IdentityToken": ""})
-
-
-def _driver(engine: Engine) -> str:
-    """The snapshotter, under the name that clients look for."""
-    name = engine.snapshots.name
-    return "overlay2" if name == "overlay" else name

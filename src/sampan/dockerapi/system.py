@@ -11,6 +11,7 @@ from aiohttp import web
 from sampan.dockerapi.router import DOCKER_VERSION, MAXIMUM, MINIMUM, Routes
 from sampan.engine.containers import log_config
 from sampan.engine.settings import runtimes
+from sampan.image import choice
 from sampan.kit import clock
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def describe(engine: Engine) -> dict[str, Any]:
         "ContainersPaused": statuses.count("paused"),
         "ContainersStopped": len(statuses) - statuses.count("running") - statuses.count("paused"),
         "Images": engine.db.value("select count(*) from images"),
-        "Driver": "overlay2",
-        "DriverStatus": [],
+        "Driver": choice.docker_name(engine.snapshots.name),
+        "DriverStatus": [["Chosen because", engine.snapshots.why]],
         "DockerRootDir": engine.paths.root,
         "KernelVersion": uname.release,
         "OperatingSystem": _operating_system(),

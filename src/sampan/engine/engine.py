@@ -24,7 +24,7 @@ from sampan.engine.events import Events
 from sampan.engine.images import mounts
 from sampan.engine.settings import Settings, registries
 from sampan.engine.spawner import Spawner
-from sampan.image import snapshots
+from sampan.image import choice
 from sampan.image.content import FileStore
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
@@ -54,7 +54,7 @@ class Engine:
         self.events = Events()
         self.started_at = clock.now()
         self.store = FileStore(paths.root)
-        self.snapshots = snapshots.choose(paths.root)
+        self.snapshots = choice.choose(paths.root, self.settings["storage-driver"])
         self.snapshots.collect()
         self.images = images.Images(self)
         self.volumes = volumes.Volumes(self)
@@ -88,6 +88,7 @@ class Engine:
         await mounts.umount_all(self)
         await self.endpoints.teardown()
         await in_thread(spawn.retire, self.paths)
+        self.snapshots.close()
         try:
             cgroup.manager(self.paths.cgroup_parent).delete()
         except (OSError, errors.SampanError) as error:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 async def prepare(engine: Engine, key: str, chain_id: str | None) -> None:
     """A writable layer for container `key` over the image's layers.
 
-    With overlayfs that is four calls of the kernel, 0.06 ms, less than a thread's hop of 0.1;
-    elsewhere it is a copy of the whole image.
+    With overlayfs on top that is four calls of the kernel, 0.06 ms, less than a thread's hop of
+    0.1; elsewhere it is a copy of the whole image.
     """
-    if engine.snapshots.name == "overlay":
+    if engine.snapshots.name in ("erofs", "overlay"):
         engine.snapshots.prepare(key, chain_id)
     else:
         await in_thread(engine.snapshots.prepare, key, chain_id)

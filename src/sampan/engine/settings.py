@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sampan.engine.containers import log_config
+from sampan.image import choice
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.registry import hosts
@@ -78,6 +79,8 @@ KEYS = (
         help="private or host"),
     Key(name="cgroup-parent", kind="string", default="", metavar="PATH",
         help="the cgroup above all containers'"),
+    Key(name="storage-driver", kind="string", default="", metavar="NAME",
+        help="the snapshotter: erofs, overlay or native; else the first of them that works"),
     Key(name="init", kind="bool", default=False, help="a small reaper as PID 1 of every container"),
     Key(name="no-new-privileges", kind="bool", default=False,
         help="set no_new_privs for every container"),
@@ -143,6 +146,7 @@ def _read(path: str, must_exist: bool) -> dict[str, Any]:
 def check(settings: Settings) -> None:
     """What needs no engine to be judged."""
     _address(settings, "ip")
+    choice.check(settings["storage-driver"])
     for text in settings["dns"]:
         _is_address("dns", text)
     if settings["bip"]:

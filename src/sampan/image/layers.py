@@ -1,4 +1,4 @@
-"""Unpacked layers, shared by every snapshotter: `root/snapshots/overlay/l`.
+"""Layers on disk: `root/snapshots/overlay/l`, unpacked (erofs.layers keeps another kind of them).
 
 A layer is `l/N/fs`, N a short number; `l/N/parent` names the chain below (nothing, if the layer
 hides all that is below), `l/N/size` its bytes. `l/by-chain/HEX` is a link to N and makes it
@@ -30,8 +30,10 @@ class SnapshotNotFound(errors.NotFound):
 
 
 class Layers:
+    directory = "overlay"  # below root/snapshots
+
     def __init__(self, root: str) -> None:
-        self._base = f"{root}/snapshots/overlay"
+        self._base = f"{root}/snapshots/{self.directory}"
         os.makedirs(f"{self._base}/l/by-chain", mode=0o711, exist_ok=True)
 
     def has(self, chain_id: str) -> bool:
@@ -46,8 +48,8 @@ class Layers:
         number, lock = self._new()
         place = f"{self._base}/l/{number}"
         try:
-            done = _fill(place, layer, diff_id)
-            hides_all = is_opaque(f"{place}/fs")  # overlayfs does not heed it at the top
+            done, hides_all = self._fill(place, layer, diff_id)
+            # an opaque root: overlayfs does not heed it at the top
             put(f"{place}/parent", "" if hides_all else parent or "")
             put(f"{place}/size", str(done.size))
             put(f"{place}/chain", chain_id)
@@ -59,6 +61,16 @@ class Layers:
         finally:
             os.close(lock)
         return done
+
+    def _fill(self, place: str, layer: BinaryIO, diff_id: str) -> tuple[unpacking.Unpacked, bool]:
+        """Also says whether the layer hides all that is below."""
+        os.mkdir(f"{place}/fs", 0o755)
+        fd = os.open(f"{place}/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            stream = compress.decompress(compress.chunks(layer))
+            return unpacking.unpack(stream, fd, expected=diff_id), is_opaque(f"{place}/fs")
+        finally:
+            os.close(fd)
 
     def _new(self) -> tuple[str, int]:
         """A directory of the next free number, and the lock on it."""
@@ -98,9 +110,13 @@ class Layers:
         found = []
         while chain_id:
             place = self.layer(chain_id)
-            found.append(f"{place}/fs")
+            found.append(self.tree(place))
             chain_id = get(f"{place}/parent")
         return found
+
+    def tree(self, place: str) -> str:
+        """Where a layer's files can be seen."""
+        return f"{place}/fs"
 
     def empty(self) -> str:
         """A directory with nothing in it, for images without layers."""
@@ -145,16 +161,6 @@ class Layers:
     def _visible(self) -> set[str]:
         links = f"{self._base}/l/by-chain"
         return {os.readlink(f"{links}/{n}").rpartition("/")[2] for n in os.listdir(links)}
-
-
-def _fill(place: str, layer: BinaryIO, diff_id: str) -> unpacking.Unpacked:
-    os.mkdir(f"{place}/fs", 0o755)
-    fd = os.open(f"{place}/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        stream = compress.decompress(compress.chunks(layer))
-        return unpacking.unpack(stream, fd, expected=diff_id)
-    finally:
-        os.close(fd)
 
 
 def discard(place: str) -> None:

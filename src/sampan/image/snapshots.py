@@ -62,6 +62,7 @@ class Change(Record):
 
 class Snapshotter(Protocol):
     name: str
+    directory: str  # the kind of its layers, below root/snapshots
     why: str  # why it was chosen
 
     def has(self, chain_id: str) -> bool: ...
@@ -98,6 +99,9 @@ class Snapshotter(Protocol):
     def remove_layer(self, chain_id: str) -> None: ...
     def collect(self) -> None:
         """Remove what a crash left; what is being unpacked meanwhile stays."""
+
+    def close(self) -> None:
+        """Leave nothing mounted on the host."""
 
 
 class Overlay(Layers):
@@ -203,39 +207,8 @@ class Overlay(Layers):
             if name.startswith("."):
                 discard(f"{self._writable}/{name}")
 
-
-def choose(root: str) -> Snapshotter:
-    """The best snapshotter that this host and this directory can do, found out by mounting."""
-    overlay = Overlay(root)
-    try:
-        _try_overlay(overlay.empty())
-    except OSError as error:
-        from sampan.image.native import Native
-
-        return Native(root, f"overlayfs does not work at {root}: {error.strerror}")
-    overlay.why = "overlayfs works here"
-    return overlay
-
-
-def _try_overlay(place: str) -> None:
-    """Make the mount that a container gets; nothing sees it, because it is attached nowhere."""
-    from sampan.linux import mount
-
-    top = f"{place}.probe.{os.getpid()}"
-    for directory in ("", "/fs", "/work"):
-        os.mkdir(top + directory)
-    try:
-        filesystem = mount.Filesystem("overlay")
-        for key, value in (
-            ("source", "overlay"),
-            ("lowerdir+", place),
-            ("upperdir", f"{top}/fs"),
-            ("workdir", f"{top}/work"),
-        ):
-            filesystem.set(key, value)
-        os.close(filesystem.mount())
-    finally:
-        discard(top)
+    def close(self) -> None:
+        pass
 
 
 def _compare(upper: str, path: str, stack: list[str], found: list[Change]) -> None:

@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-_WHITEOUT, _META, _OPAQUE = ".wh.", ".wh..wh.", ".wh..wh..opq"
+WHITEOUT, META, OPAQUE = ".wh.", ".wh..wh.", ".wh..wh..opq"
 _LARGE = 4 << 20  # bytes
 _OPEN_AT_ONCE = 64  # directories on the way to the current one
 _OPAQUE_XATTR = "trusted.overlay.opaque"
@@ -125,7 +125,7 @@ class _Unpacker:
 
     def put(self, entry: tar.Entry, source: tar.Source, *, whiteouts: bool) -> None:
         self.entries += 1
-        name = _clean(entry.name)
+        name = clean(entry.name)
         if not name:
             if entry.kind == tar.DIRECTORY:
                 self._attributes_of_directory(entry, self._root)
@@ -135,7 +135,7 @@ class _Unpacker:
         above, _, base = name.rpartition("/")
         if above != self._parent_name:
             self._enter(above, entry.name)
-        if whiteouts and base.startswith(_WHITEOUT):
+        if whiteouts and base.startswith(WHITEOUT):
             self._whiteout(base, entry.name)
         elif entry.kind == tar.DIRECTORY:
             self._directory(entry, base, name)
@@ -188,12 +188,12 @@ class _Unpacker:
         self._inherits = _gives_group(self._parent)
 
     def _whiteout(self, base: str, shown: str) -> None:
-        if base == _OPAQUE:
+        if base == OPAQUE:
             os.setxattr(self._parent, _OPAQUE_XATTR, b"y")
             return
-        if base.startswith(_META):
+        if base.startswith(META):
             return  # aufs kept its own books under such names
-        hidden = base[len(_WHITEOUT) :]
+        hidden = base[len(WHITEOUT) :]
         if hidden in ("", ".", ".."):
             raise Trap(shown, "a whiteout needs a name")
         try:
@@ -281,7 +281,7 @@ class _Unpacker:
             os.close(fd)
 
     def _hard_link(self, entry: tar.Entry, base: str) -> None:
-        target = _clean(entry.link, of=entry.name)
+        target = clean(entry.link, of=entry.name)
         above, _, name = target.rpartition("/")
         fd = self._root
         try:
@@ -341,7 +341,7 @@ def _is_whiteout(name: str, parent: int) -> bool:
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
-def _clean(name: str, of: str = "") -> str:
+def clean(name: str, of: str = "") -> str:
     """The path without leading slashes and dots. Raises Trap where it climbs."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:

@@ -1,6 +1,6 @@
 """One layer unpacked by a process of its own, so that several go at once and no event loop waits.
 
-    command(root, layer=digest, chain_id=…, parent=…, diff_id=…)     what to execute
+    command(root, kind="erofs", layer=digest, chain_id=…, parent=…, diff_id=…)     what to execute
 
 It prints one line of JSON: `{"size": …, "entries": …}`, or `{"error": sentence, "kind": class}`.
 """
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sampan.kit import errors
+
+if TYPE_CHECKING:
+    from sampan.image.layers import Layers
 
 KINDS = {
     kind.__name__: kind for kind in (errors.InvalidArgument, errors.Unavailable, errors.Unsupported)
@@ -58,12 +61,27 @@ def _sentence(error: OSError) -> str:
     return f"{text} ({os.fsdecode(error.filename)})" if error.filename else text
 
 
-def _unpack(job: dict[str, Any]) -> dict[str, Any]:
-    from sampan.image import content, layers
+def _layers(kind: str) -> type[Layers]:
+    if kind == "erofs":
+        from sampan.image.erofs.layers import ErofsLayers
 
+        return ErofsLayers
+    from sampan.image.layers import Layers
+
+    return Layers
+
+
+def _unpack(job: dict[str, Any]) -> dict[str, Any]:
+    import gc
+
+    from sampan.image import content
+    from sampan.linux import heap
+
+    heap.keep_freed(32 << 20)
+    gc.disable()  # nothing here goes round in circles, and there are many objects to look through
+    sys.setswitchinterval(0.0005)  # inflating and hashing need the lock for a moment only
+    layers = _layers(job["kind"])(job["root"])
     store = content.FileStore(job["root"])
     with store.open(job["layer"]) as layer:
-        done = layers.Layers(job["root"]).unpack(
-            job["chain_id"], job["parent"], layer, job["diff_id"]
-        )
+        done = layers.unpack(job["chain_id"], job["parent"], layer, job["diff_id"])
     return {"size": done.size, "entries": done.entries}

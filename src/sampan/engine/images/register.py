@@ -32,7 +32,12 @@ async def unpack(
     if engine.snapshots.has(chain_id):
         return engine.snapshots.layer_size(chain_id)
     command = worker.command(
-        engine.paths.root, layer=layer, chain_id=chain_id, parent=parent, diff_id=diff_id
+        engine.paths.root,
+        kind=engine.snapshots.directory,
+        layer=layer,
+        chain_id=chain_id,
+        parent=parent,
+        diff_id=diff_id,
     )
     async with _AT_ONCE:
         process = await asyncio.create_subprocess_exec(
