@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import tarfile
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -105,11 +106,54 @@ def test_a_context_may_be_compressed_and_ignored_files_are_not_there(engine: Eng
     assert '"x.log": no such file' in messages[-1]["error"]
 
 
+def _run(mounts: str, script: str) -> str:
+    return f'RUN {mounts} ["/bin/busybox", "sh", "-c", "{script}"]\n'
+
+
+def test_a_cache_is_kept_from_step_to_step_and_is_in_no_layer(engine: Engine) -> None:
+    cache = "--mount=type=cache,id=kept,target=/deep/cache"
+    dockerfile = START + "WORKDIR /w\n"
+    dockerfile += _run(cache + ",mode=0700,uid=7", "/bin/busybox echo one > /deep/cache/x")
+    dockerfile += _run(
+        cache.replace("/deep/cache", "other") + ",sharing=locked,ro",
+        "/bin/busybox cat /w/other/x && /bin/busybox stat -c %u:%a /w/other"
+        " && ! /bin/busybox touch /w/other/y",
+    )
+    text, messages = build(engine, packed(dockerfile, {}), "t=cached:1")
+    assert "one\n7:700\n" in text, messages
+    container = engine.run("/bin/busybox", "ls", "/deep", "/w/other", Image="cached:1")
+    assert engine.wait(container) == 1, "a mount point stayed in the image"
+    engine.request("DELETE", f"/containers/{container}?force=1")
+    text, _ = build(engine, packed(dockerfile, {}))
+    assert text.count("Using cache") == 4
+
+
+def test_a_mount_point_that_becomes_a_link_leads_nowhere(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    script = f"cd /bin && ./busybox mv /deep /moved && ./busybox ln -s {tmp_path} /deep"
+    dockerfile = START + _run("--mount=type=tmpfs,target=/deep/empty", script)
+    _, messages = build(engine, packed(dockerfile, {}))
+    assert made(messages)
+    assert (tmp_path / "empty").is_dir()
+
+
+def test_a_private_cache_has_one_user_at_a_time_and_a_tmpfs_has_its_size(engine: Engine) -> None:
+    private = "--mount=type=cache,sharing=private,"
+    dockerfile = START + _run(
+        f"{private}target=/a,id=p {private}target=/b,id=p --mount=type=tmpfs,target=/t,size=1m",
+        "/bin/busybox touch /a/x && ! /bin/busybox test -e /b/x"
+        " && /bin/busybox df /t | /bin/busybox grep 1024",
+    )
+    _, messages = build(engine, packed(dockerfile, {}))
+    assert made(messages)
+
+
 @pytest.mark.parametrize(
     ("dockerfile", "reason"),
     [
         (START + 'RUN ["/bin/busybox", "sh", "-c", "exit 3"]\n', "non-zero code: 3"),
-        (START + "RUN --mount=type=cache,target=/x y\n", "type=cache is not supported yet"),
+        (START + "RUN --mount=type=secret,id=x y\n", "type=secret is not supported yet"),
+        (START + "RUN --mount=type=cache,target=/ y\n", "invalid mount target"),
         (START + "ADD http://example.org/x /\n", "remote sources are not supported yet"),
         (START + "COPY --from=127.0.0.1:1/nowhere / /\n", "127.0.0.1:1"),
         (START + "COPY --chown=ghost a /\n", "no such user"),

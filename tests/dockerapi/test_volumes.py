@@ -212,3 +212,15 @@ def test_propagation_is_for_directories_of_the_host(engine: Engine) -> None:
     body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"Binds": ["v1:/v:rshared"]}}
     status, answer = engine.request("POST", "/containers/create", body)
     assert (status, "mount propagation is for directories" in answer["message"]) == (400, True)
+
+
+def test_a_shutdown_leaves_nothing_mounted() -> None:
+    with Engine() as engine:
+        volume = make(engine, "shared", **TMPFS)
+        engine.run("sleep", "60", **IN)
+        assert is_mounted(volume)
+        engine.request("POST", "/sampan/shutdown")
+        assert engine.process is not None
+        engine.process.wait(20)
+        engine.process = None
+        assert not is_mounted(volume)

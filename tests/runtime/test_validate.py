@@ -59,3 +59,10 @@ def test_problems_of_several_areas_are_listed(judge):
     )
     assert len(lines) == len(wanted), lines
     assert all(word in line for word, line in zip(wanted, lines, strict=True)), lines
+
+
+def test_features_tell_what_callers_ask_for():
+    done = subprocess.run([*SAMPAN, "features"], capture_output=True, text=True, timeout=30)
+    shown = json.loads(done.stdout)
+    assert shown["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "true"
+    assert "org.systemd.property." in shown["potentiallyUnsafeConfigAnnotations"]

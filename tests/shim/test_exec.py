@@ -9,6 +9,7 @@ import pytest
 
 from sampan.linux import unix
 from sampan.shim import protocol
+from tests.shim.conftest import oci_config
 from tests.shim.engine import Client
 
 
@@ -83,3 +84,13 @@ def test_exit_codes_are_told_again_to_a_new_engine(container) -> None:
     assert unix.receive(sock)[0]["event"] == "state"
     assert unix.receive(sock)[0] == protocol.exec_exit("e", 1)
     sock.close()
+
+
+def test_the_personality_of_the_container_is_the_execs_too(start) -> None:
+    config = oci_config(["sleep", "1000"])
+    config["linux"]["personality"] = {"domain": "LINUX32"}
+    container = start([], config=config)
+    client = Client(stdout=True, stderr=True)
+    answer = container.exec(["cat", "/proc/self/personality"], client, exec_id="e")
+    assert answer["event"] == "started"
+    assert client.read_streams()[1] == b"00000008\n"

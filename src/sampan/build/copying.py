@@ -12,7 +12,7 @@ import hashlib
 import posixpath
 import re
 
-from sampan.build import files, ignore
+from sampan.build import files, ignore, modes
 from sampan.build.errors import DockerfileError
 from sampan.image import tar
 from sampan.kit import errors
@@ -64,7 +64,9 @@ def plan(
             "the destination must be a directory and end with a /"
         )
     into = into or (there is not None and there.kind == tar.DIRECTORY)
-    layer = _Layer(target, owner, _mode(instruction.chmod), keep_owner)
+    if instruction.chmod:
+        modes.check(instruction.chmod)
+    layer = _Layer(target, owner, instruction.chmod, keep_owner)
     excluded = ignore.Matcher(instruction.exclude)
     for path in found:
         layer.add_tree(source, path, _destination(source, path, place, into, parents), excluded)
@@ -103,17 +105,9 @@ def _matches(source: Files, pattern: str) -> list[str]:
     return found
 
 
-def _mode(text: str) -> int | None:
-    if not text:
-        return None
-    if not re.fullmatch(r"0*[0-7]{1,4}", text):
-        raise errors.Unsupported(f"--chmod={text}: only octal modes are supported yet")
-    return int(text, 8)
-
-
 class _Layer:
     def __init__(
-        self, target: Files, owner: tuple[int, int] | None, mode: int | None, keep_owner: bool
+        self, target: Files, owner: tuple[int, int] | None, mode: str, keep_owner: bool
     ) -> None:
         self._target, self._owner, self._mode, self._keep = target, owner, mode, keep_owner
         self._members: dict[str, Member] = {}
@@ -138,20 +132,23 @@ class _Layer:
         self.add_directories(name)
         present = self._target.entry(name)
         both = entry.kind == tar.DIRECTORY and present is not None
-        if both and present is not None and present.kind == tar.DIRECTORY and self._mode is None:
+        if both and present is not None and present.kind == tar.DIRECTORY and not self._mode:
             return  # what is there keeps its attributes
         made = tar.Entry(name, entry.kind, mode=entry.mode, size=entry.size)
         made.link, made.device, made.xattrs = entry.link, entry.device, entry.xattrs
         made.mtime = entry.mtime // 10**9 * 10**9
         self._own(made, (entry.uid, entry.gid) if self._keep else (0, 0))
-        if self._mode is not None and entry.kind != tar.SYMLINK:
-            made.mode = self._mode
+        if self._mode and entry.kind != tar.SYMLINK:
+            directory = entry.kind == tar.DIRECTORY
+            made.mode = modes.changed(self._mode, entry.mode, directory=directory)
         data = place if entry.kind == tar.REGULAR else None
         self._members[name] = Member(entry=made, source=data)
 
     def add_data(self, name: str, data: bytes) -> None:
         self.add_directories(name)
-        made = tar.Entry(name, mode=0o644 if self._mode is None else self._mode, size=len(data))
+        made = tar.Entry(name, mode=0o644, size=len(data))
+        if self._mode:
+            made.mode = modes.changed(self._mode, made.mode, directory=False)
         self._own(made, (0, 0))
         self._members[name] = Member(entry=made, data=data)
 
@@ -174,7 +171,7 @@ def directories(target: Files, path: str, owner: tuple[int, int]) -> list[Member
     place = files.resolve(target, path)
     if not place or target.entry(place) is not None:
         return []
-    layer = _Layer(target, owner, None, False)
+    layer = _Layer(target, owner, "", False)
     layer.add_directories(f"{place}/")
     return layer.members()
 

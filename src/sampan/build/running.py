@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from sampan.build import cache, heredoc
+from sampan.build.errors import DockerfileError
 from sampan.kit import errors
 from sampan.kit.record import Record
 
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sampan.build.instructions.run import Run
+    from sampan.build.instructions.run_mount import Mount
     from sampan.build.state import State
 
 
@@ -28,6 +32,7 @@ class Process(Record):
     user: str
     directory: str
     network: str
+    mounts: tuple[Mount, ...] = ()
 
     def key(self, chain_id: str | None) -> str:
         return cache.key(
@@ -38,6 +43,7 @@ class Process(Record):
             user=self.user,
             directory=self.directory,
             network=self.network,
+            mounts=[(m.type, m.target, m.id, m.read_only) for m in self.mounts],
         )
 
     def told(self) -> str:
@@ -53,19 +59,33 @@ def process_of(
     proxies: Mapping[str, str],
     network: str,
 ) -> Process:
-    if step.mounts:
-        raise errors.Unsupported(f"RUN --mount=type={step.mounts[0].type} is not supported yet")
     if step.devices or step.security != "sandbox":
         raise errors.Unsupported("RUN --device and --security=insecure are not supported yet")
+    directory = state.inner.get("WorkingDir") or "/"
     return Process(
         args=_args(step, state),
         env={**arguments, **state.env},
         proxies=proxies,
         arguments=arguments,
         user=state.inner.get("User") or "",
-        directory=state.inner.get("WorkingDir") or "/",
+        directory=directory,
         network=network if step.network == "default" else step.network,
+        mounts=tuple(_mount(mount, directory) for mount in step.mounts),
     )
+
+
+def _mount(mount: Mount, directory: str) -> Mount:
+    """With the place it has in the step."""
+    if mount.type not in ("cache", "tmpfs"):
+        raise errors.Unsupported(f"RUN --mount=type={mount.type} is not supported yet")
+    if mount.origin or mount.source:
+        raise errors.Unsupported(
+            f"RUN --mount=type={mount.type} with from or source is not supported yet"
+        )
+    target = posixpath.normpath(posixpath.join("/", directory, mount.target))
+    if not mount.target or target == "/":
+        raise DockerfileError(f'invalid mount target "{mount.target}"')
+    return mount.replace(target=target)
 
 
 def _args(step: Run, state: State) -> tuple[str, ...]:

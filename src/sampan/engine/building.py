@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from sampan.build import cache, dockerfile, ignore, running, scope, solve, state
 from sampan.build.files import Context, Stack, walk
+from sampan.engine.build_mounts import Mounts
 from sampan.engine.containers import create, logs, remove, start, wait
 from sampan.engine.errors import NoSuchImage
 from sampan.engine.images import Image, archives, register
@@ -248,12 +249,18 @@ class _Workshop:
 
     def run(self, made: State, process: running.Process) -> Layer:
         self._await(self._unpacked(made))
-        container = self._container = self._await(self._created(made, process))
+        with Mounts(self._engine.paths.root, process.mounts, self.cancelled) as mounts:
+            return self._run(made, process, mounts)
+
+    def _run(self, made: State, process: running.Process, mounts: Mounts) -> Layer:
+        stubs = mounts.missing(self.tree(made)) if process.mounts else []
+        container = self._container = self._await(self._created(made, process, mounts))
         try:
             self.say(f" ---> Running in {container.id[:12]}\n")
             code = self._await(self._ended(container))
             if code:
                 raise running.CommandFailed(process.args, code)
+            self._engine.snapshots.remove_empty(container.id, stubs)
             layer = self.store(lambda out: self._engine.snapshots.diff(container.id, out))
         finally:
             self._container = None
@@ -262,7 +269,7 @@ class _Workshop:
         self.say(f" ---> Removed intermediate container {container.id[:12]}\n")
         return layer
 
-    async def _created(self, made: State, process: running.Process) -> Container:
+    async def _created(self, made: State, process: running.Process, mounts: Mounts) -> Container:
         image = Image(id=made.image_id, manifest="", chain_id=made.chain_id, config=made.document)
         env = {"PATH": state.DEFAULT_PATH, **process.proxies, **process.env}
         config: dict[str, Any] = {
@@ -274,7 +281,8 @@ class _Workshop:
             "WorkingDir": process.directory,
             "Labels": {},
         }
-        host = {**self._options.host_config, "NetworkMode": process.network or "default"}
+        limits = self._options.host_config
+        host = {**limits, **mounts.host_config, "NetworkMode": process.network or "default"}
         return await create.from_image(self._engine, image, config, host)
 
     async def _ended(self, container: Container) -> int:

@@ -12,6 +12,7 @@ layer: `prepare`, `mounts` at each start, `changes` and `diff` for those who ask
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING, Protocol
@@ -30,7 +31,7 @@ from sampan.image.layers import (
 from sampan.kit.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
     from sampan.image import unpack as unpacking
@@ -86,6 +87,9 @@ class Snapshotter(Protocol):
 
     def changes(self, key: str, between: tuple[str, ...] = ()) -> list[Change]:
         """What the writable layer has that parents and `between` have not."""
+
+    def remove_empty(self, key: str, paths: Iterable[str]) -> None:
+        """Those of the writable layer's directories that nothing is in, in this order."""
 
     def usage(self, key: str) -> Usage: ...
     def layer_size(self, chain_id: str) -> int: ...
@@ -147,6 +151,15 @@ class Overlay(Layers):
 
     def _parents(self, key: str) -> list[str]:
         return self.stack(get(f"{self._place(key)}/parent"))
+
+    def remove_empty(self, key: str, paths: Iterable[str]) -> None:
+        top = os.path.realpath(f"{self._place(key)}/fs")
+        for path in paths:
+            place = f"{top}/{path}"
+            # A link that the container put on the way would lead out of its files.
+            if os.path.realpath(os.path.dirname(place)) == os.path.dirname(place):
+                with contextlib.suppress(OSError):  # made into something else, or in use: it stays
+                    os.rmdir(place)
 
     def _place(self, key: str) -> str:
         place = f"{self._writable}/{key}"

@@ -103,7 +103,7 @@ def features() -> dict[str, Any]:
         "linux": {
             "namespaces": sorted(namespaces.FLAGS),
             "capabilities": list(capabilities.NAMES),
-            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False},
             "seccomp": {
                 "enabled": True,
                 "actions": sorted(libseccomp.ACTIONS),
@@ -122,4 +122,14 @@ def features() -> dict[str, Any]:
             "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },
+        "annotations": _annotations(),
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
     }
+
+
+def _annotations() -> dict[str, str]:
+    """Under the keys that callers of runc and crun look for."""
+    found = {"org.opencontainers.runc.checkpoint.enabled": "true"}
+    if version := libseccomp.version():
+        found["io.github.seccomp.libseccomp.version"] = version
+    return found

@@ -126,9 +126,12 @@ def _help(
 
 def _target(container: Ready) -> runtime_exec.Target:
     size = os.fstat(container.config).st_size
-    linux = json.loads(os.pread(container.config, size, 0))["linux"]
+    saved = json.loads(os.pread(container.config, size, 0))
+    linux = oci_runtime.parse_as(oci_runtime.Linux, saved["linux"], "linux")
     return runtime_exec.Target(
         pid=container.process.pid,
         manager=container.cgroup,
-        seccomp=linux.get("seccomp") or {},
+        seccomp=linux.seccomp,
+        linux=linux,
+        state={**saved["state"], "status": "running"},
     )

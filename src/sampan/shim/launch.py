@@ -46,7 +46,7 @@ class Ready:
         self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
         self.cgroup = cgroup.manager(message["cgroup"])
         self.process = create.Created(message["pid"], fds[0], channel.Channel(fds[1]), self.cgroup)
-        self.config = fds[2]  # a memfd with the part of config.json that execs need
+        self.config = fds[2]  # a memfd with what execs need: config.json's linux, and the state
         self.streams = stdio.unpack(message["streams"], fds)
         self._helper = helper_pid
 
@@ -135,7 +135,7 @@ def _hand_over(
     cgroup_path: str,
 ) -> None:
     """The request's own descriptors come last, with their indexes moved."""
-    ours = [process.pidfd, process.fileno(), _saved(message["config"])]
+    ours = [process.pidfd, process.fileno(), _saved(message["config"], process.state)]
     packed = streams.pack(ours)
     moved: dict[str, Any] = {name: message[name] for name in _TO_MONITOR if name in message}
     for name in ("attach", "ports"):
@@ -145,11 +145,11 @@ def _hand_over(
     unix.send(monitor, body, [*ours, *fds])
 
 
-def _saved(config: Message) -> int:
+def _saved(config: Message, state: dict[str, Any]) -> int:
     import json
 
     fd = os.memfd_create("config.json", os.MFD_CLOEXEC)
-    os.write(fd, json.dumps({"linux": config.get("linux") or {}}).encode())
+    os.write(fd, json.dumps({"linux": config.get("linux") or {}, "state": state}).encode())
     return fd
 
 

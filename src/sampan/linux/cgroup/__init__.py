@@ -9,8 +9,8 @@ directories, moves processes in, applies OCI `linux.resources` and reads the fig
     group.kill(); group.delete()
 
 An absolute path starts at the hierarchy's mount point, a relative one at the caller's own cgroup;
-"SLICE:PREFIX:NAME" is a unit of systemd's, see `systemd`. The host is probed once. Each
-controller is a file here and knows both dialects.
+"SLICE:PREFIX:NAME" is a unit of systemd's, see `systemd`. The host is probed once. Each controller
+is a file here and knows both dialects.
 Errors, in `errors`: NoCgroups, ControllerMissing, InvalidLimit, LimitBelowUsage, CgroupBusy.
 """
 
