@@ -24,7 +24,7 @@ def test_erofs_is_chosen_where_it_works(tmp_path):
     assert not [name for name in inside(tmp_path) if "probe" in name]
 
 
-@pytest.mark.needs("erofs", "loop")
+@pytest.mark.needs("erofs", "erofs-loop")
 def test_on_a_tmpfs_layers_are_read_through_loop_devices(tmp_path, own_mounts):
     def body():
         mount("tmpfs", str(tmp_path), "tmpfs")

@@ -43,14 +43,14 @@ class TestErofsAttached(TestErofs):
     held = False
 
 
-@pytest.mark.needs("loop")
+@pytest.mark.needs("erofs-loop")
 class TestErofsByLoopDevice(TestErofs):
     """The way of a tmpfs."""
 
     backing = "loop"
 
 
-@pytest.mark.needs("loop")
+@pytest.mark.needs("erofs-loop")
 class TestErofsByLoopDeviceAttached(TestErofs):
     """The way of kernels before Linux 6.12."""
 
