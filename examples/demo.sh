@@ -37,15 +37,9 @@ show sampan stats --no-stream web
 
 printf '\n\033[1m# the same image through a registry: push, remove, pull, run\033[0m\n'
 storage=$(mktemp -d)
-cat >"$storage/config.yml" <<YML
-version: 0.1
-log: {level: error}
-storage: {filesystem: {rootdirectory: $storage/data}}
-http: {addr: "127.0.0.1:$REGISTRY_PORT"}
-YML
-docker-registry serve "$storage/config.yml" >"$storage/log" 2>&1 &
+sampan registry serve --root "$storage" --addr "127.0.0.1:$REGISTRY_PORT" &
 registry=$!
-trap 'kill $registry; wait $registry || true; rm -rf "$storage"' EXIT
+trap 'kill $registry && wait $registry || true; rm -rf "$storage"' EXIT
 fetch --output /dev/null "http://127.0.0.1:$REGISTRY_PORT/v2/"
 
 name=127.0.0.1:$REGISTRY_PORT/nginx:1.25
