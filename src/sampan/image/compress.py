@@ -17,7 +17,11 @@ from sampan.kit import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import IO, BinaryIO
+    from typing import Protocol
+
+    class Readable(Protocol):
+        def read(self, count: int, /) -> bytes: ...
+
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 18
@@ -35,7 +39,7 @@ class Bomb(Corrupt):
         super().__init__(f"{taken} bytes of it have become {given}: this is a decompression bomb")
 
 
-def chunks(file: BinaryIO | IO[bytes], size: int = _CHUNK) -> Iterator[bytes]:
+def chunks(file: Readable, size: int = _CHUNK) -> Iterator[bytes]:
     while part := file.read(size):
         yield part
 

@@ -21,7 +21,6 @@ from sampan.linux import _libc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
 
 class SnapshotNotFound(errors.NotFound):
@@ -40,7 +39,7 @@ class Layers:
         return os.path.lexists(self._link(chain_id))
 
     def unpack(
-        self, chain_id: str, parent: str | None, layer: BinaryIO, diff_id: str
+        self, chain_id: str, parent: str | None, layer: compress.Readable, diff_id: str
     ) -> unpacking.Unpacked:
         if self.has(chain_id):
             size = self.layer_size(chain_id)
@@ -62,7 +61,9 @@ class Layers:
             os.close(lock)
         return done
 
-    def _fill(self, place: str, layer: BinaryIO, diff_id: str) -> tuple[unpacking.Unpacked, bool]:
+    def _fill(
+        self, place: str, layer: compress.Readable, diff_id: str
+    ) -> tuple[unpacking.Unpacked, bool]:
         """Also says whether the layer hides all that is below."""
         os.mkdir(f"{place}/fs", 0o755)
         fd = os.open(f"{place}/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -17,7 +17,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Protocol
 
-from sampan.image import tar
+from sampan.image import compress, tar
 from sampan.image.layers import (
     Layers,
     SnapshotNotFound,
@@ -32,7 +32,6 @@ from sampan.kit.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import BinaryIO
 
     from sampan.image import unpack as unpacking
 
@@ -68,7 +67,7 @@ class Snapshotter(Protocol):
     def has(self, chain_id: str) -> bool: ...
 
     def unpack(
-        self, chain_id: str, parent: str | None, layer: BinaryIO, diff_id: str
+        self, chain_id: str, parent: str | None, layer: compress.Readable, diff_id: str
     ) -> unpacking.Unpacked:
         """Unpack one layer (in any compression); fine if it is there. Layers of one image may be
         unpacked in any order and at once."""

@@ -2,6 +2,8 @@
 
     command(root, kind="erofs", layer=digest, chain_id=…, parent=…, diff_id=…)     what to execute
 
+With `follow={"name": …, "size": …}` the layer is still coming into that ingest of the store.
+
 It prints one line of JSON: `{"size": …, "entries": …}`, or `{"error": sentence, "kind": class}`.
 """
 
@@ -14,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 from sampan.kit import errors
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from sampan.image.content import FileStore
+    from sampan.image.content.following import Following
     from sampan.image.layers import Layers
 
 KINDS = {
@@ -71,6 +77,14 @@ def _layers(kind: str) -> type[Layers]:
     return Layers
 
 
+def _open(store: FileStore, job: dict[str, Any]) -> BinaryIO | Following:
+    if not (follow := job.get("follow")):
+        return store.open(job["layer"])
+    from sampan.image.content.following import Following
+
+    return Following(store.coming(follow["name"]), follow["size"])
+
+
 def _unpack(job: dict[str, Any]) -> dict[str, Any]:
     import gc
 
@@ -82,6 +96,6 @@ def _unpack(job: dict[str, Any]) -> dict[str, Any]:
     sys.setswitchinterval(0.0005)  # inflating and hashing need the lock for a moment only
     layers = _layers(job["kind"])(job["root"])
     store = content.FileStore(job["root"])
-    with store.open(job["layer"]) as layer:
+    with _open(store, job) as layer:
         done = layers.unpack(job["chain_id"], job["parent"], layer, job["diff_id"])
     return {"size": done.size, "entries": done.entries}

@@ -25,6 +25,11 @@ _PIECE = 1 << 20  # bytes handed to a thread at once: hashing and writing them t
 _STALLS = 5  # times in a row that a try may bring nothing new
 
 
+def name(digest: str) -> str:
+    """Of the ingest that a blob comes into."""
+    return f"pull-{digest}"
+
+
 async def download(
     client: Client, descriptor: dict[str, Any], store: Store, on_event: Listener
 ) -> None:
@@ -32,7 +37,7 @@ async def download(
     digest = descriptor["digest"]
     hosts = len(client.hosts)
     for skip in range(hosts):
-        async with _ingest(store, f"pull-{digest}") as ingest:
+        async with _ingest(store, name(digest)) as ingest:
             try:
                 await _Download(client, descriptor, ingest, on_event, skip).run()
                 return

@@ -1,11 +1,13 @@
 """Pull: a manifest, its config and its layers from a registry into a store.
 
-    pulled = await pull(client, store, platform=…, on_event=…, on_layer=…)
+    pulled = await pull(client, store, platform=…, on_event=…, on_config=…, on_layer=…)
 
 Several blobs are under way at once. Each is checked against size and digest while it streams and
 becomes visible only when both are right; what a broken connection or a crash left is gone on with.
 `on_layer(descriptor, diff_id)` is awaited for each layer, base first and one at a time, as soon as
-it and all below it are stored: so unpacking goes on while the layers above still come.
+it and all below it are stored: so unpacking goes on while the layers above still come. `on_config`
+is told all of them before, as soon as the config is there; what of a layer has come is then in the
+ingest `download.name(digest)`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from sampan.registry.events import Listener
     from sampan.registry.store import Store
 
+    OnConfig = Callable[[list[tuple[dict[str, Any], str]]], object]
     OnLayer = Callable[[dict[str, Any], str], Awaitable[None]]
 
 AT_ONCE = 4  # blobs of one pull
@@ -52,6 +55,7 @@ async def pull(
     *,
     platform: oci_image.Platform | None = None,
     on_event: Listener = silent,
+    on_config: OnConfig | None = None,
     on_layer: OnLayer | None = None,
 ) -> Pulled:
     """Raises registry.errors', `oci_image.NoMatchingPlatform`, and what the store raises."""
@@ -60,7 +64,7 @@ async def pull(
     on_event(Event(kind="source", subject=str(client.reference), digest=target.digest))
     chosen = await job.choose(target, platform or oci_image.host_platform())
     manifest = job.parse(chosen)
-    config, layers = await job.image(manifest, on_layer)
+    config, layers = await job.image(manifest, on_config, on_layer)
     on_event(Event(kind="digest", digest=target.digest, subject=str(client.reference)))
     return Pulled(
         target=target.descriptor,
@@ -149,7 +153,10 @@ class _Pull:
     # -- bytes
 
     async def image(
-        self, manifest: dict[str, Any], on_layer: OnLayer | None
+        self,
+        manifest: dict[str, Any],
+        on_config: OnConfig | None,
+        on_layer: OnLayer | None,
     ) -> tuple[dict[str, Any], list[tuple[dict[str, Any], str]]]:
         """Config and layers at once; raises the first error, with all others stopped."""
         described = manifest.get("config") or {}
@@ -165,6 +172,8 @@ class _Pull:
             await first
             config = await in_thread(self._json, _digest(described))
             layers = oci_image.layers_of(manifest, config)
+            if on_config is not None:
+                on_config(layers)
             for (descriptor, diff_id), task in zip(layers, coming, strict=True):
                 existed = await task
                 if on_layer is not None:

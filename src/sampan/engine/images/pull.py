@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sampan.engine.images import names, register, told
+from sampan.engine.images.unpacking import Unpacking
 from sampan.registry import pull as distribution
 from sampan.registry.client import Client
-from sampan.registry.events import Event
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from sampan.engine.images import Report
     from sampan.engine.images.leases import Lease
     from sampan.registry.auth import Credentials
+    from sampan.registry.events import Event
 
 
 async def pull(
@@ -36,13 +36,14 @@ async def pull(
         Client(wanted, credentials=credentials, hosts=engine.registries) as client,
         told.Teller(report, told.PULL) as tell,
     ):
-        unpacking = _Unpacking(engine, lease, tell)
+        unpacking = Unpacking(engine, lease, tell)
         familiar = wanted.repository.removeprefix("docker.io/")
 
         def heard(event: Event) -> None:
             if event.kind == "source":
                 tell.say({"status": f"Pulling from {familiar}", "id": wanted.identifier})
             elif event.kind != "complete":  # that is ours to say
+                unpacking.heard(event)
                 tell(event)
 
         try:
@@ -53,6 +54,7 @@ async def pull(
                 lease.store,
                 platform=runs_on,
                 on_event=heard,
+                on_config=unpacking.expect,
                 on_layer=unpacking.begin,
             )
             await unpacking.finish()
@@ -70,35 +72,3 @@ async def pull(
     state = "Image is up to date" if before == target else "Downloaded newer image"
     await report({"status": f"Status: {state} for {shown}"})
     engine.events.publish("image", "pull", shown, {"name": names.shown(shown), "id": image_id})
-
-
-class _Unpacking:
-    """Layers unpacked while others are still on their way."""
-
-    def __init__(self, engine: Engine, lease: Lease, tell: told.Teller) -> None:
-        self._engine, self._lease, self._tell = engine, lease, tell
-        self._diff_ids: list[str] = []
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def begin(self, layer: dict[str, Any], diff_id: str) -> None:
-        """Called for each layer, base first, as soon as its bytes are there."""
-        self._diff_ids.append(diff_id)
-        chain: list[str] = [*oci_image.chain_ids(self._diff_ids)]
-        self._tasks.append(asyncio.create_task(self._one(layer, diff_id, chain)))
-        for task in self._tasks:
-            if task.done():
-                task.result()  # a failure ends the pull at once
-
-    async def _one(self, layer: dict[str, Any], diff_id: str, chain: list[str]) -> None:
-        await register.unpack(
-            self._engine, self._lease, layer["digest"], chain=chain, diff_id=diff_id
-        )
-        self._tell(Event(kind="complete", digest=layer["digest"], diff_id=diff_id))
-
-    async def finish(self) -> None:
-        await register.together(self._tasks)
-
-    async def cancel(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sampan.engine.images import names
 from sampan.image import content, worker
 from sampan.kit import clock, errors
+from sampan.registry import download
 from sampan.spec import oci_image
 
 if TYPE_CHECKING:
@@ -24,9 +25,12 @@ _LINE = 1 << 20
 
 
 async def unpack(
-    engine: Engine, lease: Lease, layer: str, *, chain: list[str], diff_id: str
+    engine: Engine, lease: Lease, layer: str, *, chain: list[str], diff_id: str, follow: int = 0
 ) -> int:
-    """Unpack one layer blob as the top of `chain` (chain ids, base first); bytes it holds."""
+    """Unpack one layer blob as the top of `chain` (chain ids, base first); bytes it holds.
+
+    With `follow`, its size, the blob is on its way and read while it comes.
+    """
     chain_id, parent = chain[-1], chain[-2] if len(chain) > 1 else None
     await lease.layer(chain_id)
     if engine.snapshots.has(chain_id):
@@ -38,6 +42,7 @@ async def unpack(
         chain_id=chain_id,
         parent=parent,
         diff_id=diff_id,
+        follow={"name": download.name(layer), "size": follow} if follow else None,
     )
     async with _AT_ONCE:
         process = await asyncio.create_subprocess_exec(

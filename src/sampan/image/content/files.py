@@ -81,14 +81,15 @@ class FileStore:
 
     @contextmanager
     def write(self, name: str | None = None) -> Iterator[Ingest]:
-        path = (
-            f"{self._ingest}/{(name or secrets.token_hex(8)).replace('/', '_').replace(':', '-')}"
-        )
-        ingest = _FileIngest(self, path)
+        ingest = _FileIngest(self, self.coming(name or secrets.token_hex(8)))
         try:
             yield ingest
         finally:
             ingest.close(keep=name is not None)
+
+    def coming(self, name: str) -> str:
+        """Where the bytes of a named ingest are until its commit."""
+        return f"{self._ingest}/{name.replace('/', '_').replace(':', '-')}"
 
     def collect(self, before: float) -> int:
         """Forget what was left unfinished and not touched since `before`; the bytes it had."""
@@ -109,9 +110,8 @@ class FileStore:
 
     def abandon(self, name: str) -> None:
         """Forget what a named ingest has kept."""
-        path = f"{self._ingest}/{name.replace('/', '_').replace(':', '-')}"
-        if os.path.exists(path):
-            os.unlink(path)
+        if os.path.exists(self.coming(name)):
+            os.unlink(self.coming(name))
 
 
 class _FileIngest:

@@ -13,8 +13,6 @@ from sampan.image.erofs import build
 from sampan.image.layers import Layers
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
     from sampan.image.unpack import Unpacked
 
 FILE = "layer"
@@ -23,7 +21,7 @@ FILE = "layer"
 class ErofsLayers(Layers):
     directory = "erofs"
 
-    def _fill(self, place: str, layer: BinaryIO, diff_id: str) -> tuple[Unpacked, bool]:
+    def _fill(self, place: str, layer: compress.Readable, diff_id: str) -> tuple[Unpacked, bool]:
         os.mkdir(f"{place}/fs", 0o755)  # where it may be attached
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = os.open(f"{place}/{FILE}", flags, 0o600)
