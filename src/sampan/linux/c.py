@@ -7,6 +7,28 @@ two mix freely. An interpreter with another `_ctypes` gets `ctypes` itself.
 
 from __future__ import annotations
 
+__all__ = [
+    "CDLL",
+    "Array",
+    "PyDLL",
+    "Structure",
+    "addressof",
+    "byref",
+    "c_char",
+    "c_char_p",
+    "c_int",
+    "c_long",
+    "c_size_t",
+    "c_uint",
+    "c_uint32",
+    "c_uint64",
+    "c_ulong",
+    "c_void_p",
+    "create_string_buffer",
+    "get_errno",
+    "sizeof",
+]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ctypes import (
@@ -91,46 +113,6 @@ else:
 
         CDLL(None)["getpid"]()
     except Exception:
-        from ctypes import (
-            CDLL,
-            Array,
-            PyDLL,
-            Structure,
-            addressof,
-            byref,
-            c_char,
-            c_char_p,
-            c_int,
-            c_long,
-            c_size_t,
-            c_uint,
-            c_uint32,
-            c_uint64,
-            c_ulong,
-            c_void_p,
-            create_string_buffer,
-            get_errno,
-            sizeof,
-        )
+        import ctypes
 
-__all__ = [
-    "CDLL",
-    "Array",
-    "PyDLL",
-    "Structure",
-    "addressof",
-    "byref",
-    "c_char",
-    "c_char_p",
-    "c_int",
-    "c_long",
-    "c_size_t",
-    "c_uint",
-    "c_uint32",
-    "c_uint64",
-    "c_ulong",
-    "c_void_p",
-    "create_string_buffer",
-    "get_errno",
-    "sizeof",
-]
+        globals().update({name: getattr(ctypes, name) for name in __all__})
