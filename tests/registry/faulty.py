@@ -107,12 +107,14 @@ class Faulty:
         if self.redirect:
             raise web.HTTPTemporaryRedirect(f"{self.redirect}/v2/x/blobs/{digest}")
         data = self.wrong.get(digest, self.store.blobs[digest])
-        wanted, start, status = request.headers.get("Range", ""), 0, 200
+        wanted, start, status, size = request.headers.get("Range", ""), 0, 200, len(data)
         if wanted and self.ranges and request.headers.get("If-Range", self.etag) == self.etag:
-            start, status = int(wanted[6:].rstrip("-")), 206
+            first, _, last = wanted[6:].partition("-")
+            start, status = int(first), 206
+            data = data[: int(last) + 1] if last else data
         headers = {"Content-Length": str(len(data) - start), "ETag": self.etag}
         if status == 206:
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{size}"
         response = web.StreamResponse(status=status, headers=headers)
         await response.prepare(request)
         if self.cut is not None and request.method == "GET":

@@ -320,3 +320,18 @@ async def test_a_registrys_warnings_are_told_once() -> None:
     assert warned.endswith(': a "quota" is near')
     assert len([event for event in pushed if event.kind == "warning"]) == 1
     assert len([event for event in pushed if event.kind == "retrying"]) == 1
+
+
+@in_loop
+async def test_a_range_of_a_blob_is_just_that() -> None:
+    source, _, (layer,) = image(noise(50_000))
+    data = source.blobs[layer]
+    described = {"digest": layer, "size": len(data)}
+    async with Faulty(source) as server, client(f"{server.address}/x:1") as there:
+        assert await there.read_range(described, 0, 10) == data[:10]
+        assert await there.read_range(described, 20_000, 1000) == data[20_000:21_000]
+        with pytest.raises(errors.Unreachable, match="100 of 101 bytes"):
+            await there.read_range(described, len(data) - 100, 101)
+        server.ranges = False
+        with pytest.raises(kinds.Unsupported, match=f"{server.address} does not send parts"):
+            await there.read_range(described, 0, 10)

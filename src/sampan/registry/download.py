@@ -14,7 +14,8 @@ from sampan.registry.events import Event, Meter
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from sampan.registry.client import Blob, Client
+    from sampan.registry.blobs import Blob
+    from sampan.registry.client import Client
     from sampan.registry.events import Listener
     from sampan.registry.store import Ingest, Store
 
@@ -107,7 +108,7 @@ class _Download:
             before = self._ingest.offset
             try:
                 async with self._client.fetch(
-                    self._descriptor, before, etag=self._etag, skip=self._skip
+                    self._descriptor, before, None, etag=self._etag, skip=self._skip
                 ) as blob:
                     await self._take(blob)
                 short = self._ingest.offset < self._size
