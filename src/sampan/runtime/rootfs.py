@@ -41,11 +41,15 @@ def _set_host_propagation(plan: Plan) -> None:
     mount.mount(None, "/", None, wanted)
     if wanted & (MS.SLAVE | MS.REC) == MS.SLAVE | MS.REC and not plan.propagation:
         return  # nothing is shared any more
-    # pivot_root(2) refuses a new root whose parent is shared, and what we mount would leak into it
-    place = plan.root
+    keep_from_host(plan.root, MS.SLAVE if wanted & MS.SLAVE else MS.PRIVATE)
+
+
+def keep_from_host(place: str, propagation: int = MS.PRIVATE) -> None:
+    """What this mount namespace mounts at `place` is not seen in others: pivot_root(2) refuses a
+    new root whose parent is shared, and what we mount would leak into it."""
     while True:
         try:
-            mount.mount(None, place, None, MS.SLAVE if wanted & MS.SLAVE else MS.PRIVATE)
+            mount.mount(None, place, None, propagation)
             return
         except OSError as error:
             if error.errno != errno.EINVAL or place == "/":  # EINVAL: no mount point

@@ -10,7 +10,9 @@ from sampan.runtime import options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampan.shim.protocol import Archive
+    from collections.abc import Iterable
+
+    from sampan.shim.protocol import Archive, Message
 
 _OPEN_TREE_CLONE = 1
 _AT_FDCWD = -100
@@ -61,15 +63,7 @@ def _mount_own(request: Archive) -> None:
         for item in request.rootfs
         if item not in root
     ]
-    for layer in root:
-        chosen = options.parse(tuple(layer.get("options") or ()))
-        mount.mount(
-            layer.get("source") or "none",
-            request.root_path,
-            layer.get("type") or None,
-            chosen.flags,
-            ",".join(chosen.data) or None,
-        )
+    mount_rootfs(root, request.root_path)
     os.chdir(request.root_path)
     _root_here()
     for tree, item in trees:
@@ -78,6 +72,19 @@ def _mount_own(request: Archive) -> None:
             os.makedirs(where, exist_ok=True)
         mount.move_mount(tree, where)
         os.close(tree)
+
+
+def mount_rootfs(layers: Iterable[Message], place: str) -> None:
+    """The mounts that make up a root file system, in this namespace."""
+    for layer in layers:
+        chosen = options.parse(tuple(layer.get("options") or ()))
+        mount.mount(
+            layer.get("source") or "none",
+            place,
+            layer.get("type") or None,
+            chosen.flags,
+            ",".join(chosen.data) or None,
+        )
 
 
 def _root_here() -> None:

@@ -12,11 +12,10 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import rootfs, units
+from sampan.engine import rootfs, runtimes, units
 from sampan.engine.containers import copy_up, inspect, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
-from sampan.engine.settings import runtimes
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
@@ -269,7 +268,7 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
         )
     if (host.get("Isolation") or "default").lower() != "default":
         raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
-    if host.get("Runtime") and host["Runtime"] not in runtimes(engine.settings):
+    if host.get("Runtime") and host["Runtime"] not in runtimes.table(engine.settings):
         raise errors.InvalidArgument(f"unknown or invalid runtime name: {host['Runtime']}")
     for option in host.get("SecurityOpt") or ():
         if option.partition("=")[0].partition(":")[0] not in (

@@ -1,9 +1,10 @@
-"""`pause` and `unpause`: the freezer."""
+"""`pause` and `unpause`: the freezer, by our hand or the container's other runtime's."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampan.engine import monitors, runtimes
 from sampan.engine.errors import NotRunning
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
@@ -19,8 +20,11 @@ async def pause(container: Container) -> None:
         if container.status == "paused":
             raise errors.Conflict(f"Container {container.id} is already paused")
         try:
-            await in_thread(cgroup.manager(container.cgroup).freeze)
-        except FileNotFoundError:  # it has just ended, and its cgroup with it
+            if runtimes.other(container):
+                await monitors.call(container, "pause")
+            else:
+                await in_thread(cgroup.manager(container.cgroup).freeze)
+        except (FileNotFoundError, errors.Unavailable):  # it has just ended, and its cgroup with it
             raise NotRunning(container.id) from None
         container.status = "paused"
         container.save()
@@ -36,7 +40,10 @@ async def unpause(container: Container) -> None:
 
 
 async def thaw(container: Container) -> None:
-    await in_thread(cgroup.manager(container.cgroup).thaw)
+    if runtimes.other(container):
+        await monitors.call(container, "resume")
+    else:
+        await in_thread(cgroup.manager(container.cgroup).thaw)
     if container.status == "paused":
         container.status = "running"
         container.save()
