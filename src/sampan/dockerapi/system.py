@@ -149,7 +149,9 @@ def describe(engine: Engine) -> dict[str, Any]:
         "ContainerdCommit": {"ID": ""},
         "RuncCommit": {"ID": ""},
         "InitCommit": {"ID": ""},
-        "SecurityOptions": ["name=seccomp,profile=builtin"],
+        "SecurityOptions": [
+            "name=seccomp,profile=builtin", *(["name=userns"] if engine.remap else []),
+        ],
         "CDISpecDirs": [],
         "Warnings": None,
     }  # fmt: skip

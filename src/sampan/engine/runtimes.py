@@ -38,17 +38,23 @@ def table(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-def words(container: Container) -> tuple[str, ...]:
-    """The program and its arguments; none for our own. Unavailable where it is not there."""
-    name = container.host_config.get("Runtime") or OWN[0]
-    settings = container.engine.settings
+def is_own(settings: Settings, name: str) -> bool:
+    """Whether the name (or none) stands for our runtime."""
+    name = name or settings["default-runtime"]
     if name == OWN[0] and name not in settings["runtimes"]:
-        return ()
+        return True
     entry = table(settings).get(name)
     if entry is None:
         raise errors.InvalidArgument(f"unknown or invalid runtime name: {name}")
-    if entry["path"] == _OWN_PATH:
+    return bool(entry["path"] == _OWN_PATH)
+
+
+def words(container: Container) -> tuple[str, ...]:
+    """The program and its arguments; none for our own. Unavailable where it is not there."""
+    name, settings = container.host_config.get("Runtime") or "", container.engine.settings
+    if is_own(settings, name):
         return ()
+    entry = table(settings)[name]
     path = shutil.which(entry["path"])
     if path is None:
         raise errors.Unavailable(f"runtime {name}: there is no program {entry['path']}")

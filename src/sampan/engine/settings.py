@@ -15,7 +15,7 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from sampan.engine import runtimes
+from sampan.engine import runtimes, user_namespaces
 from sampan.engine.containers import log_config
 from sampan.image import choice
 from sampan.kit import errors
@@ -85,6 +85,9 @@ KEYS = (
     Key(name="init", kind="bool", default=False, help="a small reaper as PID 1 of every container"),
     Key(name="no-new-privileges", kind="bool", default=False,
         help="set no_new_privs for every container"),
+    Key(name="userns-remap", kind="string", default="", metavar="USER[:GROUP]",
+        help="run containers as this user's subordinate ids (subuid(5)); default: sampan's, else "
+        "dockremap's"),
     Key(name="registry-mirrors", kind="list", metavar="URL",
         help="ask there first for images of Docker Hub (other registries: hosts.toml)"),
     Key(name="insecure-registries", kind="list", metavar="HOST[:PORT]|CIDR",
@@ -168,6 +171,7 @@ def check(settings: Settings) -> None:
             raise BadSetting(f"runtimes.{name}: it needs the path of a program")
         if not isinstance(runtime.get("runtimeArgs") or [], list):
             raise BadSetting(f"runtimes.{name}: runtimeArgs must be a list")
+    user_namespaces.find(settings["userns-remap"])
     if settings["default-runtime"] not in runtimes.table(settings):
         raise BadSetting(f"default-runtime: there is no runtime {settings['default-runtime']}")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _OPEN_TREE_CLONE = 1
 _AT_FDCWD = -100
+_OUR_USERS = os.stat("/proc/self/ns/user")
 
 
 class ContainerGone(errors.Conflict): ...
@@ -35,13 +36,20 @@ def _join(pid: int) -> None:
     try:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        users = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as gone:
         raise ContainerGone(f"process {pid} of the container is gone") from gone
     namespaces.setns(namespace, namespaces.CLONE.NEWNS)
     os.fchdir(root)
     _root_here()
-    os.close(root)
-    os.close(namespace)
+    if not os.path.samestat(os.fstat(users), _OUR_USERS):
+        # Owners are as the container sees them, and only from there can files be made in it
+        namespaces.setns(users, namespaces.CLONE.NEWUSER)
+        os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    for fd in (root, namespace, users):
+        os.close(fd)
 
 
 def _leave_submounts() -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sampan.engine import containerfiles, lifecycle, oci, rootfs, runtimes, users
+from sampan.engine import containerfiles, lifecycle, oci, rootfs, runtimes, user_namespaces, users
 from sampan.engine.containers import links, log_config
 from sampan.engine.endpoints import Plan
 from sampan.engine.errors import IsPaused, NotModified, StartFailed
@@ -125,7 +125,8 @@ def _request(
 ) -> protocol.Start:
     engine, config = container.engine, container.config
     run = engine.paths.container_run(container.id)
-    mounts, mode = rootfs.mounts(engine, container.id), container.network_mode()
+    remap, mode = user_namespaces.of(container), container.network_mode()
+    mounts = rootfs.mounts(engine, container.id, mapped=remap is not None)
     root_path = f"{run}/rootfs"
     os.makedirs(root_path, exist_ok=True)
     document = oci.build(
@@ -135,6 +136,7 @@ def _request(
             root_path=root_path,
             files=tuple(containerfiles.write(container, plan)),
             peers=_peers(container),
+            remap=remap,
             links=tuple(links.environment(container)) if mode == "bridge" else (),
         ),
     )
@@ -204,6 +206,11 @@ def _peers(container: Container) -> dict[str, int]:
                     f"cannot join network namespace of a non running container: {name}"
                     if key == "NetworkMode"
                     else f"cannot join {key} of a non running container: {name}"
+                )
+            if user_namespaces.of(container) and not user_namespaces.of(peer):
+                raise errors.Conflict(
+                    f"cannot join {key} of {name}: it is in the host's user namespace, so this "
+                    "container must be, too (--userns=host)"
                 )
             peers[name] = peer.pid
     return peers
