@@ -209,7 +209,9 @@ def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
         ),
         root=root,
         root_readonly=config.root.readonly,
-        rootfs=tuple([plans.make_mount(m, options.bundle) for m in options.rootfs]),
+        rootfs=tuple(
+            [plans.make_mount(m, options.bundle, user_namespace=own_users) for m in options.rootfs]
+        ),
         mounts=mounts,
         devices=plans.make_devices(linux.devices),
         host_dev=any(m.destination == "/dev" and m.options.flags & MS.BIND for m in mounts),

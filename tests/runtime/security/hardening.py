@@ -145,7 +145,7 @@ def _(rt):
 
 @rule(
     "mapped ids are for bind mounts only",
-    Edit(file="runtime/plan.py", old="    if not bind:\n", new="    if False:\n"),
+    Edit(file="runtime/plan.py", old="    if not can:\n", new="    if False:\n"),
 )
 def _(rt):
     mapping = [{"containerID": 0, "hostID": 100000, "size": 10}]
