@@ -22,8 +22,9 @@ from sampan.runtime import errors
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sampan.runtime.channel import Channel
+    from sampan.runtime.mount_plan import IdMap, MountPlan
     from sampan.runtime.mounts import Sources
-    from sampan.runtime.plan import IdMap, MountPlan, Plan
+    from sampan.runtime.plan import Plan
 
     Namespaces = dict[IdMap | None, int]
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 import os
 
 from sampan.kit import errors as kinds
-from sampan.runtime import errors, hooks, plan, special, tuning
+from sampan.runtime import (
+    devices,
+    errors,
+    hooks,
+    mount_plan,
+    namespace_plan,
+    process_plan,
+    special,
+    tuning,
+)
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
@@ -42,22 +51,22 @@ def _checks(config: oci_runtime.Config, bundle: str) -> Iterator[Callable[[], An
     yield lambda: _root(config, bundle)
     if process:
         bare = process.replace(rlimits=(), **_UNTUNED)
-        yield lambda: plan.make_process(bare, {}, user_namespace="user" in kinds_)
-        yield lambda: plan.make_process(
+        yield lambda: process_plan.make(bare, {}, user_namespace="user" in kinds_)
+        yield lambda: process_plan.make(
             oci_runtime.Process(args=("x",), rlimits=process.rlimits), {}, user_namespace=False
         )
         yield lambda: tuning.make(process, linux.memory_policy, "")
     for item in config.mounts:
-        yield lambda item=item: plan.make_mount(item, bundle)  # type: ignore[misc]
+        yield lambda item=item: mount_plan.make(item, bundle)  # type: ignore[misc]
     yield lambda: hooks.check(config.hooks)
-    yield lambda: _close(plan.make_namespaces(linux)[1])
-    yield lambda: plan.make_devices(linux.devices)
+    yield lambda: _close(namespace_plan.make(linux)[1])
+    yield lambda: devices.plan(linux.devices)
     for name, value in linux.sysctl.items():
-        yield lambda n=name, v=value: plan.make_sysctl({n: v}, linux)  # type: ignore[misc]
+        yield lambda n=name, v=value: namespace_plan.sysctl({n: v}, linux)  # type: ignore[misc]
     yield lambda: special.make(config)
     if linux.seccomp:
         filtered = oci_runtime.Process(args=("x",))
-        yield lambda: plan.make_process(filtered, linux.seccomp, user_namespace=False)
+        yield lambda: process_plan.make(filtered, linux.seccomp, user_namespace=False)
 
 
 _UNTUNED: dict[str, Any] = {

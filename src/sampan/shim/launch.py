@@ -18,6 +18,7 @@ import select
 from sampan.kit import errors
 from sampan.linux import cgroup, unix
 from sampan.runtime import cgroups, channel, create
+from sampan.runtime.created import Created
 from sampan.shim import helper, protocol, stdio, title
 from sampan.spec import oci_runtime
 
@@ -45,7 +46,7 @@ class Ready:
     def __init__(self, message: Message, fds: list[int], helper_pid: int) -> None:
         self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
         self.cgroup = cgroup.manager(message["cgroup"])
-        self.process = create.Created(message["pid"], fds[0], channel.Channel(fds[1]), self.cgroup)
+        self.process = Created(message["pid"], fds[0], channel.Channel(fds[1]), self.cgroup)
         self.config = fds[2]  # a memfd with what execs need: config.json's linux, and the state
         self.streams = stdio.unpack(message["streams"], fds)
         self._helper = helper_pid
@@ -128,7 +129,7 @@ def _options(request: Start, streams: stdio.Streams) -> create.Options:
 
 def _hand_over(
     monitor: socket.socket,
-    process: create.Created,
+    process: Created,
     streams: stdio.Streams,
     message: Message,
     fds: list[int],
@@ -163,7 +164,7 @@ def _tell_created(connection: socket.socket, pid: int) -> None:
         os.close(namespace)
 
 
-def _wait(connection: socket.socket, process: create.Created, *, needs_go: bool) -> None:
+def _wait(connection: socket.socket, process: Created, *, needs_go: bool) -> None:
     """Until PID 1 is ready, and the engine too if it has something to do."""
     poll = select.poll()
     poll.register(process, select.POLLIN)
