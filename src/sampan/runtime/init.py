@@ -82,9 +82,11 @@ def run_process(plan: ProcessPlan, wires: Wires, prepare, before_exec=None) -> N
         path = _become(plan, wires)
         wires.channel.send("ready")
         wires.channel = _wait_for_start(wires)
+        if plan.no_new_privs and not plan.listener:  # hooks run under it, too
+            _load_filter(plan, wires)
         if before_exec:
             before_exec()
-        _execute(plan, path, wires)
+        _execute(plan, path, wires.channel)
     except BaseException as error:
         _report(wires.channel, error)
     os._exit(1)
@@ -283,12 +285,10 @@ def _wait_for_start(wires: Wires) -> Channel:
     return channel
 
 
-def _execute(plan: ProcessPlan, path: str, wires: Wires) -> None:
-    if plan.no_new_privs and not plan.listener:
-        _load_filter(plan, wires)
+def _execute(plan: ProcessPlan, path: str, channel: Channel) -> None:
     if plan.pdeathsig:  # only now: a change of ids clears it
         process.prctl(PR.SET_PDEATHSIG, plan.pdeathsig)
     if plan.init:
-        reaper.run(path, plan.args, plan.env, wires.channel)
+        reaper.run(path, plan.args, plan.env, channel)
     signals.reset()
     command.execute(path, plan.args, plan.env)

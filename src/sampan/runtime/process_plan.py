@@ -170,9 +170,11 @@ def _rlimits(limits: tuple[oci_runtime.Rlimit, ...]) -> tuple[tuple[str, int, in
 def _filter(profile: dict[str, Any]) -> tuple[bytes, int] | None:
     if not profile:
         return None
-    flags = seccomp.flags(profile)
-    if _listener(profile):  # it excludes TSYNC, which means nothing to a single thread
-        flags = flags & ~seccomp.FLAGS["SECCOMP_FILTER_FLAG_TSYNC"] | seccomp.NEW_LISTENER
+    # TSYNC means nothing to a single thread, and a listener excludes it
+    flags = seccomp.flags(profile) & ~seccomp.FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]
+    if _listener(profile):
+        flags |= seccomp.NEW_LISTENER
+    trace.say(f"seccomp filter flags: {flags}")
     return seccomp.compile(profile), flags
 
 
