@@ -63,8 +63,7 @@ class Plan(Record):
 
 def make(config: oci_runtime.Config, options: Options) -> Plan:
     """Check all that can be checked before anything happens; raises InvalidConfig."""
-    if config.root is None:
-        raise errors.InvalidConfig("root is missing")
+    check_version(config.oci_version)
     if config.process is None:
         raise errors.InvalidConfig("process is missing")
     linux = config.linux
@@ -77,23 +76,22 @@ def make(config: oci_runtime.Config, options: Options) -> Plan:
     if options.preserve_fds:
         _check_preserved(options.preserve_fds)
     new, joined = namespace_plan.make(linux)
-    kinds = {item.type for item in linux.namespaces}
-    own_users = "user" in kinds
-    root = _root(config.root.path, options.bundle)
+    own_users = "user" in {item.type for item in linux.namespaces}
+    root = find_root(config.root, options.bundle)
     mounts = tuple(
         [
             mount_plan.make(m, options.bundle, root=root, user_namespace=own_users)
             for m in config.mounts
         ]
     )
-    _check(config, kinds)
+    check_fit(config)
     _check_console(config.process, options)
     time_offsets, net_devices = _special(config)
     return Plan(
         process=process_plan.make(
             config.process,
             linux.seccomp,
-            user_namespace="user" in kinds,
+            user_namespace=own_users,
             preserve_fds=options.preserve_fds,
             pdeathsig=options.pdeathsig,
             init=options.init,
@@ -101,7 +99,7 @@ def make(config: oci_runtime.Config, options: Options) -> Plan:
             linux=linux,
         ),
         root=root,
-        root_readonly=config.root.readonly,
+        root_readonly=bool(config.root and config.root.readonly),
         rootfs=tuple([mount_plan.make(m, options.bundle) for m in options.rootfs]),
         mounts=mounts,
         devices=devices.plan(linux.devices),
@@ -114,8 +112,8 @@ def make(config: oci_runtime.Config, options: Options) -> Plan:
         sysctl=namespace_plan.sysctl(linux.sysctl, linux),
         new=new,
         joined=joined,
-        user_namespace="user" in kinds,
-        own_cgroup_namespace="cgroup" in kinds,
+        user_namespace=own_users,
+        own_cgroup_namespace=any(item.type == "cgroup" for item in linux.namespaces),
         no_pivot=options.no_pivot,
         time_offsets=time_offsets,
         net_devices=net_devices,
@@ -124,9 +122,15 @@ def make(config: oci_runtime.Config, options: Options) -> Plan:
     )
 
 
-def _check(config: oci_runtime.Config, kinds: set[str]) -> None:
+def check_version(text: str) -> None:
+    if text.split(".")[0] != "1":
+        raise errors.InvalidConfig(f"ociVersion: {text!r} is no version 1 of the specification")
+
+
+def check_fit(config: oci_runtime.Config) -> None:
     """What fits together only with the namespaces that the container has."""
     linux = config.linux
+    kinds = {item.type: item.path for item in linux.namespaces}
     for name, needed in ((config.hostname, "hostname"), (config.domainname, "domainname")):
         if name and "uts" not in kinds:
             raise errors.InvalidConfig(f"{needed} needs a uts namespace of the container")
@@ -137,6 +141,9 @@ def _check(config: oci_runtime.Config, kinds: set[str]) -> None:
     propagation = linux.rootfs_propagation
     if propagation and propagation.lstrip("r") not in ("shared", "slave", "private", "unbindable"):
         raise errors.InvalidConfig(f"linux.rootfsPropagation: {propagation!r} is unknown")
+    for kind, mappings in (("uid", linux.uid_mappings), ("gid", linux.gid_mappings)):
+        if kinds.get("user") == "" and not mappings:
+            raise errors.InvalidConfig(f"linux.{kind}Mappings: a user namespace needs mappings")
 
 
 def _special(config: oci_runtime.Config) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -148,15 +155,21 @@ def _special(config: oci_runtime.Config) -> tuple[str, tuple[tuple[str, str], ..
     return "", ()
 
 
-def _root(path: str, bundle: str) -> str:
+def find_root(spec: oci_runtime.Root | None, bundle: str) -> str:
     """The root's real path: below the bundle, no link may choose which directory it is."""
+    if spec is None:
+        raise errors.InvalidConfig("root is missing")
+    path = spec.path
     real = os.path.realpath(bundle)
     root = os.path.normpath(os.path.join(real, path))
     if not path.startswith("/") and os.path.realpath(root) != root:
         raise errors.InvalidConfig(f"root.path {path}: a part of it is a symbolic link")
     if os.path.islink(root):
         raise errors.InvalidConfig(f"root.path {path} is a symbolic link")
-    return os.path.realpath(root)
+    real = os.path.realpath(root)
+    if not os.path.isdir(real):
+        raise errors.InvalidConfig(f"root.path: {real} is not a directory")
+    return real
 
 
 def _check_preserved(count: int) -> None:

@@ -76,12 +76,13 @@ def make(
         init=init,
         new_keyring=new_keyring,
         listener=_listener(filters),
-        tuning=_tuning(spec, linux),
-        personality=_personality(linux.personality) if linux else None,
+        tuning=tune(spec, linux),
+        personality=personality(linux.personality) if linux else None,
     )
 
 
-def _tuning(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:
+def tune(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:
+    """A runtime.tuning.Tuning, or None where nothing of it is asked for."""
     memory_policy = linux.memory_policy if linux else None
     if not (
         spec.scheduler
@@ -98,7 +99,7 @@ def _tuning(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:
     return tuning.make(spec, memory_policy, cpus)
 
 
-def _personality(document: dict[str, Any]) -> int | None:
+def personality(document: dict[str, Any]) -> int | None:
     if not document:
         return None
     if document.get("flags"):

@@ -125,7 +125,7 @@ def _(rt):
     "the root is not a symbolic link",
     Edit(
         file="runtime/plan.py",
-        old="root = _root(config.root.path, options.bundle)",
+        old="root = find_root(config.root, options.bundle)",
         new="root = os.path.realpath(os.path.join(options.bundle, config.root.path))",
     ),
 )
