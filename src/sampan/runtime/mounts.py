@@ -20,7 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sampan.runtime.plan import MountPlan, Plan
+    from sampan.runtime.mount_plan import MountPlan
+    from sampan.runtime.plan import Plan
 
     Sources = Callable[[MountPlan | None], int]  # None: the root's directory
 

@@ -1,4 +1,4 @@
-"""`pause`, `unpause`: the freezer, ours or the other runtime's; `stilled`: the engine's own pause."""
+"""`pause`, `unpause`: the freezer, ours or another runtime's; `stilled`: the engine's own."""
 
 from __future__ import annotations
 
