@@ -66,11 +66,9 @@ def run(plan: Plan, wires: Wires) -> NoReturn:
     """PID 1 of a new container."""
 
     def prepare() -> None:
+        devices.shield_null(wires.stdio or (0, 1, 2))
         _enter(plan, wires)
         _build(plan, wires)
-        if wires.stdio:
-            _take(wires)
-        devices.own_null()
 
     def hook() -> None:
         state = {**plan.state, "status": "created", "pid": os.getpid()}
@@ -290,17 +288,20 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     """Stdio, filter, working directory, ids and capabilities; the command's path."""
     if wires.stdio:
         _take(wires)
+    devices.own_null()
     _tune(plan, wires)
     _close_others(plan, wires)
     if not plan.env.get("HOME"):
         plan.env["HOME"] = command.home(plan.uid)
+    entered = _change_directory(plan.cwd, make=True)
+    if entered:
+        _check_directory()  # a filter may refuse getcwd(2)
     if plan.seccomp and not plan.no_new_privs:
         _load_filter(plan, wires)  # without no_new_privs that needs CAP_SYS_ADMIN
-    entered = _change_directory(plan.cwd, make=True)
     credentials.become(plan)
     if not entered:
         _change_directory(plan.cwd, make=False)
-    _check_directory()
+        _check_directory()
     if plan.no_new_privs:
         process.prctl(PR.SET_NO_NEW_PRIVS, 1)
     path = command.find(plan.args[0], plan.env)
