@@ -8,7 +8,7 @@ from sampan.kit.record import Record
 from sampan.linux import namespaces
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import channel as channels
-from sampan.runtime import create, devices, errors, exec_cgroup, init, trace
+from sampan.runtime import create, errors, exec_cgroup, init, stdio, trace
 from sampan.runtime import plan as plans
 
 TYPE_CHECKING = False
@@ -131,7 +131,7 @@ def _foreign(pid: int) -> tuple[int, int]:
 
 def _join(plan: plans.ProcessPlan, wires: init.Wires, pidfd: int, flags: int) -> None:
     def prepare() -> None:
-        devices.shield_null(wires.stdio or (0, 1, 2))
+        stdio.shield_null(wires.stdio or (0, 1, 2))
         init.expect(wires.channel, "go")  # in its cgroup before it is in the cgroup's namespace
         init.open_label(plan, wires)
         if flags:

@@ -13,11 +13,21 @@ import os
 import sys
 
 from sampan.kit import errors as kinds
-from sampan.linux import files, namespaces, process, pty, seccomp, signals
+from sampan.linux import files, namespaces, netns, process, pty, seccomp, signals
 from sampan.linux.namespaces import CLONE
 from sampan.linux.process import PR
 from sampan.runtime import channel as channels
-from sampan.runtime import command, credentials, devices, errors, hooks, masks, reaper, rootfs
+from sampan.runtime import (
+    command,
+    credentials,
+    devices,
+    errors,
+    hooks,
+    masks,
+    reaper,
+    rootfs,
+    stdio,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +76,7 @@ def run(plan: Plan, wires: Wires) -> NoReturn:
     """PID 1 of a new container."""
 
     def prepare() -> None:
-        devices.shield_null(wires.stdio or (0, 1, 2))
+        stdio.shield_null(wires.stdio or (0, 1, 2))
         _enter(plan, wires)
         _build(plan, wires)
 
@@ -131,6 +141,8 @@ def _enter(plan: Plan, wires: Wires) -> None:
     if plan.user_namespace:
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
+    if plan.new & CLONE.NEWNET:
+        netns.loopback_up()
     if plan.process.new_keyring:
         _keyring(plan.process.new_keyring)
     if plan.hostname:
@@ -288,19 +300,20 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     """Stdio, filter, working directory, ids and capabilities; the command's path."""
     if wires.stdio:
         _take(wires)
-    devices.own_null()
+    stdio.own_null()
+    stdio.give(plan.uid, plan.gid)
     _tune(plan, wires)
     _close_others(plan, wires)
     if not plan.env.get("HOME"):
         plan.env["HOME"] = command.home(plan.uid)
-    entered = _change_directory(plan.cwd, make=True)
+    entered = _change_directory(plan.cwd, as_root=True)
     if entered:
         _check_directory()  # a filter may refuse getcwd(2)
     if plan.seccomp and not plan.no_new_privs:
         _load_filter(plan, wires)  # without no_new_privs that needs CAP_SYS_ADMIN
     credentials.become(plan)
     if not entered:
-        _change_directory(plan.cwd, make=False)
+        _change_directory(plan.cwd, as_root=False)
         _check_directory()
     if plan.no_new_privs:
         process.prctl(PR.SET_NO_NEW_PRIVS, 1)
@@ -345,20 +358,13 @@ def _close_others(plan: ProcessPlan, wires: Wires) -> None:
     wires.gate = first + 1 if wires.gate >= 0 else -1
 
 
-def _change_directory(path: str, *, make: bool) -> bool:
+def _change_directory(path: str, *, as_root: bool) -> bool:
     try:
         os.chdir(path)
-    except FileNotFoundError:
-        if not make:
-            raise errors.InvalidConfig(f"process.cwd: {path} does not exist") from None
-        os.makedirs(path, 0o755, exist_ok=True)
-        os.chdir(path)
-    except PermissionError:
-        if make:
+    except OSError as error:
+        if as_root and isinstance(error, PermissionError):
             return False  # perhaps the user may what root without capabilities may not
-        raise errors.InvalidConfig(f"process.cwd: {path}: permission denied") from None
-    except NotADirectoryError:
-        raise errors.InvalidConfig(f"process.cwd: {path} is not a directory") from None
+        raise errors.InvalidConfig(f"process.cwd: chdir {path}: {errors.reason(error)}") from None
     return True
 
 

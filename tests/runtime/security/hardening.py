@@ -187,12 +187,12 @@ def _(rt):
 _CHOWN = {kind: ["CAP_CHOWN", "CAP_MKNOD"] for kind in ("bounding", "effective", "permitted")}
 _UNSHIELDED = (
     Edit(
-        file="runtime/devices.py",
+        file="runtime/stdio.py",
         old="    host = [fd for fd in stdio if _is_null(fd)]\n",
         new="    host = []\n",
     ),
     Edit(
-        file="runtime/devices.py",
+        file="runtime/stdio.py",
         old="    host = [fd for fd in (0, 1, 2) if _is_null(fd)]\n",
         new="    host = []\n",
     ),
