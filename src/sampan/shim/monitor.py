@@ -21,6 +21,7 @@ from functools import partial
 
 from sampan.kit import clock, errors
 from sampan.linux import _libc, process, seccomp, unix
+from sampan.linux.cgroup import base as cgroups
 from sampan.shim import exit_record, launch, logs, protocol, rehearsal, title
 from sampan.shim import loop as loops
 from sampan.shim.execs import Execs
@@ -46,6 +47,7 @@ _malloc_trim = _libc.function("malloc_trim", ctypes.c_size_t)
 def prime() -> None:
     """In the spawner: what each child would otherwise do for itself."""
     rehearsal.rehearse()
+    cgroups.prime()
     seccomp.compile(docker_seccomp.profile(docker_defaults.CAPABILITIES, os.uname().machine))
 
 
