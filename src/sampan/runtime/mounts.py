@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from sampan.linux import files, mount
+from sampan.linux import files, mount, overlay
 from sampan.linux.mount import AT_RECURSIVE, MOUNT_ATTR, MS, OPEN_TREE
 from sampan.runtime import attributes, cgroup_mount, errors
 
@@ -224,8 +224,6 @@ def load_rare(plan: Plan) -> bool:
     """
     if any(item.options.copy_up for item in plan.mounts):
         from sampan.runtime import copy_up  # noqa: F401
-    if any(item.type == "overlay" for item in (*plan.rootfs, *plan.mounts)):
-        from sampan.linux import overlay  # noqa: F401
     if plan.user_namespace or any(item.options.idmap for item in plan.mounts):
         from sampan.runtime import sources  # noqa: F401
 
@@ -249,8 +247,6 @@ def mount_filesystem(
     """Mount a file system on a place; its descriptor where one is at hand, else -1."""
     try:
         if item.type == "overlay" and len(data) > 4000:  # mount(2) takes one page of options
-            from sampan.linux import overlay
-
             overlay.mount(files.magic(place), item.options.data, flags)
             return -1
         mount.mount(item.source or item.type, files.magic(place), item.type, flags, data)
