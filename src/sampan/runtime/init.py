@@ -306,15 +306,12 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     _close_others(plan, wires)
     if not plan.env.get("HOME"):
         plan.env["HOME"] = command.home(plan.uid)
-    entered = _change_directory(plan.cwd, as_root=True)
-    if entered:
-        _check_directory()  # a filter may refuse getcwd(2)
+    entered = _change_directory(plan.cwd, as_root=True)  # a filter may refuse getcwd(2)
     if plan.seccomp and not plan.no_new_privs:
         _load_filter(plan, wires)  # without no_new_privs that needs CAP_SYS_ADMIN
     credentials.become(plan)
     if not entered:
         _change_directory(plan.cwd, as_root=False)
-        _check_directory()
     if plan.no_new_privs:
         process.prctl(PR.SET_NO_NEW_PRIVS, 1)
     path = command.find(plan.args[0], plan.env)
@@ -365,6 +362,7 @@ def _change_directory(path: str, *, as_root: bool) -> bool:
         if as_root and isinstance(error, PermissionError):
             return False  # perhaps the user may what root without capabilities may not
         raise errors.InvalidConfig(f"process.cwd: chdir {path}: {errors.reason(error)}") from None
+    _check_directory()
     return True
 
 
