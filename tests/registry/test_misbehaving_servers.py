@@ -270,6 +270,68 @@ async def test_chunks_where_one_request_is_too_large(monkeypatch: pytest.MonkeyP
 
 
 @in_loop
+async def test_a_broken_upload_is_gone_on_with() -> None:
+    """It breaks at first, and again in the rest; no byte that came is sent twice."""
+    store, digest, (layer,) = image(noise(3_000_000))
+    taken, size = MemoryStore(), len(store.blobs[layer])
+    config = manifest_of(store, digest)["config"]["digest"]
+    taken.add(store.blobs[config])
+    async with Faulty(taken) as server, client(f"{server.address}/x:1") as there:
+        server.cut_upload = [1_000_000, 500_000]
+        await push(there, store, digest, "1")
+        asked = server.seen("PATCH", "uploads")
+        assert [request.headers["Content-Range"] for request in asked] == [
+            f"1000000-{size - 1}",
+            f"1500000-{size - 1}",
+        ]
+        assert len(server.seen("POST", "uploads")) == 1
+    assert taken.blobs[layer] == store.blobs[layer]
+
+
+@in_loop
+async def test_an_upload_that_was_lost_begins_again() -> None:
+    store, digest, (layer,) = image(noise(1_000_000))
+    taken = MemoryStore()
+    config = manifest_of(store, digest)["config"]["digest"]
+    taken.add(store.blobs[config])
+
+    async def forget(seconds: float) -> None:
+        server.uploaded.clear()
+
+    async with Faulty(taken) as server, client(f"{server.address}/x:1", pause=forget) as there:
+        server.cut_upload = [400_000]
+        await push(there, store, digest, "1")
+        assert len(server.seen("POST", "uploads")) == 2
+    assert taken.blobs[layer] == store.blobs[layer]
+
+
+@in_loop
+async def test_an_upload_that_is_done_although_no_answer_came() -> None:
+    store, digest, (layer,) = image(noise(1_000_000))
+    taken = MemoryStore()
+    config = manifest_of(store, digest)["config"]["digest"]
+    taken.add(store.blobs[config])
+
+    async def finish(seconds: float) -> None:
+        server.uploaded.clear()
+        taken.add(store.blobs[layer])
+
+    async with Faulty(taken) as server, client(f"{server.address}/x:1", pause=finish) as there:
+        server.cut_upload = [400_000]
+        await push(there, store, digest, "1")
+        assert len(server.seen("POST", "uploads")) == 1
+
+
+@in_loop
+async def test_an_upload_that_breaks_each_time_ends() -> None:
+    store, digest, _ = image(noise(1_000_000))
+    async with Faulty(MemoryStore()) as server, client(f"{server.address}/x:1") as there:
+        server.cut_upload = [0] * 40
+        with pytest.raises(errors.Unreachable, match="the connection was cut off"):
+            await push(there, store, digest, "1")
+
+
+@in_loop
 async def test_a_layer_is_handed_on_before_the_ones_above_are_here() -> None:
     """`on_layer` runs while other layers still come: the upper one is held back by it."""
     source, digest, (below, above) = image(b"below", b"above")

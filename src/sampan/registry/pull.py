@@ -215,7 +215,7 @@ class _Pull:
         async with lock, self.slots:
             if digest in self.store:
                 return True
-            await download(self.client, descriptor, self.store, self.on_event)
+            await download(self.client, descriptor, self.store, self.on_event, self.slots)
             self.new = True
         return False
 
