@@ -20,7 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sampan.runtime.plan import MountPlan, Plan
+    from sampan.runtime.mount_plan import MountPlan
+    from sampan.runtime.plan import Plan
 
     Sources = Callable[[MountPlan | None], int]  # None: the root's directory
 
@@ -115,7 +116,11 @@ class Mounter:
         place, data = self._prepared(item)
         try:
             self._check_proc(place, item, -1)
-            if item.type == "cgroup":
+            if item.options.idmap:
+                tree = self._sources(item)
+                mount.move_mount(tree, place)
+                os.close(tree)
+            elif item.type == "cgroup":
                 cgroup_mount.mount_all(
                     place, item.options, own_namespace=self._plan.own_cgroup_namespace
                 )
@@ -225,7 +230,7 @@ def load_rare(plan: Plan) -> bool:
     """
     if any(item.options.copy_up for item in plan.mounts):
         from sampan.runtime import copy_up  # noqa: F401
-    if plan.user_namespace or any(item.options.idmap for item in plan.mounts):
+    if plan.user_namespace or any(item.options.idmap for item in (*plan.rootfs, *plan.mounts)):
         from sampan.runtime import sources  # noqa: F401
 
         return True

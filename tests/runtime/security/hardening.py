@@ -49,7 +49,7 @@ def _(rt):
 @rule(
     "a session keyring of its own",
     Edit(
-        file="runtime/init.py",
+        file="runtime/enter.py",
         old="        process.join_session_keyring(name)\n",
         new="        pass\n",
     ),
@@ -81,7 +81,7 @@ def _(rt):
 @rule(
     "a sysctl of the host cannot be set",
     Edit(
-        file="runtime/plan.py",
+        file="runtime/namespace_plan.py",
         old='raise errors.InvalidConfig(f"sysctl {name} would change the whole host")',
         new='needed = "uts"',
     ),
@@ -95,7 +95,9 @@ def _(rt):
 @rule(
     "a sysctl of a namespace needs that namespace",
     Edit(
-        file="runtime/plan.py", old="        if needed not in kinds:\n", new="        if False:\n"
+        file="runtime/namespace_plan.py",
+        old="        if needed not in kinds:\n",
+        new="        if False:\n",
     ),
 )
 def _(rt):
@@ -108,7 +110,7 @@ def _(rt):
 
 @rule(
     "a namespace of the host that is joined by its path does not count",
-    Edit(file="runtime/plan.py", old=" if not (item.path and _is_host_s(item))", new=""),
+    Edit(file="runtime/namespace_plan.py", old=" if not (item.path and _is_host_s(item))", new=""),
 )
 def _(rt):
     for namespace in rt.config["linux"]["namespaces"]:
@@ -122,8 +124,8 @@ def _(rt):
 @rule(
     "the root is not a symbolic link",
     Edit(
-        file="runtime/create.py",
-        old="root = _root(config.root.path, options.bundle)",
+        file="runtime/plan.py",
+        old="root = find_root(config.root, options.bundle)",
         new="root = os.path.realpath(os.path.join(options.bundle, config.root.path))",
     ),
 )
@@ -135,7 +137,7 @@ def _(rt):
 
 @rule(
     "a bind mount takes no options of a file system",
-    Edit(file="runtime/plan.py", old="        if chosen.data:\n", new="        if False:\n"),
+    Edit(file="runtime/mount_plan.py", old="        if chosen.data:\n", new="        if False:\n"),
 )
 def _(rt):
     bind = {"destination": "/tmp", "source": "/etc", "options": ["bind", "size=1m"]}
@@ -145,7 +147,7 @@ def _(rt):
 
 @rule(
     "mapped ids are for bind mounts only",
-    Edit(file="runtime/plan.py", old="    if not bind:\n", new="    if False:\n"),
+    Edit(file="runtime/mount_plan.py", old="    if not can:\n", new="    if False:\n"),
 )
 def _(rt):
     mapping = [{"containerID": 0, "hostID": 100000, "size": 10}]
@@ -236,7 +238,7 @@ def _(rt):
 @rule(
     "hooks are told the bundle",
     Edit(
-        file="runtime/create.py",
+        file="runtime/plan.py",
         old='        "bundle": options.bundle,\n    }\n',
         new='        "bundle": "",\n    }\n',
     ),
