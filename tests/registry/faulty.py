@@ -100,7 +100,10 @@ class Faulty:
             document = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}
             return web.json_response(document, status=404)
         data = self.wrong.get(digest, self.store.blobs[digest])
-        kind = json.loads(data).get("mediaType", oci_image.MANIFEST)
+        try:
+            kind = json.loads(data).get("mediaType", oci_image.MANIFEST)
+        except ValueError:
+            kind = oci_image.MANIFEST
         headers = {"Docker-Content-Digest": digest, "Content-Type": kind}
         return web.Response(body=data, headers=headers)
 
