@@ -181,6 +181,11 @@ def _check_registries(settings: Settings) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise BadSetting(f"registry-mirrors: {url!r} is no http or https address")
+        if "@" in parts.netloc:
+            raise BadSetting(
+                f"registry-mirrors: {parts.hostname} has a user name in its address; credentials "
+                "of a mirror are looked for in config.json and auth.json of the engine's user"
+            )
     for text in settings["insecure-registries"]:
         if "/" in text:
             try:
