@@ -25,6 +25,7 @@ COMMAND = Command(
         option("--disable-content-trust", "bool", "Accepted, without effect", default=True,
                hidden=True),
         ALL_PLATFORMS,
+        option("--lazy", "bool", "Fetch eStargz layers when they are read, and the rest behind"),
         PLATFORM,
         option("-q --quiet", "bool", "Show no progress"),
     ),
@@ -49,5 +50,6 @@ def run(session: Session, args: Arguments) -> None:
         quiet=args["quiet"],
         every_tag=args["all-tags"],
         every_platform=args["all-platforms"],
+        lazily=args["lazy"],
     )
     print(pulling.full_name(reference))
