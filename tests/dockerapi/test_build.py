@@ -175,7 +175,7 @@ def test_a_step_that_fails_is_named_and_leaves_no_container(
         ("dockerfile=Other", "FROM scratch\n", "Cannot locate specified Dockerfile: Other"),
         ("version=2", "FROM scratch\n", "BuildKit uses /grpc"),
         ("remote=http://x/y", "FROM scratch\n", "remote context"),
-        ("buildargs=7", "FROM scratch\n", "no JSON object"),
+        ("buildargs=7", "FROM scratch\n", "must be an object"),
         ("target=to", "FROM scratch AS two\n", 'target stage "to" could not be found'),
     ],
 )

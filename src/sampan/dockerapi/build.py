@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from sampan.dockerapi import shapes
 from sampan.dockerapi.images import body_chunks
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Routes
@@ -68,15 +68,9 @@ def _options(call: Call) -> building.Options:
 
 
 def _mapping(call: Call, name: str) -> dict[str, str]:
-    """JSON; a build argument without a value is null, and as if it were not given."""
-    text = call.query(name)
-    try:
-        found = json.loads(text) if text else {}
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise errors.InvalidArgument(f"error reading {name}: {text!r} is no JSON object")
-    return {str(key): str(value) for key, value in found.items() if value is not None}
+    """A build argument without a value is null, and as if it were not given."""
+    found = call.document(name, shapes.Each(shapes.ANY)) or {}
+    return {key: str(value) for key, value in found.items() if value is not None}
 
 
 def _host_config(call: Call) -> dict[str, Any]:
@@ -96,6 +90,6 @@ def _host_config(call: Call) -> dict[str, Any]:
     ]
     if hosts:
         host["ExtraHosts"] = hosts
-    if ulimits := call.query("ulimits"):
-        host["Ulimits"] = json.loads(ulimits)
+    if ulimits := call.document("ulimits", shapes.RESOURCES["Ulimits"]):
+        host["Ulimits"] = ulimits
     return host
