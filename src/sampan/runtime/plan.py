@@ -56,6 +56,11 @@ class Plan(Record):
     def own_pids(self) -> bool:
         return bool(self.new & CLONE.NEWPID)
 
+    @property
+    def copies_up(self) -> bool:
+        """Whether a tmpfs begins with files of the image."""
+        return any(item.options.copy_up for item in self.mounts)
+
     def joins(self, kind: str) -> int:
         """The descriptor of the namespace of this kind that is joined, or -1."""
         return dict(self.joined).get(kind, -1)
