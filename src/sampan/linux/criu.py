@@ -14,7 +14,7 @@ import _socket
 import os
 
 from sampan.kit import errors
-from sampan.linux import signals
+from sampan.linux import files, signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Worker:
         self.pid, self._wire = pid, wire
 
     def request(self, kind: int, options: dict[str, Any], told: Told) -> int:
-        """The restored process's id (0 for a dump). Raises CriuFailed, CriuMissing."""
+        """The restored process's id (0 for a dump). Raises CriuFailed."""
         try:
             self._wire.send(encode_request(kind, options))
             while True:
@@ -73,6 +73,8 @@ class Worker:
                 notify = decode(_bytes(answer, 5))
                 told(_bytes(notify, 1).decode(), _number(notify, 2), descriptor)
                 self._wire.send(_varint_field(1, _NOTIFY) + _varint_field(3, 1))
+        except (BrokenPipeError, ConnectionResetError):
+            raise CriuFailed("it ended without an answer", 0) from None
         finally:
             self.close()
         if not _number(answer, 2):
@@ -83,11 +85,7 @@ class Worker:
     def _receive(self) -> tuple[Fields, int]:
         data, rights, _flags, _address = self._wire.recvmsg(_MAX, 64, _socket.MSG_CMSG_CLOEXEC)
         if not data:
-            _pid, status = os.waitpid(self.pid, 0)
-            self.pid = 0
-            if os.waitstatus_to_exitcode(status) == 127:
-                raise CriuMissing("criu is not installed on this host")
-            raise CriuFailed("it ended without an answer", 0)
+            raise ConnectionResetError
         found = [item for _level, _kind, item in rights]
         return decode(data), int.from_bytes(found[0][:4], "little") if found else -1
 
@@ -100,7 +98,8 @@ class Worker:
 
 
 def start() -> Worker:
-    """It has our namespaces, and finds our descriptors by their numbers."""
+    """It has our namespaces, and finds our descriptors by their numbers. Raises CriuMissing."""
+    program = _program()
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
@@ -108,13 +107,18 @@ def start() -> Worker:
             signals.reset()
             wire = theirs.fileno()
             os.set_inheritable(wire, True)
-            os.execvp("criu", ["criu", "swrk", str(wire)])
-        except FileNotFoundError:
-            os._exit(127)
+            os.execv(program, [program, "swrk", str(wire)])
         finally:
             os._exit(1)
     theirs.close()
     return Worker(pid, ours)
+
+
+def _program() -> str:
+    for directory in os.get_exec_path():
+        if files.executable(path := f"{directory}/criu"):
+            return path
+    raise CriuMissing("criu is not installed on this host")
 
 
 def encode_request(kind: int, options: dict[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from sampan.kit import json
-from sampan.linux import criu, mount, namespaces
+from sampan.linux import criu, files, mount, namespaces
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import (
@@ -21,6 +21,7 @@ from sampan.runtime import (
     errors,
     foreground,
     hooks,
+    mount_plan,
     plan,
     run,
     state,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from sampan.linux.cgroup import Manager
     from sampan.runtime.checkpoint import Options
+    from sampan.runtime.mount_plan import MountPlan
     from sampan.runtime.run import Launch
     from sampan.spec import oci_runtime
 
@@ -103,6 +105,7 @@ class _Work:
         namespaces.unshare(CLONE.NEWNS)
         mount.mount("none", "/", "", MS.REC | MS.SLAVE)
         mount.mount(self._root, self._root, "", MS.BIND | MS.REC)
+        _make_mount_points(self._root, self._config, self._bundle)
         places = checkpoint.Directories(options, make=False)
         joined = self._joined()
         worker = criu.start()
@@ -137,8 +140,10 @@ class _Work:
         for name in sources:
             if name.startswith("/sys/fs/cgroup/"):  # of the new container, where it has one there
                 controller = os.path.basename(name).split(",")[0]
-                managed = own.get("" if controller == "unified" else controller)
-                sources[name] = managed or sources[name]
+                key = "" if controller == "unified" else controller
+                sources[name] = own.get(key) or own.get(f"name={key}") or sources[name]
+                if not os.path.isdir(sources[name]):
+                    sources[name] = name
         binds = checkpoint.bind_sources(self._config, self._bundle)
         sources.update({name: binds[name] for name in sources if name in binds})
         return [f"mnt[{name}]:{source}" for name, source in sources.items()]
@@ -162,6 +167,41 @@ class _Work:
             if stage == "orphan-pts-master" and self._console is not None:
                 channels.send_descriptor(self._console.fileno(), "/dev/ptmx", fd)
             os.close(fd)
+
+
+def _make_mount_points(root: str, config: oci_runtime.Config, bundle: str) -> None:
+    """Places of bind mounts that are gone since: also those inside the source of another one.
+
+    The mounts themselves are made in a child's mount namespace, and end with it.
+    """
+    mounts = [mount_plan.make(item, bundle) for item in config.mounts]
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            namespaces.unshare(CLONE.NEWNS)
+            _bind_all(root, mounts)
+        except OSError as error:
+            os.write(write, f"{error.filename or root}: {errors.reason(error)}".encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    message = os.read(read, 4096).decode(errors="replace")
+    os.close(read)
+    os.waitpid(pid, 0)
+    if message:
+        raise errors.MountFailed(f"the places of the bind mounts cannot be made: {message}")
+
+
+def _bind_all(root: str, mounts: list[MountPlan]) -> None:
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    covered: list[str] = []  # by file systems of the container's own: criu makes those
+    for item in mounts:
+        if not item.options.flags & MS.BIND:
+            covered.append(f"{item.destination.rstrip('/')}/")
+        elif not any(f"{item.destination}/".startswith(path) for path in covered):
+            make = files.make_dirs if os.path.isdir(item.source) else files.make_file
+            mount.bind(item.source, make(top, item.destination))
 
 
 def _pipes(image: str) -> list[dict[str, Any]]:
