@@ -28,6 +28,7 @@ CREATE = (
     flag("--no-pivot", "", "change the root by a moved mount: for a root on a ramdisk"),
     flag("--no-new-keyring", "", "keep the caller's session keyring"),
     PRESERVE,
+    flag("--dry-run", "", "say each step that would be taken, and take none"),
 )
 
 
@@ -41,6 +42,13 @@ def seal() -> None:
         except OSError:  # a convenience, no need
             pass
         sealed.ensure()
+
+
+def dry_run(chosen: Launch, *, detached: bool) -> int:
+    from sampan.runtime import describe
+
+    print("".join([f"{line}\n" for line in describe.steps(chosen, detached=detached)]), end="")
+    return 0
 
 
 def launch(context: Context, container_id: str, args: dict[str, Any]) -> Launch:
