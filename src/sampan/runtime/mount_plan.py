@@ -45,7 +45,8 @@ def make(
         raise errors.InvalidConfig(f"mount {item.destination}: neither a type nor bind is given")
     mapping = None
     if chosen.idmap or item.uid_mappings or item.gid_mappings:
-        mapping = _idmap(item, bind=bool(chosen.flags & MS.BIND), user_namespace=user_namespace)
+        can = bool(chosen.flags & MS.BIND) or kind == "overlay"
+        mapping = _idmap(item, can=can, user_namespace=user_namespace)
         chosen = chosen.replace(idmap=chosen.idmap or "idmap")
     if chosen.copy_up and kind != "tmpfs":
         raise errors.InvalidConfig(f"mount {item.destination}: tmpcopyup is for a tmpfs only")
@@ -55,10 +56,13 @@ def make(
     return MountPlan(destination=path, type=kind, source=source, options=chosen, idmap=mapping)
 
 
-def _idmap(item: oci_runtime.Mount, *, bind: bool, user_namespace: bool) -> IdMap | None:
-    """The mapping of an id-mapped mount, or None for that of the container's user namespace."""
+def _idmap(item: oci_runtime.Mount, *, can: bool, user_namespace: bool) -> IdMap | None:
+    """The mapping of an id-mapped mount, or None for that of the container's user namespace.
+
+    Bind mounts can be mapped, and as an extension of ours overlays: all their layers are.
+    """
     where = f"mount {item.destination}"
-    if not bind:
+    if not can:
         raise errors.InvalidConfig(f"{where}: id-mapped mounts are only supported for bind-mounts")
     if os.geteuid():
         raise errors.NotPermitted(
