@@ -76,7 +76,7 @@ def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
 
         manager = rootless.no_cgroup()
     try:
-        manager.apply(_resources(config))
+        manager.apply(resources(config))
     except BaseException:
         manager.delete()
         raise
@@ -94,13 +94,13 @@ _ALLOWED = tuple(
 )
 
 
-def _resources(config: oci_runtime.Config) -> dict[str, Any]:
+def resources(config: oci_runtime.Config) -> dict[str, Any]:
     """The limits, and where devices are ruled, the exceptions that the specification promises."""
-    resources = config.linux.resources
-    rules = resources.get("devices")
+    limits = config.linux.resources
+    rules = limits.get("devices")
     if not rules:
-        return resources
-    return {**resources, "devices": [*rules, *_ALLOWED]}
+        return limits
+    return {**limits, "devices": [*rules, *_ALLOWED]}
 
 
 def _spawn(
