@@ -7,7 +7,8 @@ becomes visible only when both are right; what a broken connection or a crash le
 `on_layer(descriptor, diff_id)` is awaited for each layer, base first and one at a time, as soon as
 it and all below it are stored: so unpacking goes on while the layers above still come. `on_config`
 is told all of them before, as soon as the config is there; what of a layer has come is then in the
-ingest `download.name(digest)`.
+ingest `download.name(digest)`. A layer that `elsewhere` takes, asked before its bytes, is not
+fetched here; `on_layer` is told of it like of the others.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     OnConfig = Callable[[list[tuple[dict[str, Any], str]]], object]
     OnLayer = Callable[[dict[str, Any], str], Awaitable[None]]
+    Elsewhere = Callable[[dict[str, Any]], Awaitable[bool]]
 
 AT_ONCE = 4  # blobs of one pull
 _CONFIGS = (oci_image.CONFIG, oci_image.DOCKER_CONFIG, "application/octet-stream", "")
@@ -56,9 +58,11 @@ async def pull(
     on_event: Listener = silent,
     on_config: OnConfig | None = None,
     on_layer: OnLayer | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Pulled:
     """Raises registry.errors', `oci_image.NoMatchingPlatform`, and what the store raises."""
     job = _Pull(client, store, on_event)
+    job.elsewhere = elsewhere
     target = await job.resolve(client.reference.identifier)
     on_event(Event(kind="source", subject=str(client.reference), digest=target.digest))
     chosen = await job.choose(target, platform or oci_image.host_platform())
@@ -85,6 +89,8 @@ async def pull_all(client: Client, store: Store, *, on_event: Listener = silent)
 
 
 class _Pull:
+    elsewhere: Elsewhere | None = None
+
     def __init__(self, client: Client, store: Store, on_event: Listener) -> None:
         self.client, self.store, self.on_event = client, store, on_event
         self.slots = asyncio.Semaphore(AT_ONCE)
@@ -187,6 +193,11 @@ class _Pull:
 
     async def layer(self, descriptor: dict[str, Any]) -> bool:
         """Returns whether it was there already."""
+        if self.elsewhere and _digest(descriptor) not in self.store:
+            async with self.slots:
+                if await self.elsewhere(descriptor):
+                    self.new = True
+                    return False
         existed = await self.blob(descriptor)
         kind = "exists" if existed else "transferred"
         self.on_event(Event(kind=kind, digest=descriptor["digest"], total=_size(descriptor)))

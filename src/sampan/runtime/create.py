@@ -16,7 +16,7 @@ import os
 from sampan.kit.record import Record
 from sampan.linux import namespaces
 from sampan.linux.namespaces import CLONE
-from sampan.runtime import cgroups, clone, credentials, errors, hooks, init, mount_plan
+from sampan.runtime import cgroups, clone, credentials, errors, init, mount_plan
 from sampan.runtime import channel as channels
 from sampan.runtime import mounts as container_mounts
 from sampan.runtime import plan as plans
@@ -139,6 +139,8 @@ def _spawn(
 
     def run_hooks() -> None:
         state = {**plan.state, "pid": pid}
+        from sampan.runtime import hooks
+
         hooks.run_all(plan.hooks.prestart, "prestart", state)
         hooks.run_all(plan.hooks.create_runtime, "createRuntime", state)
 

@@ -163,33 +163,6 @@ def _link(target: str, name: str, dev: int) -> None:
             os.symlink(target, name, dir_fd=dev)
 
 
-def own_null() -> None:
-    """Of what the process starts with, the host's /dev/null becomes the container's own.
-
-    Through a descriptor of the host's node the container could change its owner and permissions.
-    """
-    host = [fd for fd in (0, 1, 2) if _is_null(fd)]
-    if not host:
-        return
-    try:
-        null = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:  # the container has none
-        return
-    if not _is_null(null):
-        raise errors.UnsafePath("container's /dev/null is invalid: it is not the null device")
-    for fd in host:
-        os.dup2(null, fd)
-    os.close(null)
-
-
-def _is_null(fd: int) -> bool:
-    try:
-        found = os.fstat(fd)
-    except OSError:
-        return False
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
-
-
 def open_console() -> tuple[int, int, str]:
     """A terminal of the container's own devpts; called after the pivot. (master, slave, name)"""
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from sampan.linux import files, namespaces, process
+from sampan.linux import files, namespaces, netns, process
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import errors
 from sampan.runtime.channel import expect
@@ -32,6 +32,8 @@ def enter(plan: Plan, wires: Wires) -> None:
     if plan.user_namespace:
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
+    if plan.new & CLONE.NEWNET:
+        netns.loopback_up()
     if plan.process.new_keyring:
         _keyring(plan.process.new_keyring)
     if plan.hostname:

@@ -8,7 +8,17 @@ from sampan.kit.record import Record
 from sampan.linux import namespaces
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import channel as channels
-from sampan.runtime import clone, create, enter, errors, exec_cgroup, init, process_plan, trace
+from sampan.runtime import (
+    clone,
+    create,
+    enter,
+    errors,
+    exec_cgroup,
+    init,
+    process_plan,
+    stdio,
+    trace,
+)
 from sampan.runtime.created import Created
 
 TYPE_CHECKING = False
@@ -131,6 +141,7 @@ def _foreign(pid: int) -> tuple[int, int]:
 
 def _join(plan: ProcessPlan, wires: channels.Wires, pidfd: int, flags: int) -> None:
     def prepare() -> None:
+        stdio.shield_null(wires.stdio or (0, 1, 2))
         channels.expect(wires.channel, "go")  # in its cgroup before it is in the cgroup's namespace
         enter.open_label(plan, wires)
         if flags:

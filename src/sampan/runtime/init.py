@@ -13,7 +13,7 @@ import os
 import sys
 
 from sampan.kit import errors as kinds
-from sampan.linux import process, pty, seccomp, signals
+from sampan.linux import process, pty, signals
 from sampan.linux.process import PR
 from sampan.runtime import channel as channels
 from sampan.runtime import (
@@ -22,10 +22,10 @@ from sampan.runtime import (
     devices,
     enter,
     errors,
-    hooks,
     masks,
     reaper,
     rootfs,
+    stdio,
 )
 from sampan.runtime.channel import expect
 
@@ -59,14 +59,14 @@ def run(plan: Plan, wires: Wires) -> NoReturn:
     """PID 1 of a new container."""
 
     def prepare() -> None:
+        stdio.shield_null(wires.stdio or (0, 1, 2))
         enter.enter(plan, wires)
         _build(plan, wires)
-        if wires.stdio:
-            _take(wires)
-        devices.own_null()
 
     def hook() -> None:
         state = {**plan.state, "status": "created", "pid": os.getpid()}
+        from sampan.runtime import hooks  # loaded when the plan was made
+
         hooks.run_all(plan.hooks.start_container, "startContainer", state, plan.process.env)
 
     run_process(plan.process, wires, prepare, hook if plan.hooks.start_container else None)
@@ -129,6 +129,8 @@ def _build(plan: Plan, wires: Wires) -> None:
     if plan.hooks.create_container:
         state = {**plan.state, "status": "creating", "pid": os.getpid()}
         os.fchdir(root)  # as with runc; such hooks name what they make by relative paths
+        from sampan.runtime import hooks
+
         hooks.run_all(plan.hooks.create_container, "createContainer", state, {})
     masks.cover(plan, root, null)
     os.close(null)
@@ -189,17 +191,18 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     """Stdio, filter, working directory, ids and capabilities; the command's path."""
     if wires.stdio:
         _take(wires)
+    stdio.own_null()
+    stdio.give(plan.uid, plan.gid)
     _tune(plan, wires)
     _close_others(plan, wires)
     if not plan.env.get("HOME"):
         plan.env["HOME"] = command.home(plan.uid)
+    entered = _change_directory(plan.cwd, as_root=True)  # a filter may refuse getcwd(2)
     if plan.seccomp and not plan.no_new_privs:
         _load_filter(plan, wires)  # without no_new_privs that needs CAP_SYS_ADMIN
-    entered = _change_directory(plan.cwd, make=True)
     credentials.become(plan)
     if not entered:
-        _change_directory(plan.cwd, make=False)
-    _check_directory()
+        _change_directory(plan.cwd, as_root=False)
     if plan.no_new_privs:
         process.prctl(PR.SET_NO_NEW_PRIVS, 1)
     path = command.find(plan.args[0], plan.env)
@@ -210,6 +213,8 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
 
 def _load_filter(plan: ProcessPlan, wires: Wires) -> None:
     if plan.seccomp:
+        from sampan.linux import seccomp  # loaded when the plan was made
+
         fd = seccomp.load(*plan.seccomp)
         if plan.listener:
             wires.channel.send("seccomp", str(fd))
@@ -243,20 +248,14 @@ def _close_others(plan: ProcessPlan, wires: Wires) -> None:
     wires.gate = first + 1 if wires.gate >= 0 else -1
 
 
-def _change_directory(path: str, *, make: bool) -> bool:
+def _change_directory(path: str, *, as_root: bool) -> bool:
     try:
         os.chdir(path)
-    except FileNotFoundError:
-        if not make:
-            raise errors.InvalidConfig(f"process.cwd: {path} does not exist") from None
-        os.makedirs(path, 0o755, exist_ok=True)
-        os.chdir(path)
-    except PermissionError:
-        if make:
+    except OSError as error:
+        if as_root and isinstance(error, PermissionError):
             return False  # perhaps the user may what root without capabilities may not
-        raise errors.InvalidConfig(f"process.cwd: {path}: permission denied") from None
-    except NotADirectoryError:
-        raise errors.InvalidConfig(f"process.cwd: {path} is not a directory") from None
+        raise errors.InvalidConfig(f"process.cwd: chdir {path}: {errors.reason(error)}") from None
+    _check_directory()
     return True
 
 

@@ -11,7 +11,7 @@ import os
 from sampan.kit.record import Record
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
-from sampan.runtime import devices, errors, hooks, mount_plan, namespace_plan, process_plan
+from sampan.runtime import devices, errors, mount_plan, namespace_plan, process_plan
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
@@ -68,6 +68,8 @@ def make(config: oci_runtime.Config, options: Options) -> Plan:
         raise errors.InvalidConfig("process is missing")
     linux = config.linux
     if config.hooks is not oci_runtime.Config.hooks:
+        from sampan.runtime import hooks
+
         hooks.check(config.hooks)
     if os.geteuid():
         from sampan.runtime import rootless

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sampan.kit.record import Record
-from sampan.linux import capabilities, process, seccomp
+from sampan.linux import capabilities, process
 from sampan.runtime import errors, trace
 
 TYPE_CHECKING = False
@@ -172,6 +172,8 @@ def _filter(profile: dict[str, Any]) -> tuple[bytes, int] | None:
     if not profile:
         return None
     # TSYNC means nothing to a single thread, and a listener excludes it
+    from sampan.linux import seccomp
+
     flags = seccomp.flags(profile) & ~seccomp.FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]
     if _listener(profile):
         flags |= seccomp.NEW_LISTENER

@@ -252,8 +252,8 @@ def _(rt):
     "CVE-2024-21626 the working directory is inside",
     Edit(
         file="runtime/init.py",
-        old="    _check_directory()\n    if plan.no_new_privs",
-        new="    if plan.no_new_privs",
+        old="    _check_directory()\n    return True",
+        new="    return True",
     ),
 )
 def _(rt):

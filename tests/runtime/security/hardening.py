@@ -10,17 +10,24 @@ from tests.runtime.security.cves import own_users, refused
 from tests.runtime.security.harness import Edit, rule
 
 
-def run_with_host_null(rt, *args):
-    rt.config["process"]["args"] = list(args)
-    container = rt.id("null")
-    rt.write()
-    return subprocess.run(
-        [*rt.command, "run", container],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        cwd=rt.bundle,
-    )
+def owner_after(rt, verb, container):
+    """Who owns a null device of the host's when a container has had it as stdin and changed it."""
+    node = rt.bundle / "null"
+    if not node.exists():
+        os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    change = ["/bin/busybox", "chown", "1:1", "/proc/self/fd/0"]
+    rt.config["process"]["args"] = change
+    if verb == "run":
+        rt.write()
+    with node.open() as stdin:
+        subprocess.run(
+            [*rt.command, verb, container, *(change if verb == "exec" else ())],
+            stdin=stdin,
+            capture_output=True,
+            cwd=rt.bundle,
+        )
+    found = node.stat()
+    return found.st_uid, found.st_gid
 
 
 @rule(
@@ -179,20 +186,46 @@ def _(rt):
     refused(done, "permission denied", "Operation not permitted")
 
 
+_CHOWN = {kind: ["CAP_CHOWN", "CAP_MKNOD"] for kind in ("bounding", "effective", "permitted")}
+_UNSHIELDED = (
+    Edit(
+        file="runtime/stdio.py",
+        old="    host = [fd for fd in stdio if _is_null(fd)]\n",
+        new="    host = []\n",
+    ),
+    Edit(
+        file="runtime/stdio.py",
+        old="    host = [fd for fd in (0, 1, 2) if _is_null(fd)]\n",
+        new="    host = []\n",
+    ),
+)
+
+
+@rule("the host's null device is not handed to PID 1", *_UNSHIELDED)
+def _(rt):
+    rt.config["process"]["capabilities"] = _CHOWN
+    assert owner_after(rt, "run", rt.id("null")) == (0, 0)
+
+
+@rule("the host's null device is not handed to exec", *_UNSHIELDED)
+def _(rt):
+    rt.config["process"]["capabilities"] = _CHOWN
+    container = rt.create("sleep", "100")
+    rt("start", container)
+    assert owner_after(rt, "exec", container) == (0, 0)
+
+
 @rule(
-    "the host's null device is not handed over",
-    Edit(file="runtime/init.py", old="        devices.own_null()\n", new=""),
+    "the host's null device cannot be changed where the container has none",
+    _UNSHIELDED[0],
+    newer=True,
 )
 def _(rt):
-    before = os.stat("/dev/null").st_mtime_ns
-    try:
-        done = run_with_host_null(
-            rt, "/bin/busybox", "touch", "-d", "2001-02-03 04:05:06", "/proc/self/fd/0"
-        )
-        assert done.returncode == 0, done.stderr
-        assert os.stat("/dev/null").st_mtime_ns == before
-    finally:
-        os.utime("/dev/null", ns=(before, before))
+    rt.config["process"]["capabilities"] = _CHOWN
+    container = rt.create("sleep", "100")
+    rt("start", container)
+    rt("exec", container, "/bin/busybox", "rm", "/dev/null")
+    assert owner_after(rt, "exec", container) == (0, 0)
 
 
 @rule(
