@@ -84,7 +84,7 @@ async def create(call: Call) -> web.StreamResponse:
     if not name:
         raise errors.InvalidArgument("no image name: give fromImage or fromSrc")
     if tag := call.query("tag"):
-        name = f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
+        name = f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
     async with Progress(call) as report:
         await call.engine.images.pull(
             name,
