@@ -20,10 +20,12 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine.pages.client import Pages
 from sampan.kit.paths import Paths
 from sampan.linux import netlink, unix
 from sampan.linux.nft import Nft
 from sampan.network.firewall import Firewall
+from sampan.registry import hosts
 from sampan.shim import spawn
 from tests import busybox_image
 
@@ -62,6 +64,7 @@ class Engine:
                 self.request("DELETE", f"/containers/{container['Id']}?force=1&v=1")
             self.stop()
         spawn.retire(self.paths)
+        Pages(self.paths, hosts.Config()).stop()
         asyncio.run(Firewall(self.paths.nft_table, Nft()).teardown())
         with netlink.Socket() as sock, contextlib.suppress(OSError):
             sock.send(netlink.del_link(self.paths.bridge))

@@ -22,10 +22,12 @@ from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
 from sampan.engine.images import mounts
+from sampan.engine.pages.client import Pages
 from sampan.engine.settings import Settings, registries
 from sampan.engine.spawner import Spawner
 from sampan.image import choice
 from sampan.image.content import FileStore
+from sampan.image.erofs_snapshots import Erofs
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
@@ -57,6 +59,9 @@ class Engine:
         self.store = FileStore(paths.root)
         self.snapshots = choice.choose(paths.root, self.settings["storage-driver"])
         self.snapshots.collect()
+        self.pages = Pages(paths, self.registries)
+        if isinstance(self.snapshots, Erofs):
+            self.snapshots.device_of = self.pages.device
         self.images = images.Images(self)
         self.volumes = volumes.Volumes(self)
         self.networks = networks.Networks(self)
@@ -90,6 +95,7 @@ class Engine:
         await self.endpoints.teardown()
         await in_thread(spawn.retire, self.paths)
         self.snapshots.close()
+        await in_thread(self.pages.stop)
         try:
             cgroup.manager(self.paths.cgroup_parent).delete()
         except (OSError, errors.SampanError) as error:

@@ -82,6 +82,8 @@ KEYS = (
         help="the cgroup above all containers'"),
     Key(name="storage-driver", kind="string", default="", metavar="NAME",
         help="the snapshotter: erofs, overlay or native; else the first of them that works"),
+    Key(name="lazy-pull", kind="bool", default=False,
+        help="start containers before their eStargz layers are complete; pull the rest behind"),
     Key(name="init", kind="bool", default=False, help="a small reaper as PID 1 of every container"),
     Key(name="no-new-privileges", kind="bool", default=False,
         help="set no_new_privs for every container"),
@@ -181,6 +183,11 @@ def _check_registries(settings: Settings) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise BadSetting(f"registry-mirrors: {url!r} is no http or https address")
+        if "@" in parts.netloc:
+            raise BadSetting(
+                f"registry-mirrors: {parts.hostname} has a user name in its address; credentials "
+                "of a mirror are looked for in config.json and auth.json of the engine's user"
+            )
     for text in settings["insecure-registries"]:
         if "/" in text:
             try:

@@ -16,8 +16,9 @@ from sampan.runtime import options as mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sampan.runtime.mount_plan import MountPlan
     from sampan.runtime.mounts import Sources
-    from sampan.runtime.plan import MountPlan, Plan
+    from sampan.runtime.plan import Plan
 
 _ROOT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sampan.runtime.channel import Channel
+    from sampan.runtime.mount_plan import IdMap, MountPlan
     from sampan.runtime.mounts import Sources
-    from sampan.runtime.plan import IdMap, MountPlan, Plan
+    from sampan.runtime.plan import Plan
 
     Namespaces = dict[IdMap | None, int]
 

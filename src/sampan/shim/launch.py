@@ -18,6 +18,7 @@ import select
 from sampan.kit import errors
 from sampan.linux import cgroup, unix
 from sampan.runtime import cgroups, channel, create
+from sampan.runtime.created import Created
 from sampan.shim import helper, oci_program, protocol, stdio, title
 from sampan.spec import oci_runtime
 
@@ -45,13 +46,13 @@ class Ready:
     def __init__(self, message: Message, fds: list[int], helper_pid: int) -> None:
         self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
         self.cgroup = cgroup.manager(message["cgroup"])
-        self.process: create.Created | oci_program.Process
+        self.process: Created | oci_program.Process
         if self.request.runtime:
             handle = oci_program.Handle.of(self.request)
             self.process = oci_program.Process(handle, message["pid"], fds[0], self.cgroup)
         else:
             line = channel.Channel(fds[1])
-            self.process = create.Created(message["pid"], fds[0], line, self.cgroup)
+            self.process = Created(message["pid"], fds[0], line, self.cgroup)
         self.config = fds[2]  # a memfd with what execs need: config.json's linux, and the state
         self.streams = stdio.unpack(message["streams"], fds)
         self._helper = helper_pid
@@ -103,7 +104,7 @@ def _prepare(
     if request.init:
         title.set("sampan-init")  # what `top` shows: the child keeps the name
     path = cgroups.path_of(config, request.id, request.cgroup)
-    process: create.Created | oci_program.Process
+    process: Created | oci_program.Process
     if request.runtime:
         process = oci_program.create(request, streams, cgroup.manager(path))
     else:
@@ -138,7 +139,7 @@ def _options(request: Start, streams: stdio.Streams) -> create.Options:
 
 def _hand_over(
     monitor: socket.socket,
-    process: create.Created | oci_program.Process,
+    process: Created | oci_program.Process,
     streams: stdio.Streams,
     message: Message,
     fds: list[int],
@@ -174,7 +175,7 @@ def _tell_created(connection: socket.socket, pid: int) -> None:
 
 
 def _wait(
-    connection: socket.socket, process: create.Created | oci_program.Process, *, needs_go: bool
+    connection: socket.socket, process: Created | oci_program.Process, *, needs_go: bool
 ) -> None:
     """Until PID 1 is ready, and the engine too if it has something to do."""
     poll = select.poll()

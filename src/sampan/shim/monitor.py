@@ -21,6 +21,8 @@ from functools import partial
 
 from sampan.kit import clock, errors
 from sampan.linux import _libc, process, seccomp, unix
+from sampan.linux.cgroup import base as cgroups
+from sampan.runtime import hooks  # noqa: F401  as all that children import later
 from sampan.shim import (
     exit_record,
     helper,
@@ -56,6 +58,7 @@ _malloc_trim = _libc.function("malloc_trim", ctypes.c_size_t)
 def prime() -> None:
     """In the spawner: what each child would otherwise do for itself."""
     rehearsal.rehearse()
+    cgroups.prime()
     seccomp.compile(docker_seccomp.profile(docker_defaults.CAPABILITIES, os.uname().machine))
 
 
