@@ -135,6 +135,9 @@ def test_a_spoilt_document(engine: Engine, resting: str, name: str, data: st.Dat
     if status >= 400:
         assert answer["message"].strip()
     if status == 201:
+        if name == "container":
+            status, started = engine.request("POST", f"/containers/{answer['Id']}/start")
+            assert status != 500 or "OCI runtime create failed" in started["message"], body
         remove(engine, name, answer)
 
 
@@ -142,7 +145,7 @@ def remove(engine: Engine, name: str, answer: Any) -> None:
     where = {"container": "containers", "network": "networks", "volume": "volumes"}.get(name)
     if where:
         key = quote(answer.get("Id") or answer["Name"], safe="")
-        assert engine.request("DELETE", f"/{where}/{key}")[0] == 204
+        assert engine.request("DELETE", f"/{where}/{key}?force=1&v=1")[0] == 204
     if name == "commit":
         engine.request("DELETE", f"/images/{answer['Id']}?force=1")
 

@@ -38,6 +38,10 @@ class Each:
         self.shape = shape
 
 
+class Full(dict[str, Any]):
+    """An object whose fields are all there in the end: what is not given is Go's zero."""
+
+
 def parse(text: str | bytes, shape: Any, where: str = "") -> Any:
     """A JSON document of that shape; raises InvalidArgument."""
     try:
@@ -76,6 +80,8 @@ def check(value: Any, shape: Any, where: str = "") -> Any:
     found = {usual.get(key.lower(), text(key, where)): one for key, one in value.items()}
     for name in shape.keys() & found.keys():
         found[name] = check(found[name], shape[name], f"{where}.{name}".lstrip("."))
+    if isinstance(shape, Full):
+        return {name: found[name] if found.get(name) else _zero(shape[name]) for name in shape}
     return found
 
 
@@ -113,7 +119,7 @@ def _wrong(value: Any, wanted: str, where: str) -> errors.InvalidArgument:
 
 
 _LABELS = Each(TEXT)
-_DEVICE_LIMITS = [{"Path": TEXT, "Rate": WHOLE}]
+_DEVICE_LIMITS = [Full(Path=TEXT, Rate=WHOLE)]
 _BINDINGS = Each([{"HostIp": TEXT, "HostPort": TEXT}])
 
 CONFIG = {
@@ -137,17 +143,17 @@ _MOUNT = {
 }  # fmt: skip
 RESOURCES = {
     "CpuShares": WHOLE, "Memory": WHOLE, "NanoCpus": WHOLE, "CgroupParent": TEXT,
-    "BlkioWeight": WHOLE, "BlkioWeightDevice": [{"Path": TEXT, "Weight": WHOLE}],
+    "BlkioWeight": WHOLE, "BlkioWeightDevice": [Full(Path=TEXT, Weight=WHOLE)],
     "BlkioDeviceReadBps": _DEVICE_LIMITS, "BlkioDeviceWriteBps": _DEVICE_LIMITS,
     "BlkioDeviceReadIOps": _DEVICE_LIMITS, "BlkioDeviceWriteIOps": _DEVICE_LIMITS,
     "CpuPeriod": WHOLE, "CpuQuota": WHOLE, "CpuRealtimePeriod": WHOLE, "CpuRealtimeRuntime": WHOLE,
     "CpusetCpus": TEXT, "CpusetMems": TEXT, "DeviceCgroupRules": [TEXT],
-    "Devices": [{"PathOnHost": TEXT, "PathInContainer": TEXT, "CgroupPermissions": TEXT}],
+    "Devices": [Full(PathOnHost=TEXT, PathInContainer=TEXT, CgroupPermissions=TEXT)],
     "DeviceRequests": [{"Driver": TEXT, "Count": WHOLE, "DeviceIDs": [TEXT],
                         "Capabilities": [[TEXT]], "Options": _LABELS}],
     "KernelMemory": WHOLE, "KernelMemoryTCP": WHOLE, "MemoryReservation": WHOLE,
     "MemorySwap": WHOLE, "MemorySwappiness": WHOLE, "OomKillDisable": FLAG, "PidsLimit": WHOLE,
-    "Ulimits": [{"Name": TEXT, "Soft": WHOLE, "Hard": WHOLE}],
+    "Ulimits": [Full(Name=TEXT, Soft=WHOLE, Hard=WHOLE)],
     "CpuCount": WHOLE, "CpuPercent": WHOLE, "IOMaximumIOps": WHOLE, "IOMaximumBandwidth": WHOLE,
     "RestartPolicy": {"Name": TEXT, "MaximumRetryCount": WHOLE},
 }  # fmt: skip

@@ -204,6 +204,7 @@ def _mmdebstrap(state: State, files: dict[str, bytes], write: Any, say: Say) -> 
             problem = error
             process.stdout.close()  # it ends by SIGPIPE, if it has not
         except BaseException:
+            process.stdout.close()
             process.terminate()
             raise
         finally:
