@@ -20,6 +20,7 @@ def path_of(
 ) -> str:
     """What `linux.cgroup.manager` takes: a path, or a unit's name with systemd's driver."""
     path = override or config.linux.cgroups_path
+    check_path(path)
     if systemd:
         if path and path.count(":") != 2:
             raise errors.InvalidConfig(
@@ -33,9 +34,14 @@ def path_of(
         raise errors.InvalidConfig(
             f"linux.cgroupsPath: {path!r} is for the systemd driver: give --systemd-cgroup"
         )
+    return path if path.startswith("/") else f"/{path}"
+
+
+def check_path(path: str) -> None:
+    if "\0" in path:
+        raise errors.InvalidConfig(f"linux.cgroupsPath: {path!r} contains a null byte")
     if ".." in path.split("/"):
         raise errors.InvalidConfig(f"linux.cgroupsPath: {path!r} leads out of its parent")
-    return path if path.startswith("/") else f"/{path}"
 
 
 def manager(config: oci_runtime.Config, path: str) -> Manager:
