@@ -37,9 +37,9 @@ PATIENCE = 20.0
 
 
 class Engine:
-    def __init__(self, *options: str) -> None:
-        """`options`: further words of `sampand`'s command line."""
-        self.options = options
+    def __init__(self, *options: str, below: tuple[str, ...] = ()) -> None:
+        """`options`: further words of `sampand`'s command line; `below`: a command that runs it."""
+        self.options, self.below = options, below
         # Not pytest's tmp_path: overlay's options and unix sockets want short names.
         self.top = tempfile.mkdtemp(prefix="containers-", dir="/tmp")
         self.paths = Paths(root=f"{self.top}/root", run=f"{self.top}/run")
@@ -78,7 +78,7 @@ class Engine:
         """`sampand --foreground`; returns when it answers."""
         with open(f"{self.top}/sampand.log", "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from sampan.cli.sampand import main; main()",
+                [*self.below, sys.executable, "-c", "from sampan.cli.sampand import main; main()",
                  "--root", self.paths.root, "--run", self.paths.run, "--foreground", *self.options],
                 env={"PYTHONPATH": SOURCE, "PATH": os.environ["PATH"]},
                 stdin=subprocess.DEVNULL, stderr=log,

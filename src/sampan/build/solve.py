@@ -73,18 +73,11 @@ class _Build:
         self.done: dict[int, State] = {}
         self.scopes: dict[int, Scope] = {}
         self.step = 0
-        self.outer = Scope(self.file.document.escape, request.args)
-        self.platforms = {
-            **request.platform.arguments("TARGET"),
-            **request.platform.arguments("BUILD"),
-        }
-        self.outer.args.update(self.platforms)
-        for arg in self.file.arguments:
-            self.outer.declare(arg)
+        self.outer = Scope.outermost(self.file, request.args, request.platform)
 
     def result(self) -> State:
         target = self.file.target(self.request.target)
-        wanted = self._needed(target, set())
+        wanted = self.file.needed(target, self.outer.word)
         stages = [stage for stage in self.file.stages if stage.index in wanted]
         self.total = sum(1 + len(stage.steps) for stage in stages) + bool(self.request.labels)
         for stage in stages:
@@ -97,17 +90,6 @@ class _Build:
             made = made.having(Labels=labels).noting(f"/bin/sh -c #(nop)  LABEL {text}")
             self._told(made)
         return made
-
-    def _needed(self, stage: Stage, seen: set[int]) -> set[int]:
-        """The stages that this one starts from or copies from, and itself."""
-        seen.add(stage.index)
-        origins = [self.outer.word(stage.start.base)]
-        origins += [step.origin for step in stage.steps if isinstance(step, Copy) and step.origin]
-        for name in origins:
-            found = self.file.find(name, before=stage.index)
-            if found and found.index not in seen:
-                self._needed(found, seen)
-        return seen
 
     def _announce(self, text: str) -> None:
         self.step += 1
@@ -124,7 +106,7 @@ class _Build:
             raise error.at(stage.start.statement.line) from None
         self._told(current)
         scope = Scope(self.file.document.escape, self.request.args, current.env)
-        parent = self._parent(stage)
+        parent = self.file.parent(stage, self.outer.word)
         if parent:
             scope.inherit(self.scopes[parent.index])
         self.scopes[stage.index] = scope
@@ -139,16 +121,11 @@ class _Build:
             self._told(current)
         return current
 
-    def _parent(self, stage: Stage) -> Stage | None:
-        """The stage that this one starts from; a number names an image here, not a stage."""
-        name = self.outer.word(stage.start.base)
-        return None if name.isdecimal() else self.file.find(name, before=stage.index)
-
     def _start(self, stage: Stage) -> State:
         name = self.outer.word(stage.start.base)
         if not name:
             raise DockerfileError(f"base name ({stage.start.base}) should not be blank")
-        parent = self._parent(stage)
+        parent = self.file.parent(stage, self.outer.word)
         if parent:
             return self.done[parent.index]
         created = state.moment(self.request.epoch) if self.request.epoch is not None else ""

@@ -94,6 +94,8 @@ def _dispatch(args: Arguments) -> int:
 def _find(words: list[str]) -> tuple[str, list[str]]:
     """The command's full name, and the words after it."""
     first, rest = words[0], words[1:]
+    if rest and f"{first} {rest[0]}" in commands.NAMES:
+        return f"{first} {rest[0]}", rest[1:]
     if first in commands.NAMES:
         return first, rest
     if first == "help":
@@ -105,10 +107,8 @@ def _find(words: list[str]) -> tuple[str, list[str]]:
 
         print(help_.group(first))
         raise SystemExit(0)
-    name = f"{first} {rest[0]}"
-    if name not in commands.NAMES:
-        raise _unknown(name, [n for n in commands.NAMES if n.startswith(f"{first} ")])
-    return name, rest[1:]
+    known = [name for name in commands.NAMES if name.startswith(f"{first} ")]
+    raise _unknown(f"{first} {rest[0]}", known)
 
 
 def _find_help(words: list[str]) -> tuple[str, list[str]]:

@@ -16,7 +16,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import containers, images, networks, volumes
+from sampan.engine import containers, images, networks, user_namespaces, volumes
 from sampan.engine.containers import stop
 from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
@@ -45,6 +45,7 @@ class Engine:
     def __init__(self, paths: Paths, settings: Settings | None = None) -> None:
         self.paths, self.settings = paths, settings or Settings()
         self.registries = registries(self.settings)
+        self.remap = user_namespaces.find(self.settings["userns-remap"])
         for directory in (
             paths.root,
             paths.run,

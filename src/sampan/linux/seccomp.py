@@ -9,13 +9,12 @@ are kept in memory and, with a `cache` directory, on disk.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
-from ctypes import c_int, c_long, c_uint, c_ulong, c_void_p
 
 from sampan.kit import atomic, errors
-from sampan.linux import _libc
+from sampan.linux import _libc, c
+from sampan.linux.c import c_int, c_long, c_uint, c_ulong, c_void_p
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,10 +91,10 @@ def load(program: bytes, flags: int = 0) -> int:
 
     Returns the listener's descriptor with NEW_LISTENER, else 0. Calls nothing but seccomp(2).
     """
-    code = ctypes.create_string_buffer(program, len(program))
-    fprog = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
-    buffer = ctypes.create_string_buffer(fprog, len(fprog))
-    return _seccomp(_SYS_SECCOMP, _SECCOMP_SET_MODE_FILTER, flags, ctypes.addressof(buffer))
+    code = c.create_string_buffer(program, len(program))
+    fprog = struct.pack("HxxxxxxP", len(program) // 8, c.addressof(code))
+    buffer = c.create_string_buffer(fprog, len(fprog))
+    return _seccomp(_SYS_SECCOMP, _SECCOMP_SET_MODE_FILTER, flags, c.addressof(buffer))
 
 
 def no_new_privs() -> None:

@@ -19,6 +19,7 @@ GROUPS = {
 NAMES = {
     "attach": "attach",
     "build": "build",
+    "build lint": "build_lint",
     "commit": "commit",
     "completion": "completion",
     "cp": "cp",
