@@ -3,7 +3,7 @@
 The device is a loop device. Its file is at first one of ours, which the kernel reads through FUSE;
 when the layer is whole LOOP_CHANGE_FD puts the layer file in its place under whoever has it
 mounted. A new page server does the same the other way round. EROFS over fanotify's pre-content
-events would be faster, but gives zeros when the server dies (docs/decisions/0006-lazy-pull.md).
+events would be faster, but gives zeros when the server dies (docs/decisions/0007-lazy-pull.md).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ stay open, its end tells that the server has ended:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
@@ -79,32 +80,38 @@ class Job:
     async def run(self) -> None:
         """Until the layer is whole, or removed, or known to be broken."""
         pause = _FIRST_PAUSE
-        while True:
-            try:
-                if not await self._source.complete():
-                    break
-                await in_thread(self._filling.verify)
-                await in_thread(self._filling.finish, self._store)
+        try:
+            while not await self._complete(pause):
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+        finally:
+            self._close()
+            if self._client is not None:
+                await self._client.__aexit__()
+
+    async def _complete(self, pause: float) -> bool:
+        """One try; False: another one may do it."""
+        filled, what = self._filling, self._what
+        try:
+            if await self._source.complete():
+                await in_thread(filled.verify)
+                await in_thread(filled.finish, self._store)
                 await self._hand_over()
-                await in_thread(self._filling.settle)
-                log.info("%s is whole", self._what)
-                break
-            except filling.Broken as error:
-                log.error("%s can never be whole: %s", self._what, error)
-                await in_thread(self._filling.fail, str(error))
-                await self._hand_over()
-                break
-            except filling.WrongBytes as error:
-                log.error("%s: %s", self._what, error)
-                if 0 not in self._filling.has:  # each span was right, and all of them are not
-                    self._filling.forget()
-            except (errors.SampanError, OSError) as error:
-                log.warning("%s: the rest waits %.0f s: %s", self._what, pause, error)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        self._close()
-        if self._client is not None:
-            await self._client.__aexit__()
+                await in_thread(filled.settle)
+                log.info("%s is whole", what)
+            return True
+        except filling.Broken as error:
+            log.error("%s can never be whole: %s", what, error)
+            await in_thread(filled.fail, str(error))
+            await self._hand_over()
+            return True
+        except filling.WrongBytes as error:
+            log.error("%s: %s", what, error)
+            if 0 not in filled.has:  # each span was right, and all of them are not
+                filled.forget()
+        except (errors.SampanError, OSError) as error:
+            log.warning("%s: the rest waits %.0f s: %s", what, pause, error)
+        return False
 
     async def _hand_over(self) -> None:
         file = self._filling.file()
@@ -175,7 +182,8 @@ class Server:
 
     def _end(self) -> None:
         if not self._ended.is_set():
-            os.unlink(self._path)  # who comes now starts another
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)  # who comes now starts another
             self._ended.set()
 
 
