@@ -120,7 +120,7 @@ class Door:
         self._registry = Registry(place / "registry")
         self._open = threading.Event()
         self._open.set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self.sent = 0
         self.held = 0  # requests that came to wait
         self.spoiled: tuple[int, int] | None = None  # bytes of blobs that go out wrong
@@ -142,6 +142,11 @@ class Door:
 
     def hold(self) -> None:
         self._open.clear()
+
+    def wait_for(self, held: int) -> None:
+        """Until so many requests have come to wait."""
+        with self._lock:
+            assert self._lock.wait_for(lambda: self.held >= held, 20)
 
     def let_go(self) -> None:
         self._open.set()
@@ -205,6 +210,7 @@ class Door:
         if last and int(last) - int(first) >= LARGE:
             with self._lock:
                 self.held += 0 if self._open.is_set() else 1
+                self._lock.notify_all()
             self._open.wait()
         connection = http.client.HTTPConnection(self._registry.address)
         connection.request(method, path, headers={"Range": wanted} if wanted else {})
