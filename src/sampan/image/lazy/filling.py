@@ -141,6 +141,8 @@ class Filling:
     def accept(self, number: int, data: bytes) -> None:
         """Check a span's bytes and keep them. Raises WrongBytes."""
         span = self.plan.spans[number]
+        if len(data) != span.end - span.start:
+            raise WrongBytes(f"bytes {span.start}-{span.end - 1} are {len(data)}")
         self._place(span, data)
         write(self._blob, data, span.start)
         self.has[number] = 1
