@@ -173,7 +173,7 @@ def test_a_step_that_fails_is_named_and_leaves_no_container(
     [
         ("", "FORM x\n", "line 1: unknown instruction: FORM (did you mean FROM?)"),
         ("dockerfile=Other", "FROM scratch\n", "Cannot locate specified Dockerfile: Other"),
-        ("version=2", "FROM scratch\n", "DOCKER_BUILDKIT=0"),
+        ("version=2", "FROM scratch\n", "BuildKit uses /grpc"),
         ("remote=http://x/y", "FROM scratch\n", "remote context"),
         ("buildargs=7", "FROM scratch\n", "no JSON object"),
         ("target=to", "FROM scratch AS two\n", 'target stage "to" could not be found'),

@@ -62,6 +62,7 @@ def pull(
     quiet: bool = False,
     every_tag: bool = False,
     every_platform: bool = False,
+    lazily: bool = False,
     out: TextIO | None = None,
 ) -> None:
     """Raises ApiError (also for what goes wrong half-way)."""
@@ -71,6 +72,7 @@ def pull(
         "tag": None if every_tag else tag or DEFAULT_TAG,
         "platform": platform or None,
         "all-platforms": every_platform or None,
+        "lazy": lazily or None,
     }
     headers = config_file.registry_auth(session.config, reference)
     response = session.client.stream("POST", "/images/create", query, None, headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sampan.dockerapi import (
     build,
+    buildkit,
     containers,
     disk,
     images,
@@ -23,6 +24,7 @@ GROUPS = (
     disk,
     images,
     build,
+    buildkit,
     own_images,
     networks,
     volumes,

@@ -64,11 +64,13 @@ async def build(
         tempfile.TemporaryFile(dir=f"{engine.paths.root}/build") as spool,
         engine.images.lease("build") as lease,
     ):
-        workshop = _Workshop(engine, lease, loop, options, report)
+        workshop = Workshop(engine, lease, loop, options, report)
         async with archives.piped(chunks) as stream:
             context = await in_thread(_context, spool, stream)
-        request = _request(context, options)
-        made = await _solved(request, workshop)
+        text = dockerfile_of(context, options.dockerfile)
+        _leave_behind(context, options.dockerfile)
+        request = request_of(text, context, options)
+        made = await solved(request, workshop)
         layers = [layer.descriptor for layer in made.layers]
         manifest = archive.write_image(lease.store, made.document, layers)
         image_id = await register.register(engine, lease, manifest, names)
@@ -89,7 +91,8 @@ async def prune(engine: Engine) -> tuple[list[str], int]:
     return sorted(gone), sum(gone.values())
 
 
-async def _solved(request: solve.Request, workshop: _Workshop) -> State:
+async def solved(request: solve.Request, workshop: Workshop) -> State:
+    """Cancelled, it ends the step that runs and leaves nothing."""
     work = asyncio.create_task(in_thread(solve.solve, request, workshop, workshop.say))
     try:
         return await asyncio.shield(work)
@@ -104,17 +107,15 @@ def _context(spool: BinaryIO, stream: Iterator[bytes]) -> Context:
     return Context(spool, compress.decompress(stream))
 
 
-def _request(context: Context, options: Options) -> solve.Request:
-    text = _dockerfile(context, options.dockerfile)
-    parsed = dockerfile.parse(text)
-    _leave_behind(context, options.dockerfile)
+def request_of(text: str, context: Files, options: Options) -> solve.Request:
+    """`text` is the Dockerfile's."""
     runs_on = (
         oci_image.parse_platform(options.platform)
         if options.platform
         else oci_image.host_platform()
     )
     return solve.Request(
-        dockerfile=parsed,
+        dockerfile=dockerfile.parse(text),
         context=context,
         platform=scope.Platform(
             os=runs_on.os, architecture=runs_on.architecture, variant=runs_on.variant
@@ -134,7 +135,8 @@ def _epoch(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _dockerfile(context: Context, path: str) -> str:
+def dockerfile_of(context: Context, path: str) -> str:
+    """Its text. Raises InvalidArgument where there is none."""
     try:
         return context.text(path)
     except errors.NotFound:
@@ -155,7 +157,7 @@ def _leave_behind(context: Context, path: str) -> None:
         return
 
 
-class _Workshop:
+class Workshop:
     """Called in the build's thread."""
 
     def __init__(
@@ -291,8 +293,12 @@ class _Workshop:
         decoder = docker_stream.FrameDecoder()
         async for chunk in logs.read(container, logs.Options(follow=True)):
             for frame in decoder.feed(chunk) if not self._options.quiet else ():
-                text = frame.payload.decode("utf-8", "replace")
-                if frame.stream == docker_stream.STDERR:
-                    text = f"\x1b[91m{text}\x1b[0m"  # as the classic builder tells them apart
-                await self._report({"stream": text})
+                await self.output(frame.stream, frame.payload)
         return await ended
+
+    async def output(self, stream: int, data: bytes) -> None:
+        """A step's process wrote this; `stream` is docker_stream's."""
+        text = data.decode("utf-8", "replace")
+        if stream == docker_stream.STDERR:
+            text = f"\x1b[91m{text}\x1b[0m"  # as the classic builder tells them apart
+        await self._report({"stream": text})

@@ -15,11 +15,15 @@ class PR:
     SET_NAME = 15
     CAPBSET_READ = 23
     CAPBSET_DROP = 24
+    GET_SECUREBITS = 27
+    SET_SECUREBITS = 28
     SET_CHILD_SUBREAPER = 36
     GET_CHILD_SUBREAPER = 37
     SET_NO_NEW_PRIVS = 38
     CAP_AMBIENT = 47
 
+
+NO_SETUID_FIXUP = 4  # of the secure bits: capabilities stay when the user changes
 
 RLIMITS = {  # getrlimit(2), asm-generic; OCI spells them with their prefix
     "RLIMIT_CPU": 0,

@@ -20,6 +20,7 @@ COMMAND = Command(
     options=(
         option("-a --all-tags", "bool", "Fetch every tag of the repository"),
         *pulling.OPTIONS,
+        option("--lazy", "bool", "Fetch eStargz layers when they are read, and the rest behind"),
     ),
     completes="image",
 )
@@ -37,5 +38,6 @@ def run(session: Session, args: Arguments) -> None:
         quiet=args["quiet"],
         every_tag=args["all-tags"],
         every_platform=args["all-platforms"],
+        lazily=args["lazy"],
     )
     print(pulling.full_name(reference))

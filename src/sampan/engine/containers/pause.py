@@ -1,4 +1,4 @@
-"""`pause` and `unpause`: the freezer; and `stilled`, the engine's own pause for a while."""
+"""`pause`, `unpause`: the freezer, ours or another runtime's; `stilled`: the engine's own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sampan.engine import monitors, runtimes
 from sampan.engine.errors import NotRunning
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
@@ -30,8 +31,11 @@ async def pause(container: Container) -> None:
 
 async def _freeze(container: Container) -> None:
     try:
-        await in_thread(cgroup.manager(container.cgroup).freeze)
-    except FileNotFoundError:  # it has just ended, and its cgroup with it
+        if runtimes.other(container):
+            await monitors.call(container, "pause")
+        else:
+            await in_thread(cgroup.manager(container.cgroup).freeze)
+    except (FileNotFoundError, errors.Unavailable):  # it has just ended, and its cgroup with it
         raise NotRunning(container.id) from None
     container.status = "paused"
     container.save()
@@ -93,7 +97,10 @@ def _mark(container: Container) -> Path:
 
 async def thaw(container: Container) -> None:
     _mark(container).unlink(missing_ok=True)
-    await in_thread(cgroup.manager(container.cgroup).thaw)
+    if runtimes.other(container):
+        await monitors.call(container, "resume")
+    else:
+        await in_thread(cgroup.manager(container.cgroup).thaw)
     if container.status == "paused":
         container.status = "running"
         container.save()
