@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 class CommandFailed(errors.InvalidArgument):
     def __init__(self, args: tuple[str, ...], code: int) -> None:
-        self.code = code
+        self.command, self.code = args, code
         super().__init__(f"The command '{' '.join(args)}' returned a non-zero code: {code}")
 
 

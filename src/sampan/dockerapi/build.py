@@ -1,4 +1,4 @@
-"""`POST /build`: the classic builder's face. What BuildKit alone can do is refused."""
+"""`POST /build`: the classic builder's face. BuildKit's clients come through `buildkit`."""
 
 from __future__ import annotations
 
@@ -47,16 +47,9 @@ async def prune(call: Call) -> web.StreamResponse:
     return call.json({"CachesDeleted": deleted, "SpaceReclaimed": size})
 
 
-@routes.post("/session")
-@routes.post("/grpc")
-async def session(call: Call) -> web.StreamResponse:
-    text = "BuildKit's sessions are not supported yet: set DOCKER_BUILDKIT=0"
-    return call.json({"message": text}, 501)
-
-
 def _options(call: Call) -> builds.Options:
     if call.query("version") == "2":
-        raise errors.Unsupported("BuildKit's sessions are not supported yet: set DOCKER_BUILDKIT=0")
+        raise errors.Unsupported("version 2 of POST /build is not supported: BuildKit uses /grpc")
     if call.flag("squash") or call.query("outputs"):
         raise errors.Unsupported("squash and outputs are not supported yet")
     return builds.Options(

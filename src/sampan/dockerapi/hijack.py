@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from sampan.kit import errors
+
 if TYPE_CHECKING:
     from sampan.dockerapi.router import Call
 
 CHUNK = 64 << 10
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+H2C = "h2c"  # HTTP/2 without TLS: BuildKit's gRPC
 
 
 class Protocol(RequestHandler):
@@ -50,7 +53,8 @@ class Protocol(RequestHandler):
         if self._kept is not None:
             self._feed_body(data)
             return
-        head_end = data.find(b"\r\n\r\n") + 4 if b"pgrade: tcp" in data else 0
+        upgrade = b"pgrade: tcp" in data or b"pgrade: h2c" in data
+        head_end = data.find(b"\r\n\r\n") + 4 if upgrade else 0
         if head_end < 4:
             super().data_received(data)
             return
@@ -122,21 +126,37 @@ class Hijacked(Gone):
 
 
 async def upgrade(call: Call, content_type: str) -> Hijacked:
-    """Send the head of the answer and take the connection from aiohttp, without shutting it down.
+    """Docker's raw stream, the connection taken from aiohttp.
 
     `101 UPGRADED` where the client asked for an upgrade (Go accepts nothing else), else `200 OK`.
     """
-    request = call.request
-    protocol, transport = request.protocol, request.transport
-    if transport is None:
-        raise ConnectionResetError("the client went away")
-    if request.headers.get("Upgrade"):
+    if call.request.headers.get("Upgrade"):
         head = (
             f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\n"
             "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
         )
     else:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n"
+    return await _take(call, head)
+
+
+async def upgrade_to_h2c(call: Call) -> Hijacked:
+    """What follows is HTTP/2. Raises InvalidArgument where the client asked for something else."""
+    wanted = call.request.headers.get("Upgrade", "")
+    if wanted.lower() != H2C:
+        raise errors.InvalidArgument(
+            f"{call.request.path} needs an upgrade to {H2C}, not {wanted!r}"
+        )
+    head = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {H2C}\r\n\r\n"
+    return await _take(call, head)
+
+
+async def _take(call: Call, head: str) -> Hijacked:
+    """Send the answer's head and take the connection from aiohttp, without shutting it down."""
+    request = call.request
+    protocol, transport = request.protocol, request.transport
+    if transport is None:
+        raise ConnectionResetError("the client went away")
     transport.pause_reading()
     sock = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
     try:

@@ -93,6 +93,7 @@ async def create(call: Call) -> web.StreamResponse:
             name,
             platform=platform(call),
             every=call.flag("all-platforms"),
+            lazily=call.flag("lazy") if call.query("lazy") else None,
             credentials=credentials(call),
             report=report,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sampan.dockerapi import (
     build,
+    buildkit,
     containers,
     disk,
     images,
@@ -24,6 +25,7 @@ GROUPS = (
     disk,
     images,
     build,
+    buildkit,
     own_builds,
     own_images,
     networks,

@@ -60,7 +60,7 @@ async def prune(call: Call) -> web.StreamResponse:
     reclaimed = 0
     for volume in doomed:
         reclaimed += (await in_thread(disk_usage.of_tree, volume.mountpoint)).size
-        call.engine.volumes.remove(volume.name)
+        await call.engine.volumes.remove(volume.name)
     if doomed:
         call.engine.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
     names = [volume.name for volume in doomed]
@@ -75,5 +75,5 @@ async def inspect(call: Call) -> web.StreamResponse:
 
 @routes.delete("/volumes/{name}")
 async def remove(call: Call) -> web.StreamResponse:
-    call.engine.volumes.remove(call["name"], force=call.flag("force"))
+    await call.engine.volumes.remove(call["name"], force=call.flag("force"))
     return call.empty()

@@ -20,7 +20,9 @@ from sampan.kit import errors
 from sampan.linux import _libc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Filled = tuple[unpacking.Unpacked, bool]  # whether it hides all that is below
 
 
 class SnapshotNotFound(errors.NotFound):
@@ -44,10 +46,15 @@ class Layers:
         if self.has(chain_id):
             size = self.layer_size(chain_id)
             return unpacking.Unpacked(diff_id=diff_id, size=size, entries=0)
+        return self._make(chain_id, parent, lambda place: self._fill(place, layer, diff_id))
+
+    def _make(
+        self, chain_id: str, parent: str | None, fill: Callable[[str], Filled]
+    ) -> unpacking.Unpacked:
         number, lock = self._new()
         place = f"{self._base}/l/{number}"
         try:
-            done, hides_all = self._fill(place, layer, diff_id)
+            done, hides_all = fill(place)
             # an opaque root: overlayfs does not heed it at the top
             put(f"{place}/parent", "" if hides_all else parent or "")
             put(f"{place}/size", str(done.size))
@@ -61,9 +68,7 @@ class Layers:
             os.close(lock)
         return done
 
-    def _fill(
-        self, place: str, layer: compress.Readable, diff_id: str
-    ) -> tuple[unpacking.Unpacked, bool]:
+    def _fill(self, place: str, layer: compress.Readable, diff_id: str) -> Filled:
         """Also says whether the layer hides all that is below."""
         os.mkdir(f"{place}/fs", 0o755)
         fd = os.open(f"{place}/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -9,7 +9,6 @@ mounted from it. Manifests follow their blobs, an index its manifests, the tag c
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from sampan.kit import errors as kinds
@@ -64,7 +63,7 @@ class _Push:
 
     async def manifest(self, digest: str, identifier: str) -> dict[str, Any]:
         data = await in_thread(self._read, digest)
-        document = json.loads(data)
+        document = oci_image.decode(data, f"manifest {digest}")
         media_type = oci_image.media_type(document)
         if media_type in oci_image.INDEXES:
             for entry in document.get("manifests") or []:

@@ -11,7 +11,7 @@ from sampan.runtime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampan.runtime.plan import ProcessPlan
+    from sampan.runtime.process_plan import ProcessPlan
 
 
 def set_rlimits(pid: int, limits: tuple[tuple[str, int, int], ...]) -> None:

@@ -24,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sampan.runtime.created import Created
     from sampan.runtime.state import Container
 
 
@@ -102,7 +103,7 @@ def _made(
     *,
     gate: int = -1,
     console: object = None,
-) -> tuple[create.Created, Container]:
+) -> tuple[Created, Container]:
     """Created, ready to start, and on record."""
     sockets = 0
     if config.process:
@@ -154,7 +155,7 @@ def read_bundle(path: str, config: str = "") -> tuple[oci_runtime.Config, str, s
 def _record(
     launch: Launch,
     directory: str,
-    created: create.Created,
+    created: Created,
     config: oci_runtime.Config,
     bundle: str,
 ) -> Container:
@@ -181,5 +182,5 @@ def _cgroup_path(launch: Launch, config: oci_runtime.Config) -> str:
     return cgroups.path_of(config, launch.container_id, systemd=launch.systemd)
 
 
-def _has_cgroup(created: create.Created) -> bool:
+def _has_cgroup(created: Created) -> bool:
     return bool(created.manager and created.manager.paths())

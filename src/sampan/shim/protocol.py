@@ -7,7 +7,7 @@ I/O: a constructor returns the dictionary to send, a `parse_…` turns a receive
     spawner  hello() → hello_answer() · retire() · start() · archive()
     start    → created (+ netns) · ← go() → started | error → events until exit
     monitor  subscribe() → state, events
-             attach() exec() resize() kill() close_stdin() → ok | started | error
+             attach() exec() resize() kill() call() close_stdin() → ok | started | error
 
 Events: `created started error state exec_exit oom detach exit`. Times are RFC 3339, exit codes
 0 to 255 (128 + signal where a signal ended it), sizes (rows, columns). A descriptor is named by its
@@ -87,6 +87,7 @@ class Start(Record):
     root_path: str = ""  # where rootfs is mounted; "": config's root.path
     rootfs: tuple[Message, ...] = ()
     cgroup: str = ""
+    runtime: tuple[str, ...] = ()  # another OCI runtime and its arguments; none: ours
     init: bool = False
     tty: bool = False
     stdin: bool = False
@@ -183,6 +184,11 @@ def resize(rows: int, columns: int, exec_id: str | None = None) -> Message:
 
 def kill(signal: int) -> Message:
     return {"op": "kill", "signal": signal}
+
+
+def call(verb: str, argument: object = ()) -> Message:
+    """Have another OCI runtime do it: `pause`, `resume`, or `update` with `linux.resources`."""
+    return {"op": "call", "verb": verb, "argument": argument}
 
 
 def close_stdin() -> Message:
@@ -325,7 +331,7 @@ def _known(record: type[Record], message: Message) -> Message:
 
 
 def _tuples(fields: Message) -> None:
-    for name in ("size", "rootfs", "owner"):
+    for name in ("size", "rootfs", "owner", "runtime"):
         if fields.get(name) is not None:
             fields[name] = tuple(fields[name])
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sampan.engine.images import Report
     from sampan.engine.images.leases import Lease
 
-__all__ = ["Options", "build", "prune", "solved"]
+__all__ = ["Options", "Workshop", "build", "prune", "request_of", "solved"]
 
 
 async def build(
@@ -48,7 +48,9 @@ async def build(
                 context = await in_thread(contexts.streamed, stream, place)
         workshop = Workshop(engine, lease, place, options, report)
         told = Silent() if options.quiet else Classic(workshop.say)
-        made = await solved(context, options, workshop, told)
+        request = await in_thread(_request, context, options, place)
+        told.expect(solve.stages_of(request))
+        made = await solved(request, workshop, told)
         image_id = await _registered(engine, lease, made, names)
     await report({"aux": {"ID": image_id}})
     short = image_id.partition(":")[2][:12]
@@ -67,12 +69,9 @@ async def _registered(engine: Engine, lease: Lease, made: State, names: list[str
     return image_id
 
 
-async def solved(context: Files, options: Options, workshop: Workshop, progress: Progress) -> State:
+async def solved(request: solve.Request, workshop: Workshop, progress: Progress) -> State:
     """The target's state; cancelled, it has left nothing behind when it is raised."""
-    request = await in_thread(_request, context, options, workshop.scratch)
     request = request.replace(cache_from=await workshop.caches())
-    if isinstance(progress, Classic):
-        progress.expect(solve.stages_of(request))
     work = asyncio.create_task(in_thread(solve.solve, request, workshop, progress))
     try:
         return await asyncio.shield(work)
@@ -91,13 +90,19 @@ async def prune(engine: Engine) -> tuple[list[str], int]:
 
 def _request(context: Files, options: Options, place: str) -> solve.Request:
     text = contexts.dockerfile(context, options.dockerfile)
-    parsed = dockerfile.parse(text)
     matcher = contexts.ignored(context, options.dockerfile)
+    named = contexts.named(context, options.contexts, place)
+    request = request_of(text, contexts.visible(context, matcher), options)
+    return request.replace(ignored=matcher, contexts=named)
+
+
+def request_of(text: str, context: Files, options: Options) -> solve.Request:
+    """`text` is the Dockerfile's; `context` has no more than `.dockerignore` leaves."""
     wanted = options.platform
     runs_on = oci_image.parse_platform(wanted) if wanted else oci_image.host_platform()
     return solve.Request(
-        dockerfile=parsed,
-        context=contexts.visible(context, matcher),
+        dockerfile=dockerfile.parse(text),
+        context=context,
         platform=scope.Platform(
             os=runs_on.os, architecture=runs_on.architecture, variant=runs_on.variant
         ),
@@ -107,7 +112,5 @@ def _request(context: Files, options: Options, place: str) -> solve.Request:
         no_cache=options.no_cache,
         no_cache_stages=options.no_cache_stages,
         network=options.network,
-        ignored=matcher,
-        contexts=contexts.named(context, options.contexts, place),
         allowed=options.allowed,
     )

@@ -12,11 +12,10 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import rootfs, units
+from sampan.engine import rootfs, runtimes, units, user_namespaces
 from sampan.engine.containers import copy_up, inspect, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
-from sampan.engine.settings import runtimes
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
@@ -269,8 +268,8 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
         )
     if (host.get("Isolation") or "default").lower() != "default":
         raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
-    if host.get("Runtime") and host["Runtime"] not in runtimes(engine.settings):
-        raise errors.InvalidArgument(f"unknown or invalid runtime name: {host['Runtime']}")
+    own = runtimes.is_own(engine.settings, host.get("Runtime") or "")
+    user_namespaces.check(engine.remap, host, own_runtime=own)
     for option in host.get("SecurityOpt") or ():
         if option.partition("=")[0].partition(":")[0] not in (
             "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",

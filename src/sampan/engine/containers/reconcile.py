@@ -15,7 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import lifecycle, monitors
-from sampan.engine.containers import remove
+from sampan.engine.containers import pause, remove
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.shim import protocol
@@ -97,6 +97,7 @@ async def _reconnect(container: Container) -> None:
     container.boot_id = lifecycle.boot_id()
     container.save()
     lifecycle.follow(container, connection)
+    await pause.go_on_after_a_kill(container)
 
 
 def exit_record(container: Container) -> dict[str, Any] | None:

@@ -1,0 +1,89 @@
+"""moby.buildkit.v1.Control: what a client calls on `/grpc`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sampan.buildkit import exporters, messages, result
+from sampan.buildkit.grpc import Service
+from sampan.buildkit.workers import VERSION, worker
+from sampan.engine import builds
+from sampan.kit import errors
+
+if TYPE_CHECKING:
+    from grpclib.server import Stream
+
+    from sampan.buildkit.jobs import Job, Jobs
+
+    Message = dict[str, Any]
+    Call = Stream[Message, Message]
+
+_AT = "/moby.buildkit.v1.Control/"
+
+
+class Control:
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    async def solve(self, _: Call, request: Message) -> Message:
+        async with self._jobs.open(request["Ref"], request["Session"]) as job:
+            with result.explained(job):
+                wanted = await _wanted(self._jobs, job, request)
+                answer = await exporters.export(job, wanted, request) if wanted else {}
+        return {"ExporterResponse": answer}
+
+    async def status(self, call: Call) -> None:
+        request = await call.recv_message()
+        if request is None:
+            return
+        job = await self._jobs.get(request["Ref"])
+        await call.send_initial_metadata()
+        async for message in job.progress.follow():
+            await call.send_message(message)
+
+    async def list_workers(self, _: Call, __: Message) -> Message:
+        return {"record": [worker()]}
+
+    async def info(self, _: Call, __: Message) -> Message:
+        return {"buildkitVersion": VERSION}
+
+    async def disk_usage(self, _: Call, __: Message) -> Message:
+        return {"record": []}
+
+    async def prune(self, call: Call) -> None:
+        request = await call.recv_message()
+        if request and request["filter"]:
+            raise errors.Unsupported("filters of a prune are not supported yet")
+        _, freed = await builds.prune(self._jobs.engine)
+        await call.send_message({"ID": "build cache", "Size": freed, "RecordType": "regular"})
+
+    async def health(self, _: Call, __: Message) -> Message:
+        return {"status": 1}  # SERVING
+
+
+def service(jobs: Jobs) -> Service:
+    made, here = Service(), Control(jobs)
+    made.unary(_AT + "Solve", messages.SOLVE, messages.SOLVED, here.solve)
+    made.streaming(_AT + "Status", messages.STATUS_REQUEST, messages.STATUS_RESPONSE, here.status)
+    made.unary(_AT + "ListWorkers", messages.EMPTY, messages.WORKERS, here.list_workers)
+    made.unary(_AT + "Info", messages.EMPTY, messages.INFO, here.info)
+    made.unary(_AT + "DiskUsage", messages.EMPTY, messages.DISK_USAGE, here.disk_usage)
+    made.streaming(_AT + "Prune", messages.PRUNE, messages.USAGE, here.prune)
+    made.unary("/grpc.health.v1.Health/Check", messages.EMPTY, messages.HEALTH, here.health)
+    return made
+
+
+async def _wanted(jobs: Jobs, job: Job, request: Message) -> result.Result | None:
+    """What is to be exported; None where the client wants nothing built."""
+    if request["Definition"]:
+        raise errors.Unsupported("LLB is not solved here: the only frontend is dockerfile.v0")
+    if request["Frontend"]:
+        made = await result.prepare(jobs, job, request["Frontend"], request["FrontendAttrs"])
+        job.add(made)
+        return made
+    returned = await job.returned
+    if error := returned["error"]:
+        raise result.Returned(error)
+    found = returned["result"] or messages.RESULT.blank()
+    name = found["ref"]["id"] if found["ref"] else found["refDeprecated"]
+    return job.result(name) if name else None
