@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from sampan.build import dockerfile, running
+from sampan.build import dockerfile
 from sampan.build.errors import DockerfileError
 from sampan.buildkit import frontend, grpc, inputs, steps
 from sampan.engine import builds
@@ -110,7 +110,7 @@ class Result:
                     state = await builds.solved(request, workshop, told)
             except BaseException as error:
                 cancelled = isinstance(error, asyncio.CancelledError)
-                told.end_all("context canceled" if cancelled else said(error))
+                told.end_all("context canceled" if cancelled else steps.said(error))
                 raise
         told.end_all()
         return state
@@ -121,10 +121,10 @@ class Result:
         try:
             yield
         except DockerfileError as error:
-            raise self._failure(said(error), error.line, error.end) from error
+            raise self._failure(steps.said(error), error.line, error.end) from error
         except errors.SampanError as error:
             line, end = self._steps.failed if self._steps else (0, 0)
-            raise self._failure(said(error), line, end) from error
+            raise self._failure(steps.said(error), line, end) from error
 
     def _failure(self, text: str, line: int, end: int) -> GRPCError:
         details = []
@@ -142,14 +142,6 @@ class Result:
 
 async def _quiet(message: Message) -> None:
     """Pulls are not shown yet."""
-
-
-def said(error: BaseException) -> str:
-    """BuildKit's words."""
-    if isinstance(error, running.CommandFailed):
-        command = " ".join(error.command)
-        return f'process "{command}" did not complete successfully: exit code: {error.code}'
-    return str(error) or type(error).__name__
 
 
 @contextmanager

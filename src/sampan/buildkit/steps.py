@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampan.build import running
 from sampan.build.instructions.add import Add
 from sampan.build.instructions.copy import Copy
 from sampan.build.instructions.run import Run
@@ -72,7 +73,7 @@ class Steps:
     def fail(self, step: Step, error: Exception) -> None:
         if not self.failed[0]:
             self.failed = (step.line, self._ends.get(step.line, step.line))
-        self._later(self._end, step.number, str(error))
+        self._later(self._end, step.number, said(error))
 
     def _end(self, number: int, error: str) -> None:
         vertex = self._open.pop(number, None)
@@ -89,6 +90,14 @@ class Steps:
         """Called on the loop."""
         for number in [*self._open]:
             self._end(number, error)
+
+
+def said(error: BaseException) -> str:
+    """BuildKit's words."""
+    if isinstance(error, running.CommandFailed):
+        command = " ".join(error.command)
+        return f'process "{command}" did not complete successfully: exit code: {error.code}'
+    return str(error) or type(error).__name__
 
 
 def _titles(file: Dockerfile) -> dict[int, str]:
