@@ -99,4 +99,4 @@ def open_doors(
 def _is_tight(resources: dict[str, Any]) -> bool:
     limits = [str((resources.get("memory") or {}).get("limit"))]
     limits.append(str((resources.get("unified") or {}).get("memory.max")))
-    return any(limit.isdigit() and 0 < int(limit) < _TIGHT for limit in limits)
+    return any(limit.isdecimal() and 0 < int(limit) < _TIGHT for limit in limits)
