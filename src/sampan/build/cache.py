@@ -13,6 +13,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing
+from typing import NamedTuple
 
 from sampan.build.state import Layer
 
@@ -37,6 +38,14 @@ create table if not exists layers (
 def key(kind: str, **parts: Any) -> str:
     text = json.dumps({"": kind, **parts}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Row(NamedTuple):
+    key: str
+    digest: str
+    diff_id: str
+    size: int  # bytes of the blob
+    used: float  # seconds since 1970
 
 
 class Records:
@@ -85,6 +94,13 @@ class Records:
             found = dict(db.execute("select key, size from layers").fetchall())
             db.execute("delete from layers")
         return found
+
+    def all(self) -> list[Row]:
+        if not os.path.exists(self._path):
+            return []
+        with closing(self._open()) as db:
+            rows = db.execute("select key, digest, diff_id, size, used from layers order by used")
+            return [Row(*row) for row in rows]
 
     def digests(self) -> set[str]:
         """Blobs that must stay."""

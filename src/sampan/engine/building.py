@@ -17,7 +17,7 @@ from sampan.build.files import Context, Stack, walk
 from sampan.engine.build_mounts import Mounts
 from sampan.engine.containers import create, logs, remove, start, wait
 from sampan.engine.errors import NoSuchImage
-from sampan.engine.images import Image, archives, register
+from sampan.engine.images import Image, archives, parents, register
 from sampan.image import archive, compress
 from sampan.kit import errors
 from sampan.kit.record import Record
@@ -73,7 +73,8 @@ async def build(
         made = await solved(request, workshop)
         layers = [layer.descriptor for layer in made.layers]
         manifest = archive.write_image(lease.store, made.document, layers)
-        image_id = await register.register(engine, lease, manifest, names)
+        base = parents.base(engine.db, made.document)
+        image_id = await register.register(engine, lease, manifest, names, parent=base)
     await report({"aux": {"ID": image_id}})
     short = image_id.partition(":")[2][:12]
     await report({"stream": f"{image_id}\n" if options.quiet else f"Successfully built {short}\n"})
@@ -87,8 +88,8 @@ async def build(
 async def prune(engine: Engine) -> tuple[list[str], int]:
     """Forget what earlier builds made; the keys, and the bytes that no image holds are freed."""
     gone = await in_thread(cache.Records(engine.paths.root).clear)
-    await engine.images.collect_garbage()
-    return sorted(gone), sum(gone.values())
+    freed = await engine.images.collect_garbage()
+    return sorted(gone), freed
 
 
 async def solved(request: solve.Request, workshop: Workshop) -> State:
