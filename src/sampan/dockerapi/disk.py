@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sampan.dockerapi import images as image_routes
 from sampan.dockerapi import volumes as volume_routes
 from sampan.dockerapi.router import Call, Routes
-from sampan.engine import build_usage, disk_usage
+from sampan.engine import disk_usage
+from sampan.engine.builds import usage as build_usage
 from sampan.engine.containers import list as listing
 from sampan.engine.filters import Filters
 from sampan.image import platforms
@@ -65,9 +66,9 @@ def _record(record: build_usage.Record) -> dict[str, Any]:
         "InUse": record.in_use,
         "Shared": record.shared,
         "Size": record.size,
-        "CreatedAt": record.used,
+        "CreatedAt": record.created,
         "LastUsedAt": record.used,
-        "UsageCount": 1,
+        "UsageCount": record.uses,
     }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sampan.build import cache
 from sampan.engine import disk_usage
+from sampan.engine.builds import caches
 from sampan.kit import clock
 from sampan.kit.record import Record as Base
 
@@ -26,6 +27,8 @@ class Record(Base):
     description: str
     size: int
     used: str  # last, RFC 3339
+    created: str
+    uses: int = 0
     in_use: bool = False
     shared: bool = False
     blob: bool = False  # its bytes are in the content store
@@ -37,7 +40,7 @@ class Record(Base):
 
 def records(engine: Engine, image_blobs: Collection[str]) -> list[Record]:
     """All of them. Blocking: walks the cache directories."""
-    return [*_layers(engine, image_blobs), *_mounts(f"{engine.paths.root}/build/caches")]
+    return [*_layers(engine, image_blobs), *_mounts(caches.place(engine.paths.root))]
 
 
 def _layers(engine: Engine, image_blobs: Collection[str]) -> list[Record]:
@@ -47,9 +50,11 @@ def _layers(engine: Engine, image_blobs: Collection[str]) -> list[Record]:
             found[row.digest] = Record(
                 id=row.key[:25],
                 kind="regular",
-                description=f"layer {row.diff_id}",
+                description=row.what or f"layer {row.diff_id}",
                 size=row.size,
-                used=clock.rfc3339(int(row.used * 10**9)),
+                used=_moment(row.used),
+                created=_moment(row.created),
+                uses=row.uses,
                 shared=row.digest in image_blobs,
                 blob=True,
             )
@@ -67,11 +72,20 @@ def _mounts(directory: str) -> list[Record]:
             kind="exec.cachemount",
             description="cache mount of RUN",
             size=disk_usage.of_tree(f"{directory}/{name}").size,
-            used=clock.rfc3339(os.stat(f"{directory}/{name}").st_mtime_ns),
+            used=_moment(_stamp(f"{directory}/{name}.lock")),
+            created=_moment(_stamp(f"{directory}/{name}")),
             in_use=_locked(f"{directory}/{name}.lock"),
         )
         for name in names
     ]
+
+
+def _moment(seconds: float) -> str:
+    return clock.rfc3339(int(seconds * 10**9))
+
+
+def _stamp(path: str) -> float:
+    return os.stat(path).st_mtime if os.path.exists(path) else 0
 
 
 def _locked(path: str) -> bool:
