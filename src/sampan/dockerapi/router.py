@@ -91,7 +91,7 @@ class Call:
     def filters(self) -> Filters:
         return Filters.parse(self.request.query.get("filters"))
 
-    async def body(self, shape: dict[str, Any]) -> dict[str, Any]:
+    async def body(self, shape: dict[str, Any] | shapes.Each) -> dict[str, Any]:
         """The JSON body, an object of that shape (`shapes`); an empty one is `{}`."""
         raw = await self.request.read()
         if not raw.strip():
