@@ -299,6 +299,8 @@ class Server:
         except errors.RegistryError as error:
             error.add_note(f"0-{max(0, session.size - 1)}")
             raise
+        except ConnectionResetError:  # nobody is there to hear it; what came is kept
+            raise errors.upload_invalid("the connection broke", 400) from None
 
     async def _upload_status(
         self, request: web.BaseRequest, repository: str, upload: str
