@@ -16,7 +16,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sampan.engine import containerfiles, lifecycle, oci, rootfs, runtimes, user_namespaces, users
+from sampan.engine import (
+    cdi,
+    containerfiles,
+    lifecycle,
+    oci,
+    rootfs,
+    runtimes,
+    user_namespaces,
+    users,
+)
 from sampan.engine.containers import links, log_config
 from sampan.engine.endpoints import Plan
 from sampan.engine.errors import IsPaused, NotModified, StartFailed
@@ -141,6 +150,7 @@ def _request(
         ),
     )
     fds = range(len(clients))
+    cdi.inject(document, container.host_config, cdi.directories(engine.settings))
     runtime = runtimes.words(container)
     init = bool(container.host_config.get("Init"))
     if runtime and init:
