@@ -23,6 +23,7 @@ from sampan.engine import (
     oci,
     rootfs,
     runtimes,
+    sized_layers,
     user_namespaces,
     users,
 )
@@ -80,6 +81,8 @@ async def _launch(container: Container, clients: list[Client]) -> None:
     connection = None
     try:
         await engine.volumes.attach(container)
+        if container.host_config.get("StorageOpt"):
+            await in_thread(sized_layers.mount, engine, container.id)
         resolve = log_config.resolve
         waits = log_config.waits(container)
         log = await in_thread(resolve, container) if waits else resolve(container)
