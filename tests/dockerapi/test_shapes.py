@@ -28,8 +28,8 @@ def test_what_does_not_fit_is_named_with_its_place(body: object, words: str) -> 
 
 
 def test_it_reads_as_go_does() -> None:
-    body = {"image": "x", "cmd": "true", "Unknown": 1, "User": None,
-            "hostconfig": {"CPURealtimeRuntime": 5, "Mounts": [None], "Ulimits": [{"Name": "core"}]}}  # fmt: skip
+    host = {"CPURealtimeRuntime": 5, "Mounts": [None], "Ulimits": [{"Name": "core"}]}
+    body = {"image": "x", "cmd": "true", "Unknown": 1, "User": None, "hostconfig": host}
     assert shapes.check(body, shapes.CONTAINER) == {
         "Image": "x",
         "Cmd": ["true"],

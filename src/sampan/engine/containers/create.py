@@ -12,7 +12,7 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci, rootfs, runtimes, units, user_namespaces
+from sampan.engine import oci, rootfs, runtimes, sized_layers, units, user_namespaces
 from sampan.engine.containers import copy_up, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
@@ -99,6 +99,8 @@ async def _make(
         with engine.images.lease(lasting=False) as lease:
             lease.key(container_id)
             await rootfs.prepare(engine, container_id, image.chain_id)
+            if size := sized_layers.wanted(engine, host_config):
+                await in_thread(sized_layers.make, engine, container_id, size)
             await _fill_volumes(engine, container)
             _insert(engine, container, points, leased=leased)
     except BaseException:
@@ -261,6 +263,7 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
     if (host.get("Isolation") or "default").lower() != "default":
         raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
     own = runtimes.is_own(engine.settings, host.get("Runtime") or "")
+    sized_layers.wanted(engine, host)
     user_namespaces.check(engine.remap, host, own_runtime=own)
     for option in host.get("SecurityOpt") or ():
         if option.partition("=")[0].partition(":")[0] not in (
