@@ -45,6 +45,13 @@ def manager(config: oci_runtime.Config, path: str) -> Manager:
     return systemd.manager(path, unit_properties.from_annotations(config.annotations))
 
 
+def none(why: str) -> Manager:
+    """That of a container without a cgroup: it refuses what needs one, and says `why`."""
+    from sampan.runtime.no_cgroup import NoCgroup
+
+    return NoCgroup(why)
+
+
 def check_unused(manager: Manager) -> None:
     """A cgroup that exists already is taken only if it is empty and not frozen."""
     if not any(map(os.path.isdir, set(manager.paths().values()))):

@@ -82,7 +82,13 @@ def make(config: oci_runtime.Config, options: Options) -> Plan:
     root = find_root(config.root, options.bundle)
     mounts = tuple(
         [
-            mount_plan.make(m, options.bundle, root=root, user_namespace=own_users)
+            mount_plan.make(
+                m,
+                options.bundle,
+                root=root,
+                user_namespace=own_users,
+                label=linux.mount_label,
+            )
             for m in config.mounts
         ]
     )
@@ -99,6 +105,7 @@ def make(config: oci_runtime.Config, options: Options) -> Plan:
             init=options.init,
             new_keyring=f"_ses.{options.container_id}" if options.new_keyring else "",
             linux=linux,
+            annotations=config.annotations,
         ),
         root=root,
         root_readonly=bool(config.root and config.root.readonly),

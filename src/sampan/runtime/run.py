@@ -46,6 +46,7 @@ class Launch(Record):
     keep: bool = False
     subreaper: bool = True
     systemd: bool = False  # its cgroup is a unit of systemd's
+    cgroups: bool = True  # False: it gets none
     warn: Any = print  # told of what goes wrong after the container's end
 
 
@@ -131,6 +132,7 @@ def options(launch: Launch, config: oci_runtime.Config, bundle: str) -> create.O
         container_id=launch.container_id,
         bundle=bundle,
         cgroup=_cgroup_path(launch, config) if launch.systemd else "",
+        cgroups=launch.cgroups,
         preserve_fds=launch.preserve_fds,
         no_pivot=launch.no_pivot,
         new_keyring=not launch.no_new_keyring,

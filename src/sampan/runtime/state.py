@@ -58,9 +58,9 @@ class Container(Record):
     @property
     def manager(self) -> Manager:
         if not self.cgroup:
-            from sampan.runtime import rootless
+            from sampan.runtime.no_cgroup import NoCgroup
 
-            return rootless.no_cgroup()
+            return NoCgroup("it was made without one")
         return cgroup.manager(self.cgroup)
 
     @property
