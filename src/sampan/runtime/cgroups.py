@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 
 from sampan.linux import cgroup
+from sampan.linux.mount import MS
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sampan.linux.cgroup import Manager
+    from sampan.runtime.plan import Plan
     from sampan.spec import oci_runtime
 
 
@@ -26,6 +28,10 @@ def path_of(
         return path or f"{'user' if os.geteuid() else 'system'}.slice:sampan:{container_id}"
     if override.count(":") == 2:  # decided before
         return override
+    if not path and os.geteuid():
+        from sampan.runtime import rootless
+
+        path = rootless.delegated(container_id)
     path = path or f"/{container_id}"
     if ":" in path:
         raise errors.InvalidConfig(
@@ -50,6 +56,28 @@ def none(why: str) -> Manager:
     from sampan.runtime.no_cgroup import NoCgroup
 
     return NoCgroup(why)
+
+
+def delegate(manager: Manager, config: oci_runtime.Config, plan: Plan) -> None:
+    """Ownership as config-linux.md has it: v2, a cgroup namespace, and the cgroup shown writable.
+
+    Its owner is then whom the process's user is on the host.
+    """
+    paths = manager.paths()
+    shown = any(
+        item.type in ("cgroup", "cgroup2") and not item.options.flags & MS.RDONLY
+        for item in plan.mounts
+    )
+    if os.geteuid() or not shown or set(paths) != {""}:
+        return
+    uid = plan.process.uid
+    for item in config.linux.uid_mappings:
+        if item.container_id <= uid < item.container_id + item.size:
+            uid += item.host_id - item.container_id
+            break
+    from sampan.linux.cgroup import delegate
+
+    delegate.to(paths[""], uid)
 
 
 def check_unused(manager: Manager) -> None:

@@ -54,6 +54,8 @@ def create(config: oci_runtime.Config, options: Options) -> Created:
     manager = None
     try:
         manager = _cgroup(config, options)
+        if plan.new & CLONE.NEWCGROUP and (config.linux.uid_mappings or plan.process.uid):
+            cgroups.delegate(manager, config, plan)
         return _spawn(config, plan, options, manager)
     except BaseException:
         if manager:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from sampan.linux import namespaces
+from sampan.linux.cgroup import host
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
@@ -85,3 +86,18 @@ def write_map(pid: int, kind: str, triples: Triples) -> None:
         os.close(stderr)
     if status:
         raise errors.NotPermitted(f"linux.{kind}Mappings: {text or f'{program} failed'}")
+
+
+def delegated(container_id: str) -> str:
+    """The container's cgroup beside our own one, or "" where nobody gave us the one above (v2).
+
+    Beside, not below: a cgroup that has processes hands no controllers down.
+    """
+    layout = host.layout()
+    if layout.v1 or layout.unified is None:
+        return ""
+    own = host.own_cgroups().get("", "/")
+    above = os.path.relpath(os.path.dirname(own), layout.unified.root)
+    directory = os.path.normpath(f"{layout.unified.mount_point}/{above}")
+    mine = os.access(directory, os.W_OK) and os.access(f"{directory}/cgroup.procs", os.W_OK)
+    return os.path.normpath(f"/{above}/{container_id}") if mine else ""
