@@ -81,11 +81,15 @@ def run_container(launch: Launch) -> int:
         if terminal:
             terminal.receive()
         foreground.catch_signals(detached=launch.detach)
+        notify = run_files.notifying()
+        relay = notify.relay(directory) if notify else None
         created.start()
         start.poststart(container)
         if launch.detach:
+            if relay:
+                relay.wait(created.pid)
             return 0
-        code = foreground.wait(created.pid, created.pidfd, terminal)
+        code = foreground.wait(created.pid, created.pidfd, terminal, relay)
     except BaseException:
         if container:
             delete.delete(container, force=True, warn=launch.warn)
@@ -111,6 +115,8 @@ def _made(
     if config.process:
         process, sockets = run_files.listen_fds(config.process)
         config = config.replace(process=process)
+    if notify := run_files.notifying():
+        config = notify.show(config, directory)
     chosen = options(launch, config, bundle)
     chosen = chosen.replace(console=console, gate=gate, preserve_fds=sockets + launch.preserve_fds)
     created = create.create(config, chosen)

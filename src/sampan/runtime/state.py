@@ -155,6 +155,10 @@ def load(root: str, container_id: str) -> Container:
 
 
 def remove(directory: str) -> None:
+    if os.path.isdir(f"{directory}/notify"):
+        from sampan.runtime import notify
+
+        notify.remove(directory)
     for name in ("start.sock", "config.json", ".state.json", "state.json"):
         try:
             os.unlink(f"{directory}/{name}")
