@@ -8,6 +8,8 @@ from sampan.runtime import channel, errors, foreground
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from sampan.spec import oci_runtime
 
 
@@ -28,6 +30,15 @@ def send_pidfd(path: str, pidfd: int) -> None:
     sock = foreground.connect("--pidfd-socket", path)
     channel.send_descriptor(sock.fileno(), "pidfd", pidfd)
     sock.close()
+
+
+def notifying() -> ModuleType | None:
+    """The module that hands sd_notify(3) on, where our caller waits for it."""
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return None
+    from sampan.runtime import notify
+
+    return notify
 
 
 def listen_fds(process: oci_runtime.Process) -> tuple[oci_runtime.Process, int]:
