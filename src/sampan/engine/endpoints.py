@@ -24,6 +24,7 @@ from sampan.engine import (
     gateways,
     name_servers,
     network_options,
+    policies,
     pools,
     published_ports,
 )
@@ -296,6 +297,7 @@ class Endpoints:
         """Interfaces, addresses, translations and names, all usable on return."""
         for place in plan.places:
             await self.driver_of(place.network.driver).connect(place.network, place.endpoint, netns)
+        policies.apply(container, plan.places, netns)
         bindings = self.bindings(container) if plan.reservations else []
         if bindings and plan.main:
             await self._publish(plan.main, bindings)
@@ -340,6 +342,7 @@ class Endpoints:
         netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             await self.driver_of(info.driver).connect(place.network, place.endpoint, netns)
+            policies.apply(container, self.places(container), netns, again=True)
             if place.named:
                 await self.names.open(container, netns, container.pid)
                 text = containerfiles.resolv_conf(container, embedded=True)
@@ -364,6 +367,7 @@ class Endpoints:
             self._forget(info, place, container)
             for other in self.places(container):
                 inside.reroute(other.network, other.endpoint, netns)
+            policies.apply(container, self.places(container), netns, again=True)
             if place.named:
                 await self.names.open(container, netns, container.pid)  # one network fewer
         finally:

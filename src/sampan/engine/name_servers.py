@@ -23,7 +23,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from sampan.engine import containerfiles, monitors, units
+from sampan.engine import containerfiles, monitors, policies, units
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.network import dns, dns_zone, files
@@ -280,10 +280,13 @@ class NameServers:
 
     def _view(self, container: Container) -> dns_zone.View:
         places = self._named(container)
+        allowed = policies.compiled(container, self._engine.endpoints.places(container))
         return dns_zone.View(
             networks=tuple((place.network.id, place.network.name.lower()) for place in places),
             links={place.network.id: self._links(container, place) for place in places},
             upstreams=_upstreams(self._engine, container),
+            admitted=allowed.names,
+            closed=allowed.closed,
         )
 
     def _links(self, container: Container, place: Place) -> dict[str, str]:
