@@ -244,6 +244,23 @@ def test_another_resolver_takes_the_place_of_one_that_was_killed(
         sampan("network", "rm", "harbour")
 
 
+def test_the_doctor_tells_who_reaches_what_and_what_is_wrong(sampan: Cli) -> None:
+    sampan("network", "create", "ward")
+    try:
+        options = ["--network", "ward", "-p", "127.0.0.1::80"]
+        sampan.run("-d", "--name", "patient", *options, IMAGE, "sleep", "1000")
+        port = sampan.text("port", "patient", "80/tcp").rpartition(":")[2]
+        told = sampan("network", "doctor", check=False).stdout
+        assert f"port {port}/tcp: reachable from this host alone: patient, " in told
+        assert "ok     names: served to 1 containers" in told
+        subprocess.run(["ip", "link", "set", bridge_of(sampan, "ward"), "down"], check=True)
+        done = sampan("network", "doctor", "--quiet", check=False)
+        assert (done.returncode, "network ward: its bridge" in done.stdout) == (1, True)
+    finally:
+        sampan.remove_all()
+        sampan("network", "rm", "ward")
+
+
 EGRESS = "sampan.network.egress"
 
 

@@ -10,6 +10,7 @@ from sampan.dockerapi import (
     images,
     networks,
     own_images,
+    own_networks,
     own_volumes,
     streams,
     system,
@@ -28,6 +29,7 @@ GROUPS = (
     own_images,
     networks,
     volumes,
+    own_networks,
     own_volumes,
 )
 

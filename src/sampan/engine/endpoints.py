@@ -116,6 +116,10 @@ class Endpoints:
         """A network's row as the driver wants it."""
         return network_options.describe(self._engine.paths, info)
 
+    def networks(self) -> list[driver.Network]:
+        """Those that a driver of ours makes."""
+        return [self.describe(info) for info in self._infos()]
+
     def taken_subnets(self) -> list[Subnet]:
         """What a new network must not overlap: our networks, the host's routes."""
         taken: list[Subnet] = []

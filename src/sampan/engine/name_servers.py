@@ -93,6 +93,19 @@ class NameServers:
         """The engine lets go; the resolver serves on."""
         self._let_go()
 
+    def wanted(self) -> list[Container]:
+        """Those who run and may ask."""
+        return [container for container in self._running() if self._named(container)]
+
+    async def served(self) -> Sequence[str]:
+        """The ids of those who are answered, as the resolver itself says."""
+        if not self.wanted():
+            return ()
+        async with self._busy:
+            answer = await self._exchange(protocol.hello())
+        found: Sequence[str] = answer["containers"]
+        return found
+
     async def retire(self) -> None:
         """Nothing runs any more: the resolver shall end, should it not have by itself."""
         try:
@@ -164,7 +177,7 @@ class NameServers:
 
     async def _tell_all(self, served: Sequence[str]) -> None:
         """To one that has just been connected to: who is gone, who is there."""
-        running = {c.id: c for c in self._running() if self._named(c)}
+        running = {container.id: container for container in self.wanted()}
         self._served = {identity for identity in served if identity in running}
         opened: dict[str, list[int]] = {}
         try:
@@ -252,7 +265,7 @@ class NameServers:
 
     def _needed(self) -> bool:
         """By somebody who runs; or by one who is gone, but still served."""
-        return any(map(self._named, self._running())) or os.path.exists(self._path)
+        return bool(self.wanted()) or os.path.exists(self._path)
 
     def _running(self) -> list[Container]:
         return [container for container in self._engine.containers if container.running]
