@@ -12,7 +12,7 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci, rootfs, runtimes, sized_layers, units, user_namespaces
+from sampan.engine import oci, policies, rootfs, runtimes, sized_layers, units, user_namespaces
 from sampan.engine.containers import copy_up, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
@@ -193,6 +193,7 @@ def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> No
     oci.check(host)
     _validate_modes(engine, host)
     log_config.check(host)
+    policies.check(config, host)
     mounts.validate(host)
 
 
