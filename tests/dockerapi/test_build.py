@@ -181,8 +181,8 @@ def test_a_step_that_fails_is_named_and_leaves_no_container(
         ("version=2", "FROM scratch\n", "BuildKit uses /grpc"),
         ("remote=ftp://x/y", "FROM scratch\n", "a remote context is a git or http address"),
         ("secrets=none", "FROM scratch\n", "the secrets' token is unknown"),
-        ("cachefrom={}", "FROM scratch\n", "no JSON array"),
-        ("buildargs=7", "FROM scratch\n", "no JSON object"),
+        ("cachefrom={}", "FROM scratch\n", "must be a list"),
+        ("buildargs=7", "FROM scratch\n", "must be an object"),
         ("target=to", "FROM scratch AS two\n", 'target stage "to" could not be found'),
     ],
 )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from sampan.dockerapi import own_builds
+from sampan.dockerapi import own_builds, shapes
 from sampan.dockerapi.images import body_chunks
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Routes
@@ -65,7 +64,7 @@ def _options(call: Call) -> builds.Options:
         platform=call.query("platform"),
         network=call.query("networkmode"),
         host_config=_host_config(call),
-        cache_from=_list(call, "cachefrom"),
+        cache_from=tuple(filter(None, call.document("cachefrom", [shapes.TEXT]) or ())),
         credentials=registry_credentials.from_config_header(
             call.request.headers.get("X-Registry-Config", "")
         ),
@@ -73,27 +72,10 @@ def _options(call: Call) -> builds.Options:
     )
 
 
-def _list(call: Call, name: str) -> tuple[str, ...]:
-    text = call.query(name)
-    try:
-        found = json.loads(text) if text else []
-    except ValueError:
-        found = None
-    if not isinstance(found, list):
-        raise errors.InvalidArgument(f"error reading {name}: {text!r} is no JSON array")
-    return tuple(str(item) for item in found if item)
-
-
 def _mapping(call: Call, name: str) -> dict[str, str]:
-    """JSON; a build argument without a value is null, and as if it were not given."""
-    text = call.query(name)
-    try:
-        found = json.loads(text) if text else {}
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise errors.InvalidArgument(f"error reading {name}: {text!r} is no JSON object")
-    return {str(key): str(value) for key, value in found.items() if value is not None}
+    """A build argument without a value is null, and as if it were not given."""
+    found = call.document(name, shapes.Each(shapes.ANY)) or {}
+    return {key: str(value) for key, value in found.items() if value is not None}
 
 
 def _host_config(call: Call) -> dict[str, Any]:
@@ -113,6 +95,6 @@ def _host_config(call: Call) -> dict[str, Any]:
     ]
     if hosts:
         host["ExtraHosts"] = hosts
-    if ulimits := call.query("ulimits"):
-        host["Ulimits"] = json.loads(ulimits)
+    if ulimits := call.document("ulimits", shapes.RESOURCES["Ulimits"]):
+        host["Ulimits"] = ulimits
     return host

@@ -10,12 +10,11 @@ repeatable, `allow` and `nocachefilter`.
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
 from sampan.build import providers
+from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Routes
 from sampan.kit import errors
 
@@ -32,10 +31,10 @@ _waiting: dict[str, dict[str, bytes]] = {}
 
 @routes.post("/sampan/build/secrets")
 async def keep(call: Call) -> web.StreamResponse:
-    body = await call.body()
+    body = await call.body(shapes.Each(shapes.TEXT))
     try:
-        values = {str(key): base64.b64decode(text, validate=True) for key, text in body.items()}
-    except (binascii.Error, TypeError, AttributeError, ValueError):
+        values = {key: base64.b64decode(text, validate=True) for key, text in body.items()}
+    except ValueError:
         raise errors.InvalidArgument("secrets: a JSON object of base64 texts is wanted") from None
     token = secrets.token_hex(16)
     _waiting[token] = values
@@ -46,9 +45,10 @@ async def keep(call: Call) -> web.StreamResponse:
 
 def options(call: Call) -> dict[str, Any]:
     """The fields of a build's options that Docker does not have."""
+    texts = shapes.Each(shapes.TEXT)
     return {
-        "contexts": _texts(call, "contexts"),
-        "agents": providers.LocalAgents(_texts(call, "agents")),
+        "contexts": call.document("contexts", texts) or {},
+        "agents": providers.LocalAgents(call.document("agents", texts) or {}),
         "secrets": providers.GivenSecrets(_taken(call.query("secrets"))),
         "allowed": frozenset(call.request.query.getall("allow", [])),
         "no_cache_stages": tuple(call.request.query.getall("nocachefilter", [])),
@@ -61,14 +61,3 @@ def _taken(token: str) -> dict[str, bytes]:
     if token not in _waiting:
         raise errors.InvalidArgument("the secrets' token is unknown: it serves one build")
     return _waiting.pop(token)
-
-
-def _texts(call: Call, name: str) -> dict[str, str]:
-    text = call.query(name)
-    try:
-        found = json.loads(text) if text else {}
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
-        raise errors.InvalidArgument(f"error reading {name}: {text!r} is no JSON object of texts")
-    return found

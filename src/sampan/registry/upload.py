@@ -92,8 +92,11 @@ class Uploads:
         await transport.discard(response)
         return response
 
-    def path(self) -> str:
-        return self._client._path(self.host, "/blobs/uploads/")
+    def path(self, digest: str) -> str:
+        """Where an upload begins; an unusual algorithm is told beforehand (distribution-spec)."""
+        algorithm = digest.partition(":")[0]
+        query = "" if algorithm == "sha256" else "?" + urlencode({"digest-algorithm": algorithm})
+        return self._client._path(self.host, "/blobs/uploads/") + query
 
     async def pause(self, seconds: float, why: str) -> None:
         self.host.on_retry(why, seconds)
@@ -144,7 +147,7 @@ class _Upload:
 
     async def _begin(self) -> None:
         response = await self._uploads.request(
-            "POST", self._uploads.path(), {"Content-Length": "0"}, good=(202,)
+            "POST", self._uploads.path(self._digest), {"Content-Length": "0"}, good=(202,)
         )
         least = response.headers.get("OCI-Chunk-Min-Length", "")
         self._chunk = self._chunk and max(self._chunk, int(least) if least.isdigit() else 0)

@@ -60,7 +60,8 @@ def become(plan: ProcessPlan) -> None:
 
 def _set_ids(plan: ProcessPlan) -> None:
     try:
-        os.setgroups(plan.groups)
+        if plan.groups is not None:
+            os.setgroups(plan.groups)
     except PermissionError:
         # user_namespaces(7): setgroups(2) may be denied for good, then there is nothing to drop
         if plan.groups or not plan.user_namespace:

@@ -8,6 +8,7 @@ from sampan.runtime import errors, trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from sampan.spec import oci_runtime
@@ -21,7 +22,7 @@ class ProcessPlan(Record):
     size: tuple[int, int] | None  # rows, columns
     uid: int
     gid: int
-    groups: tuple[int, ...]
+    groups: tuple[int, ...] | None  # None keeps those of the caller
     umask: int | None
     # bounding, effective, permitted, inheritable, ambient; None keeps what the caller has
     capabilities: tuple[int, int, int, int, int] | None
@@ -39,6 +40,11 @@ class ProcessPlan(Record):
     personality: int | None = None
 
 
+# crun's, and what `podman --group-add keep-groups` asks for: what the caller may read by a group
+# of his (a shared file system, a device) the container may, too, without that id being mapped
+KEEP_GROUPS = "run.oci.keep_original_groups"
+
+
 def make(
     spec: oci_runtime.Process,
     filters: dict[str, Any],
@@ -49,6 +55,7 @@ def make(
     init: bool = False,
     new_keyring: str = "",
     linux: oci_runtime.Linux | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> ProcessPlan:
     if not spec.args:
         raise errors.InvalidConfig("process.args must name a command")
@@ -63,7 +70,7 @@ def make(
         size=(size.height, size.width) if size and spec.terminal else None,
         uid=_id(spec.user.uid, "process.user.uid"),
         gid=_id(spec.user.gid, "process.user.gid"),
-        groups=spec.user.additional_gids,
+        groups=None if KEEP_GROUPS in (annotations or ()) else spec.user.additional_gids,
         umask=spec.user.umask,
         capabilities=_capabilities(spec.capabilities),
         rlimits=_rlimits(spec.rlimits),
