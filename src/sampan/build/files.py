@@ -185,7 +185,8 @@ class Stack:
     """Unpacked layers, top first, as overlayfs would join them. overlayfs.rst: "whiteouts"."""
 
     def __init__(self, layers: list[str]) -> None:
-        self._layers = layers
+        # A layer may be a descriptor's link in /proc, which is no directory itself.
+        self._layers = [f"{layer}/." for layer in layers]
 
     def entry(self, path: str) -> tar.Entry | None:
         place = self._find(path)

@@ -25,7 +25,7 @@ from grpclib.protocol import H2Protocol
 from grpclib.server import Handler as Requests
 from h2.config import H2Configuration
 
-from sampan.buildkit.messages import STATUS
+from sampan.buildkit.messages import EMPTY, STATUS
 from sampan.kit import errors
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ class SessionEnded(errors.Unavailable):
 
 
 class Refused(errors.InvalidArgument):
-    """What the other side answered instead of a reply."""
+    """What the other side answered instead of a reply; details are (type URL, value)."""
 
-    def __init__(self, status: Status, message: str) -> None:
-        self.status = status
+    def __init__(self, status: Status, message: str, details: Any = None) -> None:
+        self.status, self.details = status, details or []
         super().__init__(message or status.name.lower())
 
 
@@ -124,6 +124,17 @@ class Service:
         self.methods[path] = Handler(guarded, cardinality, request, reply)
 
 
+class _Methods(dict[str, Handler]):
+    """Also of what is not there: grpclib's own answer to it is none that Go understands."""
+
+    def get(self, path: str, default: Any = None) -> Any:
+        return super().get(path) or Handler(_unknown, Cardinality.STREAM_STREAM, EMPTY, EMPTY)
+
+
+async def _unknown(stream: Stream[Message, Message]) -> None:
+    raise GRPCError(Status.UNIMPLEMENTED, "this method is not supported here")
+
+
 class _Protocol(H2Protocol):
     """Knows when it is over, and ends with whatever breaks the protocol."""
 
@@ -163,7 +174,9 @@ async def _adopt(protocol: _Protocol, sock: socket.socket, pending: bytes) -> _P
 
 async def serve(sock: socket.socket, pending: bytes, services: Iterable[Service]) -> None:
     """Answer until the client goes away; requests under way are cancelled then."""
-    methods = {path: handler for service in services for path, handler in service.methods.items()}
+    methods = _Methods()
+    for service in services:
+        methods.update(service.methods)
     requests = Requests(methods, _Codec(), _Details(), _DispatchServerEvents())
     config = Configuration(
         http2_connection_window_size=_WINDOW, http2_stream_window_size=_WINDOW
@@ -225,7 +238,7 @@ class translated:
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if isinstance(error, GRPCError):
-            raise Refused(error.status, error.message or "") from None
+            raise Refused(error.status, error.message or "", error.details) from None
         if isinstance(error, StreamTerminatedError | ConnectionError):
             raise SessionEnded from None
 

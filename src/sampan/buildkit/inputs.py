@@ -113,10 +113,9 @@ async def _pulled(session: Session, path: str) -> AsyncIterator[bytes]:
         async with session.channel.open(
             _PULL, messages.DATA, messages.DATA, [("urlpath", path)]
         ) as stream:
-            await stream.send_request()
+            await stream.send_request(end=True)
             while (message := await stream.recv_message()) is not None:
                 yield message["data"]
-            await stream.end()
 
 
 def _text(tree: Context, name: str) -> str | None:

@@ -24,9 +24,11 @@ from sampan.kit import errors
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sampan.build.files import Context
+    from sampan.build.files import Context, Files
     from sampan.build.state import State
     from sampan.buildkit.jobs import Job, Jobs
+    from sampan.buildkit.sessions import Session
+    from sampan.engine.engine import Engine
     from sampan.engine.images.leases import Lease
 
     Message = dict[str, Any]
@@ -56,7 +58,7 @@ async def prepare(jobs: Jobs, job: Job, name: str, attributes: Mapping[str, str]
         text = building.dockerfile_of(uploaded, asked.filename)
     else:
         text = await given.dockerfile()
-    made = Result(jobs, job, asked, given, text)
+    made = Result(jobs.engine, job, session, asked, given, text)
     made.uploaded = uploaded
     with made.explained():
         made.file = dockerfile.parse(text)
@@ -66,19 +68,27 @@ async def prepare(jobs: Jobs, job: Job, name: str, attributes: Mapping[str, str]
 class Result:
     def __init__(
         self,
-        jobs: Jobs,
+        engine: Engine,
         job: Job,
+        session: Session,
         asked: frontend.Asked,
         given: inputs.Inputs,
         text: str,
     ) -> None:
-        self.engine, self.job, self.asked = jobs.engine, job, asked
+        self.engine, self.job, self.session, self.asked = engine, job, session, asked
         self._given, self._text = given, text
         self.uploaded: Context | None = None
         self.file: dockerfile.Dockerfile
         self.lease: Lease = job.held.enter_context(self.engine.images.lease("build"))
         self._work: asyncio.Task[State] | None = None
         self._steps: steps.Steps | None = None
+        self._workshop = _Workshop(
+            engine, self.lease, asyncio.get_running_loop(), asked.options, _quiet
+        )
+
+    def tree(self, state: State) -> Files:
+        """The files of a built state. Blocking."""
+        return self._workshop.tree(state)
 
     async def state(self) -> State:
         """Build it, or wait until it is built."""
@@ -99,12 +109,11 @@ class Result:
 
         context = self.uploaded or inputs.Later(fetch)
         told = self._steps = steps.Steps(self.file, self.job.progress)
-        workshop = _Workshop(self.engine, self.lease, loop, self.asked.options, _quiet)
-        workshop.steps = told
+        self._workshop.steps = told
         with self.explained():
             try:
                 request = building.request_of(self._text, context, self.asked.options)
-                state = await building.solved(request, workshop)
+                state = await building.solved(request, self._workshop)
             except BaseException as error:
                 cancelled = isinstance(error, asyncio.CancelledError)
                 told.end("context canceled" if cancelled else said(error))
