@@ -123,7 +123,7 @@ def test_a_solve_without_a_gateway_makes_an_image_and_an_archive(engine: Engine)
 def test_an_error_carries_the_lines_it_is_about(engine: Engine) -> None:
     async def work() -> tuple[str, Message]:
         async with builder(engine, {"Dockerfile": START + "ENV\n"}) as build:
-            with pytest.raises(grpc.Refused, match="line 3: ENV requires at least one argument") as refused:
+            with pytest.raises(grpc.Refused, match="line 3: ENV requires at least") as refused:
                 await build.solve("e1", [])
             assert refused.value.details
             url, value = refused.value.details[0]
