@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampan.buildkit import grpc, messages
+from sampan.buildkit.inbox import Inbox, Splitter
 from sampan.kit import errors
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -84,5 +85,77 @@ def test_broken_bytes_end_their_connection_and_nothing_else(junk: bytes, preface
                 await serving
         async with both() as (channel, _):
             assert await ask(channel, "/t.T/Echo", "x") == {"Ref": "x"}
+
+    asyncio.run(work())
+
+
+FRAMES = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, 4, 6]),  # DATA, HEADERS, SETTINGS, PING
+        st.sampled_from([0, 0, 0, 1]),
+        st.sampled_from([1, 3]),
+        st.binary(max_size=30),
+    )
+)
+
+
+@given(FRAMES, st.lists(st.integers(1, 40)))
+def test_only_plain_data_of_streams_with_an_inbox_passes_h2(
+    frames: list[tuple[int, int, int, bytes]], cuts: list[int]
+) -> None:
+    """However the bytes are cut, the inbox and h2 each get theirs, in their order."""
+
+    def bytes_of(kind: int, flags: int, stream: int, body: bytes) -> bytes:
+        return (
+            len(body).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + body
+        )
+
+    async def work() -> None:
+        slow, taken = bytearray(), bytearray()
+        splitter = Splitter(slow.extend, lambda _: None, 1 << 20)
+        box = splitter.inboxes[3] = Inbox(taken.extend)
+        box.feed = taken.extend  # type: ignore[method-assign]
+        wire = b"".join(bytes_of(*frame) for frame in frames)
+        for cut in [*cuts, len(wire)]:
+            splitter.feed(wire[:cut])
+            wire = wire[cut:]
+        mine = [frame for frame in frames if frame[:3] == (0, 0, 3)]
+        others = [frame for frame in frames if frame[:3] != (0, 0, 3)]
+        assert bytes(taken) == b"".join(body for *_, body in mine)
+        assert bytes(slow) == b"".join(bytes_of(*frame) for frame in others)
+
+    asyncio.run(work())
+
+
+@given(st.lists(st.binary(max_size=20)), st.lists(st.integers(1, 30)))
+def test_messages_are_put_together_however_they_are_cut(sent: list[bytes], cuts: list[int]) -> None:
+    async def work() -> None:
+        got: list[bytes] = []
+        box = Inbox(got.append)
+        wire = b"".join(b"\0" + len(one).to_bytes(4, "big") + one for one in sent)
+        for cut in [*cuts, len(wire)]:
+            box.feed(wire[:cut])
+            wire = wire[cut:]
+        assert got == sent
+        box.failure.cancel()
+
+    asyncio.run(work())
+
+
+def test_the_other_side_may_send_on_when_half_its_window_is_used() -> None:
+    async def work() -> None:
+        told = bytearray()
+        splitter = Splitter(bytes, told.extend, 100)
+        splitter.inboxes[3] = Inbox(lambda _: None)
+        frame = b"\0\0\x14\0\0\0\0\0\x03" + bytes(20)
+        splitter.feed(frame * 2)
+        assert not told
+        splitter.feed(frame)
+        update = b"\0\0\x04\x08\0"
+        assert bytes(told) == b"".join(
+            update + stream.to_bytes(4, "big") + (60).to_bytes(4, "big") for stream in (0, 3)
+        )
+        with pytest.raises(errors.InvalidArgument, match="frame of 65536 bytes"):
+            splitter.feed(b"\1\0\0\0\0\0\0\0\3")
 
     asyncio.run(work())

@@ -54,7 +54,7 @@ class Copy:
     def save(self, kept: dict[str, Kept]) -> None:
         """These are the files from now on."""
         os.truncate(self.pack.fileno(), self.end)  # its last bytes may be a hole
-        if not self._directory:
+        if not self._directory or kept == self._known:
             return
         listed = [[path, *one.stat, one.offset] for path, one in kept.items()]
         atomic.write(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpclib.client
@@ -25,12 +26,13 @@ from grpclib.protocol import H2Protocol
 from grpclib.server import Handler as Requests
 from h2.config import H2Configuration
 
+from sampan.buildkit.inbox import Inbox, Splitter
 from sampan.buildkit.messages import EMPTY, STATUS
 from sampan.kit import errors
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from grpclib.server import Stream
 
@@ -152,6 +154,24 @@ class _Protocol(H2Protocol):
         self.gone.set()
 
 
+class _Calls(_Protocol):
+    """The calling side, where streams may have inboxes."""
+
+    splitter: Splitter
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)
+        self.splitter = Splitter(super().data_received, transport.write, _WINDOW)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self.splitter.feed(data)
+        except errors.InvalidArgument as error:
+            log.debug("a BuildKit session broke the protocol: %s", error)
+            self.processor.close("protocol error")
+
+
 def _h2(client_side: bool) -> H2Configuration:
     return H2Configuration(
         client_side=client_side,
@@ -200,7 +220,7 @@ class Channel(grpclib.client.Channel):
         self.gone = asyncio.Event()
 
     async def adopt(self, sock: socket.socket, pending: bytes) -> None:
-        protocol = _Protocol(grpclib.client.Handler(), self._config, _h2(True))
+        protocol = _Calls(grpclib.client.Handler(), self._config, _h2(True))
         self._protocol = await _adopt(protocol, sock, pending)
         self.gone = protocol.gone
 
@@ -215,6 +235,22 @@ class Channel(grpclib.client.Channel):
             path, Cardinality.STREAM_STREAM, request, reply, metadata=metadata or []
         )
 
+    @contextmanager
+    def inbox(
+        self, stream: grpclib.client.Stream[Message, Message], deliver: Callable[[bytes], object]
+    ) -> Iterator[Inbox]:
+        """The bytes of all messages of a request that was just sent."""
+        made = Inbox(deliver)
+        assert isinstance(self._protocol, _Calls)
+        number, inboxes = stream._stream.id, self._protocol.splitter.inboxes
+        assert number is not None
+        inboxes[number] = made
+        try:
+            yield made
+        finally:
+            del inboxes[number]
+            made.failure.cancel()
+
     async def ask(
         self, path: str, request: Any, reply: Any, message: Message, metadata: Pairs | None = None
     ) -> Message:
@@ -228,6 +264,16 @@ class Channel(grpclib.client.Channel):
         if answer is None:
             raise SessionEnded
         return answer
+
+
+async def send_all(
+    stream: grpclib.client.Stream[Message, Message], shape: Shape, many: Iterable[Message]
+) -> None:
+    """Several messages in as few frames as they fit into."""
+    encoded = [shape.encode(message) for message in many]
+    data = b"".join(b"\0" + len(one).to_bytes(4, "big") + one for one in encoded)
+    if data:
+        await stream._stream.send_data(data)
 
 
 class translated:
