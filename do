@@ -58,7 +58,10 @@ need_venv() {
   local python stamp
   python=$(find_python)
   stamp="$python $(cksum pyproject.toml tools/launchers.py) $PWD"
-  [ -f .venv/stamp ] && [ "$(cat .venv/stamp)" = "$stamp" ] && return
+  if [ -f .venv/stamp ] && [ "$(cat .venv/stamp)" = "$stamp" ]; then
+    [ -z "$(find src -name '*.py' -newer .venv/bundles -print -quit)" ] || need_programs "$python"
+    return
+  fi
   say "making .venv with $("$python" --version)"
   rm -rf .venv
   "$python" -m venv .venv
@@ -68,9 +71,15 @@ project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 print(*project["dependencies"], *project["optional-dependencies"]["dev"], sep="\n")
 PY
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
-  .venv/bin/python -I tools/launchers.py "$python"
-  .venv/bin/python -m compileall -q src >/dev/null
+  need_programs "$python"
   printf '%s' "$stamp" >.venv/stamp
+}
+
+# The programs in .venv/bin and the bundles they start from; made again when a source is newer.
+need_programs() {
+  .venv/bin/python -m compileall -q src >/dev/null
+  .venv/bin/python -I tools/launchers.py "$1"
+  touch .venv/bundles
 }
 
 setup() { need_packages "${packages[@]}"; need_venv; }

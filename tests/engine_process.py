@@ -20,10 +20,12 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine.pages.client import Pages
 from sampan.kit.paths import Paths
 from sampan.linux import netlink, unix
 from sampan.linux.nft import Nft
 from sampan.network.firewall import Firewall
+from sampan.registry import hosts
 from sampan.shim import spawn
 from tests import busybox_image
 
@@ -35,9 +37,9 @@ PATIENCE = 20.0
 
 
 class Engine:
-    def __init__(self, *options: str) -> None:
-        """`options`: further words of `sampand`'s command line."""
-        self.options = options
+    def __init__(self, *options: str, below: tuple[str, ...] = ()) -> None:
+        """`options`: further words of `sampand`'s command line; `below`: a command that runs it."""
+        self.options, self.below = options, below
         # Not pytest's tmp_path: overlay's options and unix sockets want short names.
         self.top = tempfile.mkdtemp(prefix="containers-", dir="/tmp")
         self.paths = Paths(root=f"{self.top}/root", run=f"{self.top}/run")
@@ -62,6 +64,7 @@ class Engine:
                 self.request("DELETE", f"/containers/{container['Id']}?force=1&v=1")
             self.stop()
         spawn.retire(self.paths)
+        Pages(self.paths, hosts.Config()).stop()
         asyncio.run(Firewall(self.paths.nft_table, Nft()).teardown())
         with netlink.Socket() as sock, contextlib.suppress(OSError):
             sock.send(netlink.del_link(self.paths.bridge))
@@ -75,7 +78,7 @@ class Engine:
         """`sampand --foreground`; returns when it answers."""
         with open(f"{self.top}/sampand.log", "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from sampan.cli.sampand import main; main()",
+                [*self.below, sys.executable, "-c", "from sampan.cli.sampand import main; main()",
                  "--root", self.paths.root, "--run", self.paths.run, "--foreground", *self.options],
                 env={"PYTHONPATH": SOURCE, "PATH": os.environ["PATH"]},
                 stdin=subprocess.DEVNULL, stderr=log,

@@ -25,6 +25,9 @@ class Values:
     def words(self, text: str) -> tuple[str, ...]:
         return Lexer().expand(text, self.values).words
 
+    def body(self, text: str) -> str:
+        return Lexer(keep_quotes=True).expand(text, self.values).text
+
 
 @pytest.mark.parametrize(
     ("text", "reason"),
@@ -67,11 +70,11 @@ def test_what_can_never_work_is_refused(text: str, reason: str) -> None:
 
 
 def test_copy_knows_its_flags_and_files() -> None:
-    copy = one("COPY --from=b --chmod=u+x --exclude=*.o --exclude=x a <<f $d/\nhi $d\nf")
+    copy = one('COPY --from=b --chmod=u+x --exclude=*.o --exclude=x a <<f $d/\nhi "$d"\nf')
     copy = copy.expanded(Values(d="/dest"))
     assert (copy.origin, copy.chmod, copy.exclude) == ("b", "u+x", ("*.o", "x"))
     assert (copy.sources, copy.destination) == (("a",), "/dest/")
-    assert [(f.name, f.content) for f in copy.inline] == [("f", "hi /dest\n")]
+    assert [(f.name, f.content) for f in copy.inline] == [("f", 'hi "/dest"\n')]
 
 
 def test_mounts_wait_for_their_variables() -> None:

@@ -98,3 +98,16 @@ def test_a_relative_path_is_refused(runtime):
     done = runtime.run("true")
     assert done.returncode == 1
     assert "hooks.poststop[0]" in done.stderr
+
+
+def test_start_container_hooks_run_under_the_filter(runtime):
+    runtime.config["process"].update(noNewPrivileges=True)
+    runtime.config["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["sethostname"], "action": "SCMP_ACT_KILL_PROCESS"}],
+    }
+    runtime.config["hooks"] = {"startContainer": [hook("exec hostname other")]}
+    done = runtime.run("true")
+    assert done.returncode == 1
+    assert "bad system call" in done.stderr
+    assert "startContainer hook #0" in done.stderr or runtime.name == "runc"

@@ -333,6 +333,93 @@ def test_working_directory_is_made(runtime):
     assert runtime.run("sh", "-c", "pwd", cwd="/made/for/you").stdout == "/made/for/you\n"
 
 
+def test_working_directory_of_exec_is_not_made(runtime):
+    container = runtime.create("sleep", "100")
+    runtime("start", container)
+    done = runtime("exec", "--cwd", "/not/there", container, "true", fails=True)
+    assert done.returncode == 255
+    assert "chdir" in done.stderr and "o such file or directory" in done.stderr
+    assert not (runtime.rootfs / "not").exists()
+
+
+def test_loopback_of_a_new_network_namespace_is_up(runtime):
+    lines = runtime.run("/bin/busybox", "ifconfig", "lo").stdout.splitlines()
+    assert any("127.0.0.1" in line for line in lines)
+    assert any(" UP " in line for line in lines)
+
+
+def test_a_user_can_open_stdout_by_its_name(runtime):
+    user = {"uid": 1000, "gid": 1000}
+    script = "echo out >/dev/stdout; echo err >/dev/stderr"
+    done = runtime.run("sh", "-c", script, user=user)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+    container = runtime.create("sleep", "100")
+    runtime("start", container)
+    done = runtime("exec", "--user", "1001:1001", container, "sh", "-c", script)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_groups_of_the_caller_are_kept_when_asked(runtime):
+    if runtime.name == "runc":
+        pytest.skip("runc has no such annotation")
+    runtime.config["annotations"] = {"run.oci.keep_original_groups": "1"}
+    runtime.config["process"].update(args=["sleep", "100"])
+    container = runtime.id("groups")
+    runtime.write()
+
+    def call(*arguments):
+        done = subprocess.run(
+            [*runtime.command, *arguments],
+            stdout=subprocess.PIPE,
+            cwd=runtime.bundle,
+            extra_groups=[101, 102],
+            check=True,
+        )
+        return done.stdout.decode()
+
+    with open("/dev/null", "w") as null:
+        subprocess.run(
+            [*runtime.command, "run", "--detach", container],
+            stdout=null,
+            stderr=null,
+            cwd=runtime.bundle,
+            extra_groups=[101, 102],
+            check=True,
+        )
+    for process in ("1", "self"):
+        status = call("exec", container, "cat", f"/proc/{process}/status")
+        groups = next(line for line in status.splitlines() if line.startswith("Groups:"))
+        assert groups.split()[1:] == ["101", "102"]
+
+
+def test_a_domain_name_and_another_one_are_refused(runtime):
+    if runtime.name == "runc":
+        pytest.skip("Debian's runc has no domain names")
+    runtime.config["domainname"] = "here.example"
+    runtime.config["linux"]["sysctl"] = {"kernel.domainname": "there.example"}
+    done = runtime.run("true")
+    assert done.returncode == 1
+    assert "there.example" in done.stderr
+
+
+def test_a_file_as_stdin_stays_its_owner_s(runtime):
+    runtime.config["process"].update(args=["cat"], user={"uid": 1000, "gid": 1000})
+    container = runtime.id("file")
+    runtime.write()
+    path = runtime.bundle / "input"
+    path.write_text("read\n")
+    with path.open() as stdin:
+        done = subprocess.run(
+            [*runtime.command, "run", container],
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            cwd=runtime.bundle,
+        )
+    assert done.stdout == "read\n"
+    assert (path.stat().st_uid, path.stat().st_gid) == (os.getuid(), os.getgid())
+
+
 def test_limits_reach_the_cgroup(runtime):
     runtime.config["linux"]["resources"]["pids"] = {"limit": 33}
     container = runtime.create("sleep", "100")

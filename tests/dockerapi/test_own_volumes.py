@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import tarfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.dockerapi.test_volumes import delete, make
 from tests.engine_process import Engine
+from tests.voyage.programs import until
 
 pytestmark = pytest.mark.needs("mount")
 
@@ -73,9 +75,10 @@ def test_a_copy_is_another_volume(engine: Engine, verb: str) -> None:
 
 
 def test_who_writes_is_paused_and_goes_on(engine: Engine) -> None:
-    make(engine, "busy")
+    place = make(engine, "busy")["Mountpoint"]
     script = "while :; do echo x >> /v/a; echo x >> /v/b; done"
     writer = engine.run("sh", "-c", script, HostConfig={"Binds": ["busy:/v"]})
+    until(Path(place, "b").exists)
     status, archive = engine.request("GET", "/sampan/volumes/busy/export")
     assert status == 200
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -107,3 +110,61 @@ def test_what_is_no_archive_leaves_nothing(engine: Engine) -> None:
     assert os.listdir(engine.request("GET", "/volumes/empty")[1]["Mountpoint"]) == []
     delete(engine, volume="empty")
     assert engine.request("GET", "/sampan/volumes/nosuch/export")[0] == 404
+
+
+class Held:
+    """An export whose reader waits: the engine is in the middle of it."""
+
+    def __init__(self, engine: Engine, volume: str) -> None:
+        self.socket = engine.connect()
+        path = f"/sampan/volumes/{volume}/export"
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.head = self.socket.recv(64)
+
+    def finish(self) -> None:
+        while not self.socket.recv(1 << 20).endswith(b"0\r\n\r\n"):
+            pass
+        self.socket.close()
+
+
+def writer_on(engine: Engine, *volumes: str) -> str:
+    for name in volumes:
+        Path(make(engine, name)["Mountpoint"], "large").write_bytes(os.urandom(8 << 20))
+    return engine.run("sleep", "600", HostConfig={"Binds": [f"{name}:/{name}" for name in volumes]})
+
+
+def test_who_was_paused_goes_on_when_the_engine_is_killed(own_engine: Engine) -> None:
+    writer = writer_on(own_engine, "busy")
+    export = Held(own_engine, "busy")
+    assert export.head.startswith(b"HTTP/1.1 200")
+    assert own_engine.inspect(writer)["State"]["Paused"]
+    own_engine.stop(signal.SIGKILL)
+    export.socket.close()
+    own_engine.start()
+    state = own_engine.inspect(writer)["State"]
+    assert (state["Running"], state["Paused"]) == (True, False)
+    assert own_engine.request("POST", f"/containers/{writer}/kill")[0] == 204
+    own_engine.wait(writer)
+
+
+def test_a_writer_rests_until_the_last_export_is_done(engine: Engine) -> None:
+    writer = writer_on(engine, "one", "two")
+    first = Held(engine, "one")
+    assert engine.request("GET", "/sampan/volumes/two/export")[0] == 200
+    assert engine.inspect(writer)["State"]["Paused"]
+    first.finish()
+    until(lambda: not engine.inspect(writer)["State"]["Paused"])
+    engine.request("POST", f"/containers/{writer}/kill")
+    engine.wait(writer)
+    delete(engine, writer)
+    delete(engine, volume="one")
+    delete(engine, volume="two")
+
+
+def test_who_was_paused_by_the_user_stays_so(engine: Engine) -> None:
+    writer = writer_on(engine, "one")
+    engine.request("POST", f"/containers/{writer}/pause")
+    assert engine.request("GET", "/sampan/volumes/one/export")[0] == 200
+    assert engine.inspect(writer)["State"]["Paused"]
+    delete(engine, writer)
+    delete(engine, volume="one")

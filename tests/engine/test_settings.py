@@ -40,7 +40,7 @@ def test_file_and_command_line_together(tmp_path) -> None:
         ({"bip": "10.0.0.0/24"}, "bip: 10.0.0.0/24 is a subnet; name an address in it"),
         ({"log-driver": "nosuch"}, "no log driver named 'nosuch'"),
         ({"log-opts": {"max-sise": "1"}}, "unknown log opt 'max-sise' for json-file"),
-        ({"default-runtime": "crun"}, "there is no runtime crun"),
+        ({"default-runtime": "nobodys"}, "there is no runtime nobodys"),
         ({"runtimes": {"crun": {}}}, "runtimes.crun: it needs the path of a program"),
         ({"default-address-pools": [{"base": "10.0.0.0/24", "size": 16}]}, "no /16 fits into"),
         ({"default-address-pools": [{"size": 16}]}, "default-address-pools: {'size': 16}"),

@@ -43,7 +43,7 @@ def run(monkeypatch):
         async def main():
             unpacked, told = Unpacked(), []
             monkeypatch.setattr(register, "unpack", unpacked)
-            await body(Unpacking(None, None, told.append), unpacked, told)
+            await body(Unpacking(None, None, told.append, set()), unpacked, told)
 
         asyncio.run(main())
 

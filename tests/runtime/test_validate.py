@@ -66,3 +66,52 @@ def test_features_tell_what_callers_ask_for():
     shown = json.loads(done.stdout)
     assert shown["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "true"
     assert "org.systemd.property." in shown["potentiallyUnsafeConfigAnnotations"]
+
+
+WRONG = {
+    "ociVersion": lambda c: c.update(ociVersion="2.0.0"),
+    "root is missing": lambda c: c.pop("root"),
+    "root.path": lambda c: c["root"].update(path="nowhere"),
+    "hostname must be": lambda c: c.update(hostname=5),
+    "mounts[0].destination": lambda c: c["mounts"][0].pop("destination"),
+    "process.cwd": lambda c: c["process"].update(cwd="tmp"),
+    "process.args": lambda c: c["process"].update(args=[]),
+    "process.env": lambda c: c["process"].update(env=["PATH"]),
+    "process.user.uid": lambda c: c["process"]["user"].update(uid=-1),
+    "process.rlimits": lambda c: c["process"].update(rlimits=c["process"]["rlimits"] * 2),
+    "process.ioPriority": lambda c: c["process"].update(ioPriority={"class": "IOPRIO_CLASS_X"}),
+    "mount /x": lambda c: c["mounts"].append({"destination": "/x", "source": "y"}),
+    "rootfsPropagation": lambda c: c["linux"].update(rootfsPropagation="odd"),
+    "hostname needs": lambda c: c["linux"].update(namespaces=[{"type": "mount"}]),
+    "there twice": lambda c: c["linux"]["namespaces"].append({"type": "pid"}),
+    "uidMappings": lambda c: c["linux"]["namespaces"].append({"type": "user"}),
+    "linux.devices": lambda c: c["linux"].update(devices=[{"path": "/dev/x", "type": "z"}]),
+    "vm.swappiness": lambda c: c["linux"].update(sysctl={"vm.swappiness": "1"}),
+    "linux.personality": lambda c: c["linux"].update(personality={"domain": "BSD"}),
+    "linux.timeOffsets": lambda c: c["linux"].update(timeOffsets={"boottime": {"secs": 1}}),
+    "seccomp": lambda c: c["linux"].update(seccomp={"defaultAction": "SCMP_ACT_ODD"}),
+    "linux.cgroupsPath": lambda c: c["linux"].update(cgroupsPath="/a\0b"),
+    "hooks": lambda c: c.update(hooks={"prestart": [{"path": "true"}]}),
+}
+
+
+@pytest.mark.parametrize("place", WRONG)
+def test_create_refuses_what_validate_does_with_the_same_sentence(judge, place, tmp_path):
+    document = spec.example()
+    document["process"]["terminal"] = False
+    WRONG[place](document)
+    code, lines = judge(document)
+    assert code == 1
+    (line,) = [line for line in lines if place in line]
+    command = [
+        *SAMPAN,
+        "--root",
+        str(tmp_path / "state"),
+        "run",
+        "--bundle",
+        str(tmp_path),
+        "wrong",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (1, f"{line}\n")
+    assert not list((tmp_path / "state").glob("*"))

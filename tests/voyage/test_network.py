@@ -177,26 +177,68 @@ def test_the_rest_of_the_world_is_asked_from_the_host(sampan: Cli) -> None:
         sampan("network", "rm", "outer")
 
 
-def ports_of(cli: Cli, network: str) -> list[str]:
-    """The links of containers that are still on the network's bridge."""
-    bridge = "smp-" + cli.text("network", "inspect", "--format", "{{.Id}}", network)[:10]
-    return os.listdir(f"/sys/class/net/{bridge}/brif")
+def bridge_of(cli: Cli, network: str) -> str:
+    return "smp-" + cli.text("network", "inspect", "--format", "{{.Id}}", network)[:10]
 
 
-def test_names_after_the_engine_was_killed_and_nothing_left(
-    sampan: Cli, engine: Engine, host: Host
-) -> None:
+def ask_inside(cli: Cli, container: str, name: str) -> list[str]:
+    """The same question, put without an engine: from inside the container's namespace."""
+    pid = cli.text("inspect", "--format", "{{.State.Pid}}", container)
+    program = f"""
+import socket
+question = bytes.fromhex("123401000001000000000000")
+for label in {name!r}.split("."):
+    question += bytes([len(label)]) + label.encode()
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(5)
+sock.sendto(question + bytes.fromhex("0000010001"), ("127.0.0.11", 53))
+print(socket.inet_ntoa(sock.recv(512)[-4:]))
+"""
+    return ["nsenter", "-t", pid, "-n", sys.executable, "-c", program]
+
+
+def test_names_are_answered_while_no_engine_runs(sampan: Cli, engine: Engine, host: Host) -> None:
     sampan("network", "create", "harbour")
     try:
         before = host.traces()
+        for name in ("one", "two", "three"):
+            sampan.run("-d", "--name", name, "--network", "harbour", IMAGE, "sleep", "1000")
+        expected = {n: address(sampan, n, "harbour") for n in ("two", "three")}
+        three = int(sampan.text("inspect", "--format", "{{.State.Pid}}", "three"))
+        ask = {n: ask_inside(sampan, "one", n) for n in ("two", "three")}
+        brif = f"/sys/class/net/{bridge_of(sampan, 'harbour')}/brif"
+        engine.kill()
+
+        def answered(name: str) -> str:
+            return subprocess.check_output(ask[name], text=True).strip()
+
+        assert {name: answered(name) for name in ask} == expected
+        os.kill(three, 9)  # dies while nobody looks: its sockets keep no link, its name is gone
+        until(lambda: len(os.listdir(brif)) == 2, message="the resolver kept a link alive")
+        engine.start()
+        assert resolve(sampan, "one", "two") == expected["two"]
+        assert resolve(sampan, "one", "three") == ""
+        sampan("rm", "-f", "one", "two", "three")
+        until(lambda: host.traces() == before, message=f"{host.traces()} != {before}")
+        until(lambda: not os.listdir(brif), message="a name server kept a link alive")
+        until(lambda: not (engine.run / "resolver.sock").exists(), message="who needs it?")
+    finally:
+        sampan.remove_all()
+        sampan("network", "rm", "harbour")
+
+
+def test_another_resolver_takes_the_place_of_one_that_was_killed(
+    sampan: Cli, engine: Engine
+) -> None:
+    sampan("network", "create", "harbour")
+    try:
         for name in ("one", "two"):
             sampan.run("-d", "--name", name, "--network", "harbour", IMAGE, "sleep", "1000")
-        engine.kill()
-        engine.start()
-        assert resolve(sampan, "one", "two") == address(sampan, "two", "harbour")
-        sampan("rm", "-f", "one", "two")
-        until(lambda: host.traces() == before, message=f"{host.traces()} != {before}")
-        until(lambda: not ports_of(sampan, "harbour"), message="a name server kept a link alive")
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(engine.run / "resolver.sock"))
+            peer = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        os.kill(int.from_bytes(peer[:4], sys.byteorder), 9)
+        until(lambda: resolve(sampan, "one", "two") == address(sampan, "two", "harbour"))
     finally:
         sampan.remove_all()
         sampan("network", "rm", "harbour")

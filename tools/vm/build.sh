@@ -8,7 +8,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.."
 
 packages=(
   python3 libseccomp2 nftables libnftables1 busybox-static iproute2 kmod procps
-  systemd systemd-sysv dbus apparmor
+  systemd systemd-sysv dbus apparmor e2fsprogs runc uidmap
 )
 cache=.cache/vm
 mkdir -p "$cache"

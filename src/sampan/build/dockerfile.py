@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from sampan.build import instructions, parser
 from sampan.build.errors import DockerfileError
+from sampan.build.instructions import run_mount
 from sampan.build.instructions.arg import Arg
 from sampan.build.instructions.base import Instruction, did_you_mean
+from sampan.build.instructions.copy import Copy
 from sampan.build.instructions.from_ import From
+from sampan.build.instructions.run import Run
 from sampan.kit.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Stage(Record):
@@ -37,6 +44,30 @@ class Dockerfile(Record):
                 return stage
         return known[int(name)] if name.isdecimal() and int(name) < len(known) else None
 
+    def parent(self, stage: Stage, word: Callable[[str], str]) -> Stage | None:
+        """The stage that this one starts from; a number names an image here, not a stage."""
+        name = word(stage.start.base)
+        return None if name.isdecimal() else self.find(name, before=stage.index)
+
+    def needed(self, stage: Stage, word: Callable[[str], str]) -> set[int]:
+        """The stages that this one starts from, copies from or mounts, and itself."""
+        found: set[int] = set()
+        todo = [stage]
+        while todo:
+            stage = todo.pop()
+            if stage.index in found:
+                continue
+            found.add(stage.index)
+            todo += self.sources(stage, word)
+        return found
+
+    def sources(self, stage: Stage, word: Callable[[str], str]) -> list[Stage]:
+        """Those that must be there before this one can be made."""
+        parent = self.parent(stage, word)
+        names = [name for step in stage.steps for name in _origins(step)]
+        others = [self.find(name, before=stage.index) for name in names]
+        return [known for known in (parent, *others) if known is not None]
+
     def target(self, name: str = "") -> Stage:
         if not name:
             return self.stages[-1]
@@ -45,6 +76,14 @@ class Dockerfile(Record):
             hint = did_you_mean(name, tuple(stage.name for stage in self.stages if stage.name))
             raise DockerfileError(f'target stage "{name}" could not be found{hint}')
         return found
+
+
+def _origins(step: Instruction) -> list[str]:
+    if isinstance(step, Copy):
+        return [step.origin] if step.origin else []
+    if isinstance(step, Run):
+        return [name for text in step.mount_texts if (name := run_mount.origin(text))]
+    return []
 
 
 def parse(text: str) -> Dockerfile:

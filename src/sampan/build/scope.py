@@ -7,17 +7,19 @@ declaration; they reach RUN only, and no cache key. "Predefined ARGs" in the Doc
 
 from __future__ import annotations
 
-from sampan.build.shell import Lexer
+from sampan.build.shell import Expansion, Lexer
 from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sampan.build.dockerfile import Dockerfile
     from sampan.build.instructions.arg import Arg
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 PROXIES = (*_PROXIES, *(name.lower() for name in _PROXIES))
+_BODY = Lexer(keep_quotes=True)
 
 
 class Platform(Record):
@@ -38,7 +40,10 @@ class Platform(Record):
 
 
 class Scope:
-    """Mutable while a stage is read; `word` and `words` expand with what is known now."""
+    """Mutable while a stage is read; `word` and `words` expand with what is known now.
+
+    `used` and `missing` collect the names that were met, until somebody clears them.
+    """
 
     def __init__(self, escape: str, given: Mapping[str, str], env: Mapping[str, str] = {}) -> None:
         self._lexer = Lexer(escape=escape)
@@ -46,16 +51,37 @@ class Scope:
         self.env = dict(env)
         self.args: dict[str, str] = {}
         self.declared: list[str] = []
+        self.used: set[str] = set()
+        self.missing: set[str] = set()
+
+    @classmethod
+    def outermost(cls, file: Dockerfile, given: Mapping[str, str], platform: Platform) -> Scope:
+        """What the FROMs see."""
+        scope = cls(file.document.escape, given)
+        scope.args |= {**platform.arguments("TARGET"), **platform.arguments("BUILD")}
+        for arg in file.arguments:
+            scope.declare(arg)
+        return scope
 
     @property
     def values(self) -> dict[str, str]:
         return {**self.args, **self.env}
 
     def word(self, text: str) -> str:
-        return self._lexer.expand(text, self.values).text
+        return self._expand(self._lexer, text).text
 
     def words(self, text: str) -> tuple[str, ...]:
-        return self._lexer.expand(text, self.values).words
+        return self._expand(self._lexer, text).words
+
+    def body(self, text: str) -> str:
+        """A heredoc's: quotes are its own."""
+        return self._expand(_BODY, text).text
+
+    def _expand(self, lexer: Lexer, text: str) -> Expansion:
+        found = lexer.expand(text, self.values)
+        self.used |= found.used
+        self.missing |= found.missing
+        return found
 
     def declare(self, arg: Arg, inherited: Mapping[str, str] = {}) -> None:
         """The value given, or the default, or what the place before the first FROM has."""

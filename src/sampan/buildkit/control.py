@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.buildkit import exporters, messages, result
 from sampan.buildkit.grpc import Service
 from sampan.buildkit.workers import VERSION, worker
-from sampan.engine import building
+from sampan.engine import builds
 from sampan.kit import errors
 
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ class Control:
         self._jobs = jobs
 
     async def solve(self, _: Call, request: Message) -> Message:
+        if others := [one["Type"] for one in (request["Cache"] or {}).get("Exports", ())
+                      if one["Type"] != "inline"]:  # fmt: skip
+            raise errors.Unsupported(f"exports of the cache ({others[0]}) are not supported yet")
         async with self._jobs.open(request["Ref"], request["Session"]) as job:
+            job.allowed = frozenset(request["Entitlements"])
             with result.explained(job):
                 wanted = await _wanted(self._jobs, job, request)
                 answer = await exporters.export(wanted, request) if wanted else {}
@@ -55,7 +59,7 @@ class Control:
         request = await call.recv_message()
         if request and (asked := " ".join(request["filter"])):
             raise errors.Unsupported(f"filters of a prune ({asked}) are not supported yet")
-        _, freed = await building.prune(self._jobs.engine)
+        _, freed = await builds.prune(self._jobs.engine)
         await call.send_message({"ID": "build cache", "Size": freed, "RecordType": "regular"})
 
     async def history(self, call: Call) -> None:

@@ -77,13 +77,18 @@ def packed(directory: str, dockerfile: str) -> Iterator[bytes]:
 
 
 def _matcher(directory: str, dockerfile: str) -> ignore.Matcher:
+    return ignore.Matcher(ignore.read(ignore_file(directory, dockerfile) or ""))
+
+
+def ignore_file(directory: str, dockerfile: str) -> str | None:
+    """The text of the Dockerfile's own `.dockerignore`, or else of the directory's."""
     for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
         try:
             with open(f"{directory}/{name}", errors="surrogateescape") as file:
-                return ignore.Matcher(ignore.read(file.read()))
+                return file.read()
         except FileNotFoundError:
             continue
-    return ignore.Matcher()
+    return None
 
 
 def _names(directory: str, under: str, matcher: ignore.Matcher, kept: set[str]) -> Iterator[str]:

@@ -51,7 +51,7 @@ def main() -> int:
         return _perform(context, verb, rest)
     except Exception as error:
         _trace(logger, error)
-        logger.error(_told(error))
+        logger.error(_stage(verb, error) + _told(error))
         return 255 if verb == "exec" else 1
 
 
@@ -82,9 +82,6 @@ def _context(values: dict[str, Any]) -> table.Context:
         raise table.UsageError(f"--cgroup-manager: {manager!r} is not cgroupfs, systemd, disabled")
     if manager == "disabled":
         raise errors.Unsupported(f"the cgroup manager {manager!r} is not built yet")
-    from sampan.linux import seccomp
-
-    seccomp.cache_directory = "/run/sampan/seccomp"
     return table.Context(
         root=root,
         root_given=bool(values["root"]),
@@ -118,6 +115,16 @@ def program() -> str:
     """The name we were called by: a link called `runc` shows itself as that."""
     name = os.path.basename(sys.argv[0])
     return name if name and not name.startswith("-") else "sampan-oci"
+
+
+def _stage(verb: str, error: Exception) -> str:
+    """How far a start has come, in the words that callers of runc look for."""
+    if verb not in ("create", "run") or not getattr(error, "in_init", False):
+        return ""
+    return (
+        f"{program()} {verb} failed: unable to start container process: "
+        "error during container init: "
+    )
 
 
 def _told(error: Exception) -> str:

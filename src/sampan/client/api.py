@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, Self
 
+    from sampan.client import tunnel
+
     Query = Mapping[str, object] | None
 
 API_VERSION = "1.51"
@@ -27,8 +29,10 @@ class Client:
     Safe for one thread. Connections are kept and used again; a stream has its own.
     """
 
-    def __init__(self, host: str, *, user_agent: str = "sampan") -> None:
-        self.address = address.parse(host)
+    def __init__(
+        self, host: str, *, tls: tunnel.Tls | None = None, user_agent: str = "sampan"
+    ) -> None:
+        self.address = address.parse(host, tls)
         self.version = API_VERSION
         self._agreed = False
         self._user_agent = user_agent

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from sampan.dockerapi import shapes
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Call, Routes
 from sampan.image import choice
@@ -55,12 +55,9 @@ def platform(call: Call) -> str:
     text = call.query("platform")
     if not text.startswith("{"):
         return text
-    try:
-        found = json.loads(text)
-        words = [found.get("os") or "", found.get("architecture") or "", found.get("variant") or ""]
-        return "/".join(words).rstrip("/")
-    except (ValueError, TypeError, AttributeError) as error:
-        raise errors.InvalidArgument(f"invalid platform: {text}") from error
+    found = shapes.parse(text, shapes.PLATFORM, "platform")
+    words = [found.get(name) or "" for name in ("os", "architecture", "variant")]
+    return "/".join(words).rstrip("/")
 
 
 def summary_json(image: Summary) -> dict[str, Any]:
@@ -87,12 +84,13 @@ async def create(call: Call) -> web.StreamResponse:
     if not name:
         raise errors.InvalidArgument("no image name: give fromImage or fromSrc")
     if tag := call.query("tag"):
-        name = f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
+        name = f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
     async with Progress(call) as report:
         await call.engine.images.pull(
             name,
             platform=platform(call),
             every=call.flag("all-platforms"),
+            lazily=call.flag("lazy") if call.query("lazy") else None,
             credentials=credentials(call),
             report=report,
         )
@@ -280,7 +278,7 @@ async def commit(call: Call) -> web.StreamResponse:
         author=call.query("author"),
         comment=call.query("comment"),
         changes=call.request.query.getall("changes", []),
-        config=await call.body(),
+        config=await call.body(shapes.CONFIG),
         pause=call.flag("pause", True),
     )
     return call.json({"Id": image_id}, 201)
@@ -295,7 +293,7 @@ async def distribution(call: Call) -> web.StreamResponse:
 
 @routes.post("/auth")
 async def authenticate(call: Call) -> web.StreamResponse:
-    body = await call.body()
+    body = await call.body(shapes.AUTH)
     given = registry_credentials.from_entry(body)
     await call.engine.images.login(str(body.get("serveraddress") or ""), given)
     return call.json({"Status": "Login Succeeded", "IdentityToken": ""})

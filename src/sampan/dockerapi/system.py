@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from sampan.dockerapi.router import DOCKER_VERSION, MAXIMUM, MINIMUM, Routes
+from sampan.engine import runtimes
 from sampan.engine.containers import log_config
-from sampan.engine.settings import runtimes
 from sampan.image import choice
 from sampan.kit import clock
 
@@ -139,7 +139,7 @@ def describe(engine: Engine) -> dict[str, Any]:
         "NoProxy": "",
         "Labels": engine.settings["labels"],
         "ExperimentalBuild": False,
-        "Runtimes": runtimes(engine.settings),
+        "Runtimes": runtimes.table(engine.settings),
         "DefaultRuntime": engine.settings["default-runtime"],
         "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive",
                   "ControlAvailable": False, "Error": "", "RemoteManagers": None},
@@ -149,7 +149,9 @@ def describe(engine: Engine) -> dict[str, Any]:
         "ContainerdCommit": {"ID": ""},
         "RuncCommit": {"ID": ""},
         "InitCommit": {"ID": ""},
-        "SecurityOptions": ["name=seccomp,profile=builtin"],
+        "SecurityOptions": [
+            "name=seccomp,profile=builtin", *(["name=userns"] if engine.remap else []),
+        ],
         "CDISpecDirs": [],
         "Warnings": None,
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Call, Routes
 from sampan.engine import disk_usage
 from sampan.kit.threads import in_thread
@@ -37,7 +38,7 @@ async def list_(call: Call) -> web.StreamResponse:
 
 @routes.post("/volumes/create")
 async def create(call: Call) -> web.StreamResponse:
-    body = await call.body()
+    body = await call.body(shapes.VOLUME)
     volume = call.engine.volumes.ensure(
         body.get("Name") or "",
         driver=body.get("Driver") or "local",
@@ -60,7 +61,7 @@ async def prune(call: Call) -> web.StreamResponse:
     reclaimed = 0
     for volume in doomed:
         reclaimed += (await in_thread(disk_usage.of_tree, volume.mountpoint)).size
-        call.engine.volumes.remove(volume.name)
+        await call.engine.volumes.remove(volume.name)
     if doomed:
         call.engine.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
     names = [volume.name for volume in doomed]
@@ -75,5 +76,5 @@ async def inspect(call: Call) -> web.StreamResponse:
 
 @routes.delete("/volumes/{name}")
 async def remove(call: Call) -> web.StreamResponse:
-    call.engine.volumes.remove(call["name"], force=call.flag("force"))
+    await call.engine.volumes.remove(call["name"], force=call.flag("force"))
     return call.empty()

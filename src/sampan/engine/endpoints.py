@@ -237,7 +237,7 @@ class Endpoints:
             " mac = excluded.mac, interface = excluded.interface, settings = excluded.settings",
             row,
         )
-        self.names.changed(info.id)
+        self.names.changed(info.id, container.id)
         return self._place(container, info, row)
 
     def _address(
@@ -292,15 +292,15 @@ class Endpoints:
     def bindings(self, container: Container) -> list[Binding]:
         return published_ports.of(container)
 
-    async def connect(self, container: Container, plan: Plan, netns: int) -> None:
-        """Interfaces, addresses and translations, all usable on return."""
+    async def connect(self, container: Container, plan: Plan, netns: int, pid: int) -> None:
+        """Interfaces, addresses, translations and names, all usable on return."""
         for place in plan.places:
             await self.driver_of(place.network.driver).connect(place.network, place.endpoint, netns)
         bindings = self.bindings(container) if plan.reservations else []
         if bindings and plan.main:
             await self._publish(plan.main, bindings)
         if any(place.named for place in plan.places):
-            await self.names.open(container, netns)
+            await self.names.open(container, netns, pid)
         for place in plan.places:
             self._event("connect", container, place.network)
 
@@ -324,7 +324,7 @@ class Endpoints:
             if bindings:
                 self._engine.db.execute("delete from ports where container_id = ?", (container.id,))
         for place in places:
-            self.names.changed(place.network.id)
+            self.names.changed(place.network.id, container.id)
             self._event("disconnect", container, place.network)
 
     # ---- one network of a running container
@@ -341,11 +341,11 @@ class Endpoints:
         try:
             await self.driver_of(info.driver).connect(place.network, place.endpoint, netns)
             if place.named:
-                await self.names.open(container, netns)
+                await self.names.open(container, netns, container.pid)
                 text = containerfiles.resolv_conf(container, embedded=True)
                 containerfiles.write_file(container, "resolv.conf", text)
         except BaseException:
-            self._forget(info, place)
+            self._forget(info, place, container)
             raise
         finally:
             os.close(netns)
@@ -361,17 +361,19 @@ class Endpoints:
         netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             await self.driver_of(info.driver).disconnect(place.network, place.endpoint, netns)
-            self._forget(info, place)
+            self._forget(info, place, container)
             for other in self.places(container):
                 inside.reroute(other.network, other.endpoint, netns)
+            if place.named:
+                await self.names.open(container, netns, container.pid)  # one network fewer
         finally:
             os.close(netns)
         await self._move_ports(container, before)
         self._event("disconnect", container, place.network)
 
-    def _forget(self, info: NetworkInfo, place: Place) -> None:
+    def _forget(self, info: NetworkInfo, place: Place, container: Container) -> None:
         self._engine.db.execute("delete from endpoints where id = ?", (place.id,))
-        self.names.changed(info.id)
+        self.names.changed(info.id, container.id)
 
     async def _move_ports(self, container: Container, before: Sequence[Place]) -> None:
         """Translations follow the way out."""

@@ -16,16 +16,18 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import containers, images, networks, volumes
+from sampan.engine import containers, images, networks, user_namespaces, volumes
 from sampan.engine.containers import stop
 from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
 from sampan.engine.images import mounts
+from sampan.engine.pages.client import Pages
 from sampan.engine.settings import Settings, registries
 from sampan.engine.spawner import Spawner
 from sampan.image import choice
 from sampan.image.content import FileStore
+from sampan.image.erofs_snapshots import Erofs
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
@@ -43,6 +45,7 @@ class Engine:
     def __init__(self, paths: Paths, settings: Settings | None = None) -> None:
         self.paths, self.settings = paths, settings or Settings()
         self.registries = registries(self.settings)
+        self.remap = user_namespaces.find(self.settings["userns-remap"])
         for directory in (
             paths.root,
             paths.run,
@@ -56,6 +59,9 @@ class Engine:
         self.store = FileStore(paths.root)
         self.snapshots = choice.choose(paths.root, self.settings["storage-driver"])
         self.snapshots.collect()
+        self.pages = Pages(paths, self.registries)
+        if isinstance(self.snapshots, Erofs):
+            self.snapshots.device_of = self.pages.device
         self.images = images.Images(self)
         self.volumes = volumes.Volumes(self)
         self.networks = networks.Networks(self)
@@ -86,9 +92,11 @@ class Engine:
         running = [container for container in self.containers if container.running]
         await asyncio.gather(*(stop.end(container) for container in running))
         await mounts.umount_all(self)
+        await self.endpoints.names.retire()
         await self.endpoints.teardown()
         await in_thread(spawn.retire, self.paths)
         self.snapshots.close()
+        await in_thread(self.pages.stop)
         try:
             cgroup.manager(self.paths.cgroup_parent).delete()
         except (OSError, errors.SampanError) as error:

@@ -13,10 +13,11 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import health
+from sampan.engine import health, runtimes
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
+from sampan.shim import oci_program
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
@@ -94,6 +95,8 @@ def _heard(container: Container, message: Message) -> None:
 async def lost(container: Container) -> dict[str, Any]:
     """The record of a container whose monitor left none; its cgroup is removed here instead."""
     try:
+        if program := runtimes.other(container):
+            await in_thread(oci_program.delete, program)
         await in_thread(_delete_cgroup, container.cgroup)
     except (errors.SampanError, OSError) as error:
         log.warning("cgroup of %s: %s", container.name, error)

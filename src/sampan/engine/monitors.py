@@ -23,6 +23,8 @@ from sampan.shim import protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sampan.engine.containers.container import Container
+
     Message = dict[str, Any]
 
 _SPACE = socket.CMSG_SPACE(16 * 4)
@@ -123,6 +125,12 @@ async def open(path: str) -> Connection:
         raise errors.Unavailable(f"nobody answers at {path}") from error
     sock.setblocking(False)
     return Connection(sock)
+
+
+async def call(container: Container, verb: str, argument: object = ()) -> None:
+    """Have the container's other runtime do it; Unavailable when it has just ended."""
+    path = container.engine.paths.monitor_socket(container.id)
+    await ask(path, protocol.call(verb, argument))
 
 
 async def ask(path: str, message: Message, fds: Sequence[int] = ()) -> Message:

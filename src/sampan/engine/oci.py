@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sampan.engine.containers.container import Container
+    from sampan.engine.user_namespaces import Remap
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FLAG_NAMESPACES = {  # HostConfig's key → the namespace, and whether it is private by default
@@ -40,6 +41,7 @@ class Surroundings(Record):
     root_path: str = ""
     files: tuple[tuple[str, str], ...] = ()  # (source on the host, /etc/hosts …)
     peers: dict[str, int] = {}  # container named by a mode → its PID 1
+    remap: Remap | None = None  # of user ids
     links: tuple[str, ...] = ()  # variables that tell about linked containers
 
 
@@ -49,12 +51,15 @@ def build(container: Container, around: Surroundings) -> dict[str, Any]:
     options = security_options(host.get("SecurityOpt") or ())
     capabilities = effective_capabilities(host)
     linux: dict[str, Any] = {
-        "namespaces": _namespaces(host, around.peers),
+        "namespaces": _namespaces(host, around),
         "resources": oci_resources.resources(host, privileged=privileged),
         "cgroupsPath": container.cgroup,
         "devices": oci_resources.devices(host),
-        "sysctl": {**_default_sysctls(host), **(host.get("Sysctls") or {})},
+        "sysctl": {**_default_sysctls(host, around.remap), **(host.get("Sysctls") or {})},
     }
+    if around.remap and {"type": "user"} in linux["namespaces"]:
+        linux["uidMappings"] = around.remap.uid_mappings()
+        linux["gidMappings"] = around.remap.gid_mappings()
     if not privileged:
         unmasked = options.get("systempaths") == "unconfined"
         for key, paths, default in (
@@ -68,7 +73,7 @@ def build(container: Container, around: Surroundings) -> dict[str, Any]:
         "ociVersion": "1.2.1",
         "process": _process(container, around, capabilities, options),
         "root": {"path": around.root_path, "readonly": bool(host.get("ReadonlyRootfs"))},
-        "mounts": oci_mounts.mounts(container, around.files),
+        "mounts": oci_mounts.mounts(container, around.files, mapped=around.remap is not None),
         "linux": linux,
     }
     if "uts" in {n["type"] for n in linux["namespaces"]} and not _joins(host.get("UTSMode")):
@@ -203,7 +208,8 @@ def _joins(mode: str | None) -> bool:
     return bool(mode) and str(mode).startswith("container:")
 
 
-def _namespaces(host: dict[str, Any], peers: dict[str, int]) -> list[dict[str, str]]:
+def _namespaces(host: dict[str, Any], around: Surroundings) -> list[dict[str, str]]:
+    peers = around.peers
     found = [{"type": "mount"}]
     for key, (kind, _) in _FLAG_NAMESPACES.items():
         mode = host.get(key) or ""
@@ -220,15 +226,23 @@ def _namespaces(host: dict[str, Any], peers: dict[str, int]) -> list[dict[str, s
         found.append({"type": "network", "path": f"/proc/{pid}/ns/net"})
     elif mode != "host":
         found.append({"type": "network"})
+    if around.remap is not None:
+        # A namespace can be joined only from the user namespace that owns it.
+        joined = [item["path"] for item in found if "path" in item]
+        owner = {"path": f"{os.path.dirname(joined[0])}/user"} if joined else {}
+        found.append({"type": "user", **owner})
     return found
 
 
-def _default_sysctls(host: dict[str, Any]) -> dict[str, str]:
+def _default_sysctls(host: dict[str, Any], remap: Remap | None) -> dict[str, str]:
     """Low ports and ping for everybody, as Docker since 20.10; only in a netns of its own."""
     mode = host.get("NetworkMode") or "bridge"
     if mode == "host" or _joins(mode):
         return {}
-    return {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+    ports = {"net.ipv4.ip_unprivileged_port_start": "0"}
+    if remap is not None:
+        return ports  # most groups of that range do not exist in there
+    return {**ports, "net.ipv4.ping_group_range": "0 2147483647"}
 
 
 def stop_signal(config: dict[str, Any]) -> int:

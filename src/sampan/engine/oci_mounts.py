@@ -20,23 +20,35 @@ if TYPE_CHECKING:
 _TMPFS = ("noexec", "nosuid", "nodev")
 
 
-def mounts(container: Container, files: Iterable[tuple[str, str]]) -> list[Mount]:
-    """In the order they are made: parents before what lies in them."""
+def mounts(
+    container: Container, files: Iterable[tuple[str, str]], *, mapped: bool = False
+) -> list[Mount]:
+    """In the order they are made: parents before what lies in them. `mapped`: what is ours is shown
+    with the owners that the container's user namespace makes of those on the disk."""
     host = container.host_config
+    own = ["idmap"] if mapped else []
     by_place: dict[str, Mount] = {}
     for mount in default_mounts(host):
         by_place[mount["destination"]] = mount
     for source, where in files:
-        by_place[where] = _bind(source, where, ["rbind", "rprivate"])
+        by_place[where] = _bind(source, where, ["rbind", "rprivate", *own])
     for where, options in tmpfs(host).items():
         by_place[where] = _tmpfs(where, options)
     for point in container.mounts:
         if point["Type"] == "image":
-            by_place |= {mount["destination"]: mount for mount in _image(container, point)}
+            for mount in _image(container, point):
+                by_place[mount["destination"]] = {**mount, "options": [*mount["options"], *own]}
         elif point["Type"] != "tmpfs":
             by_place[point["Destination"]] = _point(point)
+            if point["Type"] == "volume" and _on_our_disk(container, point):
+                by_place[point["Destination"]]["options"] += own
     # Sorting is stable, so /proc before /sys stays; a deeper path comes after its parent.
     return sorted(by_place.values(), key=lambda mount: mount["destination"].count("/"))
+
+
+def _on_our_disk(container: Container, point: dict[str, Any]) -> bool:
+    """Not what a volume's `type` and `device` bring from elsewhere, with owners of its own."""
+    return "type" not in container.engine.volumes.get(point["Name"]).options
 
 
 def default_mounts(host: dict[str, Any]) -> list[Mount]:

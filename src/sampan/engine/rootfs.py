@@ -25,14 +25,15 @@ async def prepare(engine: Engine, key: str, chain_id: str | None) -> None:
         await in_thread(engine.snapshots.prepare, key, chain_id)
 
 
-def mounts(engine: Engine, key: str) -> list[Mount]:
-    """What the runtime mounts at the rootfs, as OCI mounts."""
+def mounts(engine: Engine, key: str, *, mapped: bool = False) -> list[Mount]:
+    """What the runtime mounts at the rootfs, as OCI mounts; `mapped`: with the owners that the
+    container's user namespace makes of those on the disk."""
     return [
         {
             "destination": mount.destination or "/",
             "type": mount.type,
             "source": mount.source,
-            "options": list(mount.options),
+            "options": [*mount.options, *(["idmap"] if mapped else [])],
         }
         for mount in engine.snapshots.mounts(key, between(engine))
     ]

@@ -15,6 +15,7 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+from sampan.engine import runtimes, user_namespaces
 from sampan.engine.containers import log_config
 from sampan.image import choice
 from sampan.kit import errors
@@ -81,9 +82,14 @@ KEYS = (
         help="the cgroup above all containers'"),
     Key(name="storage-driver", kind="string", default="", metavar="NAME",
         help="the snapshotter: erofs, overlay or native; else the first of them that works"),
+    Key(name="lazy-pull", kind="bool", default=False,
+        help="start containers before their eStargz layers are complete; pull the rest behind"),
     Key(name="init", kind="bool", default=False, help="a small reaper as PID 1 of every container"),
     Key(name="no-new-privileges", kind="bool", default=False,
         help="set no_new_privs for every container"),
+    Key(name="userns-remap", kind="string", default="", metavar="USER[:GROUP]",
+        help="run containers as this user's subordinate ids (subuid(5)); default: sampan's, else "
+        "dockremap's"),
     Key(name="registry-mirrors", kind="list", metavar="URL",
         help="ask there first for images of Docker Hub (other registries: hosts.toml)"),
     Key(name="insecure-registries", kind="list", metavar="HOST[:PORT]|CIDR",
@@ -91,7 +97,6 @@ KEYS = (
     Key(name="metrics-addr", kind="string", default="", metavar="HOST:PORT",
         help="serve metrics for Prometheus there"),
 )  # fmt: skip
-OWN_RUNTIMES = ("sampan", "runc", "io.containerd.runc.v2")
 BY_NAME = {key.name: key for key in KEYS}
 
 
@@ -163,17 +168,14 @@ def check(settings: Settings) -> None:
     log_config.check(
         {"LogConfig": {"Type": settings["log-driver"], "Config": settings["log-opts"]}}
     )
-    if settings["default-runtime"] not in runtimes(settings):
-        raise BadSetting(f"default-runtime: there is no runtime {settings['default-runtime']}")
     for name, runtime in settings["runtimes"].items():
         if not isinstance(runtime, dict) or not str(runtime.get("path") or "").strip():
             raise BadSetting(f"runtimes.{name}: it needs the path of a program")
-
-
-def runtimes(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Name → where it is. Ours also answers to the names that Docker's users write for runc."""
-    own = {"path": "sampan-oci"}
-    return {**dict.fromkeys(OWN_RUNTIMES, own), **settings["runtimes"]}
+        if not isinstance(runtime.get("runtimeArgs") or [], list):
+            raise BadSetting(f"runtimes.{name}: runtimeArgs must be a list")
+    user_namespaces.find(settings["userns-remap"])
+    if settings["default-runtime"] not in runtimes.table(settings):
+        raise BadSetting(f"default-runtime: there is no runtime {settings['default-runtime']}")
 
 
 def _check_registries(settings: Settings) -> None:
@@ -181,6 +183,11 @@ def _check_registries(settings: Settings) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise BadSetting(f"registry-mirrors: {url!r} is no http or https address")
+        if "@" in parts.netloc:
+            raise BadSetting(
+                f"registry-mirrors: {parts.hostname} has a user name in its address; credentials "
+                "of a mirror are looked for in config.json and auth.json of the engine's user"
+            )
     for text in settings["insecure-registries"]:
         if "/" in text:
             try:

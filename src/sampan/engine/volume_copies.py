@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from sampan.engine import file_copies
@@ -40,18 +40,11 @@ class NotEmpty(errors.Conflict):
 @asynccontextmanager
 async def still(engine: Engine, name: str) -> AsyncIterator[Volume]:
     """The volume with its files at the mountpoint and nobody of ours writing."""
-    paused = []
-    async with engine.volumes.held(name) as volume:
-        try:
-            for container in engine.containers:
-                if container.status == "running" and _writes(container.mounts, name):
-                    await pause.pause(container)
-                    paused.append(container)
-            yield volume
-        finally:
-            for container in paused:
-                if container.status == "paused":
-                    await pause.unpause(container)
+    async with engine.volumes.held(name) as volume, AsyncExitStack() as stack:
+        for container in engine.containers:
+            if container.running and _writes(container.mounts, name):
+                await stack.enter_async_context(pause.stilled(container))
+        yield volume
 
 
 def _writes(mounts: list[dict[str, object]], name: str) -> bool:
@@ -88,7 +81,7 @@ async def import_(engine: Engine, name: str, chunks: AsyncIterator[bytes]) -> Vo
             await in_thread(_fill, volume.mountpoint, stream)
     except BaseException:
         if not known:
-            engine.volumes.remove(name)
+            await engine.volumes.remove(name)
         raise
     return volume
 
@@ -143,6 +136,6 @@ async def clone(engine: Engine, name: str, to: str, *, snapshot: bool = False) -
         async with still(engine, name), engine.volumes.held(to):
             await in_thread(file_copies.tree, source.mountpoint, target.mountpoint, {})
     except BaseException:
-        engine.volumes.remove(to)
+        await engine.volumes.remove(to)
         raise
     return target

@@ -73,11 +73,12 @@ class Volumes:
         local = Local(engine.paths.root)
         self.drivers: dict[str, VolumeDriver] = {local.name: local}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._going: set[str] = set()  # being removed
         self._holders: dict[str, set[str]] = {}  # what is under way: volume → container ids, tasks
 
     def get(self, name: str) -> Volume:
         row = self._engine.db.row("select * from volumes where name = ?", (name,))
-        if row is None:
+        if row is None or name in self._going:
             raise NoSuchVolume(name)
         return self._volume(row)
 
@@ -92,6 +93,8 @@ class Volumes:
         """The volume of that name, made if need be; without a name, a new anonymous one."""
         anonymous = not name
         name = name or secrets.token_hex(32)
+        if name in self._going:
+            raise errors.Conflict(f"volume {name} is being removed")
         row = self._engine.db.row("select * from volumes where name = ?", (name,))
         if row is not None:
             return _same(self._volume(row), driver or "local", dict(options or {}))
@@ -159,8 +162,11 @@ class Volumes:
         rows = self._engine.db.rows("select container_id from mounts where volume = ?", (name,))
         return [row[0] for row in rows]
 
-    def remove(self, name: str, *, force: bool = False) -> None:
-        """Remove it and its data. `force`: one that does not exist is no error."""
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove it and its data. `force`: one that does not exist is no error.
+
+        The data goes first: killed in between, an engine has a volume that can be removed again.
+        """
         try:
             volume = self.get(name)
         except NoSuchVolume:
@@ -171,8 +177,13 @@ class Volumes:
             raise InUse(name, users)
         if holders := self._holders.get(name):
             raise InUse(name, sorted(holders))
-        self._driver(volume.driver).remove(volume.wanted)
-        self._engine.db.execute("delete from volumes where name = ?", (name,))
+        self._going.add(name)
+        try:
+            async with self._locks.setdefault(name, asyncio.Lock()):
+                await in_thread(self._driver(volume.driver).remove, volume.wanted)
+            self._engine.db.execute("delete from volumes where name = ?", (name,))
+        finally:
+            self._going.discard(name)
         self._locks.pop(name, None)
         self._engine.events.publish("volume", "destroy", name, {"driver": volume.driver})
 

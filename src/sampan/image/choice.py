@@ -135,7 +135,7 @@ def _try_overlay(lower: str, place: str) -> None:
         filesystem = mount.Filesystem("overlay")
         for key, value in (
             ("source", "overlay"),
-            ("lowerdir+", lower),
+            ("lowerdir", lower),
             ("upperdir", f"{top}/fs"),
             ("workdir", f"{top}/work"),
         ):

@@ -12,13 +12,19 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from sampan.image import mounting as attaching
 from sampan.image.erofs import mounting
 from sampan.image.erofs.layers import FILE, ErofsLayers
 from sampan.image.layers import SnapshotNotFound, discard
+from sampan.image.lazy import filling
 from sampan.image.snapshots import Overlay
+from sampan.kit import errors
 from sampan.linux import mount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Erofs(ErofsLayers, Overlay):
@@ -29,6 +35,7 @@ class Erofs(ErofsLayers, Overlay):
     ) -> None:
         super().__init__(root, why)
         self.backing, self.held = backing, held
+        self.device_of: Callable[[str], str] = _nobody  # shows a lazy layer's file as it comes
         self._descriptors: dict[str, int] = {}  # of held mounts, by place
         self._lock = threading.Lock()
 
@@ -38,18 +45,26 @@ class Erofs(ErofsLayers, Overlay):
                 self._attach(place)
                 return f"{place}/fs"
             if place not in self._descriptors:
-                self._descriptors[place] = mounting.mount(f"{place}/{FILE}", self.backing)
+                self._descriptors[place] = self._mount(place)
             return f"/proc/{os.getpid()}/fd/{self._descriptors[place]}"
 
     def _attach(self, place: str) -> None:
         if _is_attached(place):
             return
-        fd = mounting.mount(f"{place}/{FILE}", self.backing)
+        fd = self._mount(place)
         try:
             mount.move_mount(fd, f"{place}/fs")
             mount.set_attributes(fd, propagation=mount.MS.PRIVATE)
         finally:
             os.close(fd)
+
+    def _mount(self, place: str) -> int:
+        promise = filling.promised(place)
+        if promise is None:
+            return mounting.mount(f"{place}/{FILE}", self.backing)
+        if promise.failed:
+            raise errors.Unavailable(f"layer {promise.blob} was never whole: {promise.failed}")
+        return mounting.mount_device(self.device_of(place))
 
     def remove_layer(self, chain_id: str) -> None:
         try:
@@ -80,6 +95,10 @@ class Erofs(ErofsLayers, Overlay):
         for name in os.listdir(f"{self._base}/l"):
             if name != "by-chain":
                 self._let_go(f"{self._base}/l/{name}")
+
+
+def _nobody(place: str) -> str:
+    raise errors.Unavailable(f"the layer at {place} is not whole, and nobody fetches it")
 
 
 def _is_attached(place: str) -> bool:

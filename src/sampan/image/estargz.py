@@ -28,7 +28,7 @@ TOC_DIGEST = "containerd.io/snapshot/stargz/toc.digest"
 SIZE = "io.containers.estargz.uncompressed-size"
 TOC_NAME, LANDMARK = "stargz.index.json", ".no.prefetch.landmark"
 _CHUNK = 4 << 20
-_TYPES = {
+TYPES = {
     tar.REGULAR: "reg", tar.HARD_LINK: "hardlink", tar.SYMLINK: "symlink", tar.CHARACTER: "char",
     tar.BLOCK_DEVICE: "block", tar.DIRECTORY: "dir", tar.FIFO: "fifo",
 }  # fmt: skip
@@ -178,7 +178,7 @@ def _chunked(data: Iterator[bytes | memoryview]) -> Iterator[tuple[int, bytes]]:
 
 def _told(entry: tar.Entry, size: int) -> dict[str, Any]:
     """A member as the table of contents has it."""
-    told: dict[str, Any] = {"name": entry.name, "type": _TYPES[entry.kind], "mode": entry.mode}
+    told: dict[str, Any] = {"name": entry.name, "type": TYPES[entry.kind], "mode": entry.mode}
     told["modtime"] = clock.rfc3339(entry.mtime // 10**9 * 10**9).replace(".000000000Z", "Z")
     if size:
         told["size"] = size

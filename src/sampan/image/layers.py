@@ -11,16 +11,20 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from sampan.image import compress
 from sampan.image import unpack as unpacking
+from sampan.image.ahead import ahead
 from sampan.image.removal import remove_tree
 from sampan.kit import errors
 from sampan.linux import _libc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
+
+    Filled = tuple[unpacking.Unpacked, bool]  # whether it hides all that is below
 
 
 class SnapshotNotFound(errors.NotFound):
@@ -44,10 +48,15 @@ class Layers:
         if self.has(chain_id):
             size = self.layer_size(chain_id)
             return unpacking.Unpacked(diff_id=diff_id, size=size, entries=0)
+        return self._make(chain_id, parent, lambda place: self._fill(place, layer, diff_id))
+
+    def _make(
+        self, chain_id: str, parent: str | None, fill: Callable[[str], Filled]
+    ) -> unpacking.Unpacked:
         number, lock = self._new()
         place = f"{self._base}/l/{number}"
         try:
-            done, hides_all = self._fill(place, layer, diff_id)
+            done, hides_all = fill(place)
             # an opaque root: overlayfs does not heed it at the top
             put(f"{place}/parent", "" if hides_all else parent or "")
             put(f"{place}/size", str(done.size))
@@ -61,15 +70,14 @@ class Layers:
             os.close(lock)
         return done
 
-    def _fill(
-        self, place: str, layer: compress.Readable, diff_id: str
-    ) -> tuple[unpacking.Unpacked, bool]:
+    def _fill(self, place: str, layer: compress.Readable, diff_id: str) -> Filled:
         """Also says whether the layer hides all that is below."""
         os.mkdir(f"{place}/fs", 0o755)
         fd = os.open(f"{place}/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            stream = compress.decompress(compress.chunks(layer))
-            return unpacking.unpack(stream, fd, expected=diff_id), is_opaque(f"{place}/fs")
+            with plain(layer) as stream:
+                done = unpacking.unpack(stream, fd, expected=diff_id)
+            return done, is_opaque(f"{place}/fs")
         finally:
             os.close(fd)
 
@@ -162,6 +170,11 @@ class Layers:
     def _visible(self) -> set[str]:
         links = f"{self._base}/l/by-chain"
         return {os.readlink(f"{links}/{n}").rpartition("/")[2] for n in os.listdir(links)}
+
+
+def plain(layer: compress.Readable) -> closing[Generator[bytes, None, None]]:
+    """The layer's tar, decompressed in a thread ahead of who reads it."""
+    return closing(ahead(compress.decompress(compress.chunks(layer))))
 
 
 def discard(place: str) -> None:

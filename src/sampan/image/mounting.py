@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sampan.linux import mount
-from sampan.linux.mount import MNT, MOUNT_ATTR, OPEN_TREE
+from sampan.linux import mount, overlay
+from sampan.linux.mount import MNT, MOUNT_ATTR, MS, OPEN_TREE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sampan.image.snapshots import Mount
-
-_FLAGS = ("ro", "rw", "bind", "rbind")
 
 
 def attach(mounts: Sequence[Mount], target: str) -> None:
@@ -22,33 +20,26 @@ def attach(mounts: Sequence[Mount], target: str) -> None:
     try:
         for item in mounts:
             place = os.path.normpath(f"{target}/{item.destination}")
-            tree = _tree(item)
-            try:
-                mount.set_attributes(tree, MOUNT_ATTR.RDONLY | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOSUID)
-                mount.move_mount(tree, place)
-                mount.set_attributes(tree, propagation=mount.MS.PRIVATE)
-            finally:
-                os.close(tree)
+            if {"bind", "rbind"} & set(item.options):
+                _bind(item.source, place)
+            else:
+                options = [option for option in item.options if option not in ("ro", "rw")]
+                overlay.mount(place, options, MS.RDONLY | MS.NODEV | MS.NOSUID)
             done += 1
+            mount.mount(None, place, None, MS.PRIVATE)
     except BaseException:
         if done:
             detach(target)
         raise
 
 
-def _tree(item: Mount) -> int:
-    if {"bind", "rbind"} & set(item.options):
-        return mount.open_tree(item.source, OPEN_TREE.CLONE)
-    filesystem = mount.Filesystem(item.type)
-    filesystem.set("source", item.source)
-    for option in item.options:
-        key, equals, value = option.partition("=")
-        if key == "lowerdir":
-            for layer in value.split(":"):
-                filesystem.set("lowerdir+", layer)
-        elif key not in _FLAGS:
-            filesystem.set(key, value if equals else None)
-    return filesystem.mount(MOUNT_ATTR.RDONLY)
+def _bind(source: str, place: str) -> None:
+    tree = mount.open_tree(source, OPEN_TREE.CLONE)
+    try:
+        mount.set_attributes(tree, MOUNT_ATTR.RDONLY | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOSUID)
+        mount.move_mount(tree, place)
+    finally:
+        os.close(tree)
 
 
 def is_attached(target: str) -> bool:

@@ -57,8 +57,10 @@ class Native(Overlay):
         stack = [*between, *self._parents(key)]
         yield from _compare(f"{place}/fs", "", stack)
 
-    def diff(self, key: str, write: Callable[[bytes], object]) -> None:
-        writer = tar.Writer(write)
+    def diff(
+        self, key: str, write: Callable[[bytes], object], *, latest: int | None = None
+    ) -> None:
+        writer = tar.Writer(write, latest=latest)
         seen: dict[tuple[int, int], str] = {}
         for change in self._changes(key, ()):
             name = change.path.lstrip("/")

@@ -81,14 +81,16 @@ class Snapshotter(Protocol):
     def stack(self, chain_id: str | None) -> list[str]:
         """The layers' trees, top first, whiteouts as overlayfs has them."""
 
-    def diff(self, key: str, write: Callable[[bytes], object]) -> None:
-        """The writable layer as an OCI layer tar, whiteouts included."""
+    def diff(
+        self, key: str, write: Callable[[bytes], object], *, latest: int | None = None
+    ) -> None:
+        """The writable layer as an OCI layer tar, whiteouts included, as `tar.Writer` has it."""
 
     def changes(self, key: str, between: tuple[str, ...] = ()) -> list[Change]:
         """What the writable layer has that parents and `between` have not."""
 
     def remove_empty(self, key: str, paths: Iterable[str]) -> None:
-        """Those of the writable layer's directories that nothing is in, in this order."""
+        """Those of the writable layer's directories and files that nothing is in, in this order."""
 
     def usage(self, key: str) -> Usage: ...
     def layer_size(self, chain_id: str) -> int: ...
@@ -158,7 +160,11 @@ class Overlay(Layers):
             # A link that the container put on the way would lead out of its files.
             if os.path.realpath(os.path.dirname(place)) == os.path.dirname(place):
                 with contextlib.suppress(OSError):  # made into something else, or in use: it stays
-                    os.rmdir(place)
+                    status = os.lstat(place)
+                    if stat.S_ISREG(status.st_mode) and not status.st_size:
+                        os.unlink(place)
+                    else:
+                        os.rmdir(place)
 
     def _place(self, key: str) -> str:
         place = f"{self._writable}/{key}"
@@ -185,8 +191,10 @@ class Overlay(Layers):
         _compare(f"{place}/fs", "", stack, found)
         return found
 
-    def diff(self, key: str, write: Callable[[bytes], object]) -> None:
-        writer = tar.Writer(write)
+    def diff(
+        self, key: str, write: Callable[[bytes], object], *, latest: int | None = None
+    ) -> None:
+        writer = tar.Writer(write, latest=latest)
         seen: dict[tuple[int, int], str] = {}
         _write_upper(writer, f"{self._place(key)}/fs", "", seen)
         writer.finish()

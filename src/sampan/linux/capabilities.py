@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
+import errno
 
-from sampan.linux import _libc, process
+from sampan.linux import _libc, c, process
 
 NAMES = (
     *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID"),
@@ -23,17 +23,17 @@ ALL = (1 << len(NAMES)) - 1
 _VERSION_3 = 0x20080522
 
 
-class _Header(ctypes.Structure):
-    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+class _Header(c.Structure):
+    _fields_ = [("version", c.c_uint32), ("pid", c.c_int)]
 
 
-_Data = ctypes.c_uint32 * 6  # (effective, permitted, inheritable), low words then high words
+_Data = c.c_uint32 * 6  # (effective, permitted, inheritable), low words then high words
 
 
 def get() -> tuple[int, int, int]:
     """(effective, permitted, inheritable) of this thread."""
     data = _Data()
-    _libc.capget(ctypes.byref(_Header(_VERSION_3, 0)), ctypes.byref(data))
+    _libc.capget(c.byref(_Header(_VERSION_3, 0)), c.byref(data))
     return data[0] | data[3] << 32, data[1] | data[4] << 32, data[2] | data[5] << 32
 
 
@@ -43,26 +43,27 @@ def set_(effective: int, permitted: int, inheritable: int) -> None:
         *(effective & low, permitted & low, inheritable & low),
         *(effective >> high, permitted >> high, inheritable >> high),
     )
-    _libc.capset(ctypes.byref(_Header(_VERSION_3, 0)), ctypes.byref(data))
+    _libc.capset(c.byref(_Header(_VERSION_3, 0)), c.byref(data))
 
 
 def bounding() -> int:
-    """The bounding set; capabilities that this kernel does not know are left out."""
-    mask = 0
-    for number in range(len(NAMES)):
-        try:
-            mask |= process.prctl(process.PR.CAPBSET_READ, number) << number
-        except OSError:
-            break
-    return mask
+    """The bounding set of this process; proc(5), status."""
+    with open("/proc/thread-self/status", "rb", buffering=0) as file:
+        return int(file.read(4096).partition(b"CapBnd:")[2].split(maxsplit=1)[0], 16)
 
 
 def drop_bounding(keep: int) -> None:
     """Drop all but `keep` from the bounding set (needs CAP_SETPCAP)."""
-    present = bounding()
     for number in range(len(NAMES)):
-        if present & ~keep & (1 << number):
+        if keep >> number & 1:
+            continue
+        try:
             process.prctl(process.PR.CAPBSET_DROP, number)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # this kernel ends here
+                return
+            if process.prctl(process.PR.CAPBSET_READ, number):  # else it was gone already
+                raise
 
 
 def set_ambient(mask: int) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 
-from sampan.linux import _libc, walk
+from sampan.linux import _libc, c, walk
 
 RESOLVE = walk.RESOLVE
 
 
-class _OpenHow(ctypes.Structure):
+class _OpenHow(c.Structure):
     _fields_ = [
-        ("flags", ctypes.c_uint64),
-        ("mode", ctypes.c_uint64),
-        ("resolve", ctypes.c_uint64),
+        ("flags", c.c_uint64),
+        ("mode", c.c_uint64),
+        ("resolve", c.c_uint64),
     ]
 
 
@@ -25,9 +24,7 @@ def openat2(dir_fd: int, path: str, flags: int, mode: int = 0, resolve: int = 0)
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     while True:
         try:
-            return _libc.openat2(
-                dir_fd, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how), path=path
-            )
+            return _libc.openat2(dir_fd, os.fsencode(path), c.byref(how), c.sizeof(how), path=path)
         except OSError as error:
             if error.errno == errno.ENOSYS:  # Linux before 5.6, or a filter that does not know it
                 return walk.open_path(dir_fd, path, flags | os.O_CLOEXEC, resolve)
@@ -129,9 +126,9 @@ def make_file(
 
 def filesystem(fd: int) -> int:
     """The magic number (statfs(2), f_type) of the file system behind a descriptor."""
-    buffer = ctypes.create_string_buffer(256)
+    buffer = c.create_string_buffer(256)
     _libc.fstatfs(fd, buffer)
-    return ctypes.c_long.from_buffer(buffer).value
+    return c.c_long.from_buffer(buffer).value
 
 
 def magic(fd: int) -> str:

@@ -6,10 +6,9 @@ in the middle of this call and goes on as if nothing had happened.
 
 from __future__ import annotations
 
-import ctypes
 import os
 
-from sampan.linux import _libc
+from sampan.linux import _libc, c
 
 
 class CLONE:
@@ -48,9 +47,9 @@ FILES = {  # the OCI name → its name under /proc/PID/ns
 }
 
 
-class _CloneArgs(ctypes.Structure):
+class _CloneArgs(c.Structure):
     _fields_ = [
-        (name, ctypes.c_uint64)
+        (name, c.c_uint64)
         for name in (
             *("flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack"),
             *("stack_size", "tls", "set_tid", "set_tid_size", "cgroup"),
@@ -64,14 +63,14 @@ def clone3(flags: int, *, exit_signal: int = 17, cgroup: int = 0) -> tuple[int, 
     `exit_signal` 0 goes with CLONE.PARENT: the child is then the caller's sibling. `cgroup` is a
     descriptor of a cgroup v2 directory, with CLONE.INTO_CGROUP.
     """
-    pidfd = ctypes.c_int(-1)
+    pidfd = c.c_int(-1)
     args = _CloneArgs(
         flags=flags | CLONE.PIDFD,
-        pidfd=ctypes.addressof(pidfd),
+        pidfd=c.addressof(pidfd),
         exit_signal=exit_signal,
         cgroup=cgroup,
     )
-    pid = _libc.clone3(args, ctypes.sizeof(args))
+    pid = _libc.clone3(args, c.sizeof(args))
     return pid, (pidfd.value if pid else -1)
 
 

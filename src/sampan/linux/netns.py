@@ -9,6 +9,8 @@ namespace for the length of one `socket()` call: a socket stays in the namespace
 
 from __future__ import annotations
 
+import _socket
+import fcntl
 import os
 
 from sampan.linux import _libc
@@ -49,3 +51,17 @@ class entered:  # used like a function; contextlib would cost an import
         except OSError:
             os.abort()
         os.close(self._home)
+
+
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
+
+
+def loopback_up() -> None:
+    """Bring `lo` of the current namespace up; the kernel then gives it 127.0.0.1 and ::1."""
+    sock = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        request = fcntl.ioctl(sock, _SIOCGIFFLAGS, b"lo".ljust(40, b"\0"))
+        up = request[16] | _IFF_UP  # struct ifreq: 16 bytes of name, then the flags
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, request[:16] + bytes([up]) + request[17:])
+    finally:
+        sock.close()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 
-from sampan.linux import _libc
+from sampan.linux import _libc, c
 
 
 class PR:
@@ -16,11 +15,15 @@ class PR:
     SET_NAME = 15
     CAPBSET_READ = 23
     CAPBSET_DROP = 24
+    GET_SECUREBITS = 27
+    SET_SECUREBITS = 28
     SET_CHILD_SUBREAPER = 36
     GET_CHILD_SUBREAPER = 37
     SET_NO_NEW_PRIVS = 38
     CAP_AMBIENT = 47
 
+
+NO_SETUID_FIXUP = 4  # of the secure bits: capabilities stay when the user changes
 
 RLIMITS = {  # getrlimit(2), asm-generic; OCI spells them with their prefix
     "RLIMIT_CPU": 0,
@@ -49,10 +52,10 @@ def prctl(option: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0) -> int:
 
 def prlimit(pid: int, resource: int, limits: tuple[int, int] | None = None) -> tuple[int, int]:
     """The (soft, hard) limits of a process before this call; set them where `limits` is given."""
-    pair = ctypes.c_uint64 * 2
+    pair = c.c_uint64 * 2
     old = pair()
-    new = ctypes.byref(pair(*limits)) if limits else None
-    _libc.prlimit(pid, resource, new, ctypes.byref(old))
+    new = c.byref(pair(*limits)) if limits else None
+    _libc.prlimit(pid, resource, new, c.byref(old))
     return old[0], old[1]
 
 

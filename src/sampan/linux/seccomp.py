@@ -9,13 +9,12 @@ are kept in memory and, with a `cache` directory, on disk.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
-from ctypes import c_int, c_long, c_uint, c_ulong, c_void_p
 
 from sampan.kit import atomic, errors
-from sampan.linux import _libc
+from sampan.linux import _libc, c
+from sampan.linux.c import c_int, c_long, c_uint, c_ulong, c_void_p
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +35,8 @@ _prctl = _libc.function("prctl", c_int, *[c_ulong] * 4)
 _seccomp = _libc.function("syscall", c_long, c_uint, c_ulong, c_void_p, restype=c_long)
 _SYS_SECCOMP = {"x86_64": 317, "s390x": 348, "ppc64le": 358}.get(os.uname().machine, 277)
 _memory: dict[str, bytes] = {}
-cache_directory: str | None = None  # where programs are kept when `compile` is told no other place
+# where programs are kept when `compile` is told no other place; only root can write there
+cache_directory: str | None = "/run/sampan/seccomp"
 
 
 class LibseccompMissing(errors.Unsupported):
@@ -92,10 +92,10 @@ def load(program: bytes, flags: int = 0) -> int:
 
     Returns the listener's descriptor with NEW_LISTENER, else 0. Calls nothing but seccomp(2).
     """
-    code = ctypes.create_string_buffer(program, len(program))
-    fprog = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
-    buffer = ctypes.create_string_buffer(fprog, len(fprog))
-    return _seccomp(_SYS_SECCOMP, _SECCOMP_SET_MODE_FILTER, flags, ctypes.addressof(buffer))
+    code = c.create_string_buffer(program, len(program))
+    fprog = struct.pack("HxxxxxxP", len(program) // 8, c.addressof(code))
+    buffer = c.create_string_buffer(fprog, len(fprog))
+    return _seccomp(_SYS_SECCOMP, _SECCOMP_SET_MODE_FILTER, flags, c.addressof(buffer))
 
 
 def no_new_privs() -> None:

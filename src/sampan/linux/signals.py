@@ -34,6 +34,11 @@ def parse(text: str) -> int:
     return number
 
 
+def description(number: int) -> str:
+    """`bad system call` for 31: what the C library says of it (strsignal(3))."""
+    return str(_signal.strsignal(number) or number).lower()
+
+
 def reset() -> None:
     """Defaults for all that is ignored, nothing blocked: what a new program expects."""
     for number in _ALL - {9, 19}:

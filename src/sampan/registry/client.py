@@ -22,7 +22,9 @@ import aiohttp
 
 from sampan.kit import errors as kinds
 from sampan.kit.record import Record
-from sampan.registry import auth, errors, tags, transport
+from sampan.kit.threads import in_thread
+from sampan.registry import auth, blobs, errors, tags, transport
+from sampan.registry.credentials import Found
 from sampan.registry.events import Event
 from sampan.registry.hosts import Config
 from sampan.registry.upload import Uploads
@@ -55,38 +57,21 @@ class Target(Record):
         return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.data)}
 
 
-class Blob(Record):
-    """A blob on its way: its bytes from `offset` on, from `host`."""
-
-    host: str
-    offset: int
-    etag: str
-    response: aiohttp.ClientResponse
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Raises Unreachable where the connection breaks."""
-        try:
-            async for chunk in self.response.content.iter_any():
-                yield chunk
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = f"the connection broke in the middle of a blob ({str(error) or 'timed out'})"
-            raise errors.Unreachable(self.host, why) from error
-
-
 class Client:
-    """`credentials` are the registry's own; `lookup` finds those of a host, mirrors included."""
+    """`credentials` are the registry's own, `of_mirror` finds those of a mirror (it may block)."""
 
     def __init__(
         self,
         target: reference.Reference,
         *,
         credentials: Credentials | None = None,
-        lookup: Callable[[str], Credentials | None] | None = None,
+        of_mirror: Callable[[str], Found] = lambda host: Found(),
         hosts: Config | None = None,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.reference = target
-        self._lookup, self._credentials, self._pause = lookup, credentials, pause
+        self._of_mirror, self._credentials, self._pause = of_mirror, credentials, pause
+        self._warnings: list[str] = []
         self._config = hosts or Config()
         self._session: aiohttp.ClientSession | None = None
         self.hosts: list[Transport] = []
@@ -95,10 +80,11 @@ class Client:
         found = self._config.of(self.reference.domain)
         self._session = transport.session()
         for host in found:
-            name = host.name if host.mirror_of else self.reference.domain
-            credentials = None if host.mirror_of else self._credentials
-            if credentials is None and self._lookup is not None:
-                credentials = self._lookup(name)
+            credentials = self._credentials
+            if host.mirror_of:
+                known = await in_thread(self._of_mirror, host.name)
+                credentials = known.credentials
+                self._warnings += known.warnings
             self.hosts.append(
                 transport.Transport(
                     self._session,
@@ -120,6 +106,8 @@ class Client:
         def retrying(why: str, seconds: float) -> None:
             listener(Event(kind="retrying", message=f"{why}; again in {seconds:.1f} s"))
 
+        for text in self._warnings:
+            listener(Event(kind="warning", message=text))
         for host in self.hosts:
             host.on_retry = retrying
             host.on_warning = partial(_warning, listener, host.host.name)
@@ -182,60 +170,52 @@ class Client:
             raise errors.SchemaOne(self._named(wanted))
         said = response.headers.get("Docker-Content-Digest", "")
         expected = wanted if ":" in wanted else said
-        algorithm = expected.partition(":")[0]
-        if algorithm not in ("sha256", "sha512"):
-            algorithm, expected = "sha256", ""
-        digest = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
-        if expected and digest != expected:
+        digest = _same_digest(data, expected)
+        if ":" in wanted and not digest.startswith(algorithm := f"{wanted.partition(':')[0]}:"):
+            raise kinds.Unsupported(f"{wanted}: {algorithm[:-1]} cannot be checked")
+        if digest.partition(":")[0] == expected.partition(":")[0] and digest != expected:
             raise errors.WrongDigest(host.host.name, expected, digest)
         return Target(media_type=media_type, digest=digest, data=data)
 
     @asynccontextmanager
     async def fetch(
-        self, descriptor: dict[str, Any], offset: int = 0, *, etag: str = "", skip: int = 0
-    ) -> AsyncIterator[Blob]:
-        """A blob's bytes, from `offset` where the host can do that (see `Blob.offset`), else all.
+        self,
+        descriptor: dict[str, Any],
+        offset: int = 0,
+        length: int | None = None,
+        *,
+        etag: str = "",
+        skip: int = 0,
+    ) -> AsyncIterator[blobs.Blob]:
+        """`length` bytes (default: the rest) of a blob from `offset` on where the host can do that.
 
-        `etag` (of an earlier answer) makes sure that it is a part of the same bytes; without one
-        the digest tells afterwards. `skip` passes over that many hosts, for one that lied.
+        Else all of it comes, see `Blob`. `etag` (of an earlier answer) makes sure that it is a part
+        of the same bytes; without one the digest tells afterwards. `skip` passes over that many
+        hosts, for one that lied.
         """
-        digest = descriptor["digest"]
+        wanted = blobs.Wanted(descriptor["digest"], offset, length, etag)
 
-        async def get(host: Transport) -> Blob:
-            return await self._blob(host, digest, offset, etag)
+        async def get(host: Transport) -> blobs.Blob:
+            return await blobs.get(self, host, wanted)
 
         blob = await self._from_hosts("pull", get, skip=skip)
         try:
             yield blob
         finally:
-            blob.response.close() if not blob.response.content.at_eof() else blob.response.release()
+            blob.close()
 
-    async def _blob(self, host: Transport, digest: str, offset: int, etag: str) -> Blob:
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
-        if offset and etag:
-            headers["If-Range"] = etag
-        response = await host.request(
-            "GET", self._path(host, f"/blobs/{digest}"), scopes=self._scope("pull"), headers=headers
-        )
-        if response.status == 416 and offset:
-            await transport.discard(response)
-            return await self._blob(host, digest, 0, "")
-        if response.status not in (200, 206):
-            found = await transport.problem(response)
-            if response.status == 404:
-                raise errors.BlobUnknown(self.reference.repository, digest)
-            self._refuse(host, response.status, found, "pull")
-        start = _start(response) if response.status == 206 else 0
-        if start not in (0, offset):
-            response.close()
-            raise errors.Refused(host.host.name, 206, f"it sent another range than bytes={offset}-")
-        strong = response.headers.get("ETag", "")
-        return Blob(
-            host=host.host.name,
-            offset=start,
-            etag="" if strong.startswith("W/") else strong,
-            response=response,
-        )
+    async def read_range(self, descriptor: dict[str, Any], offset: int, length: int) -> bytes:
+        """Just these bytes of a blob, unchecked: who asks knows what they should be.
+
+        Raises Unsupported where the host sends all or nothing, Unreachable where fewer come.
+        """
+        async with self.fetch(descriptor, offset, length) as blob:
+            if not blob.partial:
+                raise kinds.Unsupported(f"{blob.host} does not send parts of a blob")
+            data = b"".join([chunk async for chunk in blob.chunks()])
+        if len(data) != length:
+            raise errors.Unreachable(blob.host, f"{len(data)} of {length} bytes came")
+        return data
 
     async def tags(self) -> list[str]:
         """All tags, page after page (Link headers)."""
@@ -285,9 +265,9 @@ class Client:
         if response.status not in (200, 201, 202):
             self._refuse(host, response.status, await transport.problem(response), "push")
         await transport.discard(response)
-        digest = oci_image.digest_of(data)
-        said = response.headers.get("Docker-Content-Digest", digest)
-        if said.startswith("sha256:") and said != digest:
+        said = response.headers.get("Docker-Content-Digest") or oci_image.digest_of(data)
+        digest = _same_digest(data, said)
+        if said != digest:
             raise errors.WrongDigest(host.host.name, digest, said)
         return digest
 
@@ -352,15 +332,14 @@ class Client:
             raise
 
 
+def _same_digest(data: bytes, other: str) -> str:
+    """The digest of some bytes, by the algorithm of another one where that can be checked."""
+    algorithm = "sha512" if other.startswith("sha512:") else "sha256"
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+
+
 def _warning(listener: Listener, host: str, text: str) -> None:
     listener(Event(kind="warning", message=f"Warning from {host}: {text}"))
-
-
-def _start(response: aiohttp.ClientResponse) -> int:
-    """Where a partial answer begins (Content-Range, RFC 9110, 14.4); -1 where it does not say."""
-    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
-    first = rest.partition("-")[0]
-    return int(first) if unit == "bytes" and first.isdigit() else -1
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:

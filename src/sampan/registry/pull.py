@@ -7,13 +7,13 @@ becomes visible only when both are right; what a broken connection or a crash le
 `on_layer(descriptor, diff_id)` is awaited for each layer, base first and one at a time, as soon as
 it and all below it are stored: so unpacking goes on while the layers above still come. `on_config`
 is told all of them before, as soon as the config is there; what of a layer has come is then in the
-ingest `download.name(digest)`.
+ingest `download.name(digest)`. A layer that `elsewhere` takes, asked before its bytes, is not
+fetched here; `on_layer` is told of it like of the others.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     OnConfig = Callable[[list[tuple[dict[str, Any], str]]], object]
     OnLayer = Callable[[dict[str, Any], str], Awaitable[None]]
+    Elsewhere = Callable[[dict[str, Any]], Awaitable[bool]]
 
 AT_ONCE = 4  # blobs of one pull
 _CONFIGS = (oci_image.CONFIG, oci_image.DOCKER_CONFIG, "application/octet-stream", "")
@@ -57,9 +58,11 @@ async def pull(
     on_event: Listener = silent,
     on_config: OnConfig | None = None,
     on_layer: OnLayer | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Pulled:
     """Raises registry.errors', `oci_image.NoMatchingPlatform`, and what the store raises."""
     job = _Pull(client, store, on_event)
+    job.elsewhere = elsewhere
     target = await job.resolve(client.reference.identifier)
     on_event(Event(kind="source", subject=str(client.reference), digest=target.digest))
     chosen = await job.choose(target, platform or oci_image.host_platform())
@@ -86,6 +89,8 @@ async def pull_all(client: Client, store: Store, *, on_event: Listener = silent)
 
 
 class _Pull:
+    elsewhere: Elsewhere | None = None
+
     def __init__(self, client: Client, store: Store, on_event: Listener) -> None:
         self.client, self.store, self.on_event = client, store, on_event
         self.slots = asyncio.Semaphore(AT_ONCE)
@@ -118,8 +123,8 @@ class _Pull:
         with self.store.open(digest) as file:
             data = file.read()
         try:
-            media_type = oci_image.media_type(json.loads(data))
-        except (ValueError, AttributeError):
+            media_type = oci_image.media_type(oci_image.decode(data))
+        except kinds.InvalidArgument:
             return None
         return Target(media_type=media_type, digest=digest, data=data)
 
@@ -130,14 +135,12 @@ class _Pull:
 
     def parse(self, target: Target) -> dict[str, Any]:
         name = reference.familiar(str(self.client.reference))
-        try:
-            document = json.loads(target.data)
-        except ValueError as error:
-            raise errors.BadDocument(f"the manifest of {name}", f"is no JSON ({error})") from error
-        if not isinstance(document, dict):
-            raise errors.BadDocument(f"the manifest of {name}", "is no JSON object")
+        document = oci_image.decode(target.data, f"the manifest of {name}")
         if document.get("schemaVersion") == 1:
             raise errors.SchemaOne(name)
+        said = oci_image.media_type(document, {"mediaType": target.media_type})
+        if (said in oci_image.INDEXES) != (target.media_type in oci_image.INDEXES):
+            raise errors.BadDocument(name, f"it was sent as {target.media_type}, but is {said}")
         return document
 
     async def choose(self, target: Target, platform: oci_image.Platform) -> Target:
@@ -186,18 +189,15 @@ class _Pull:
 
     def _json(self, digest: str) -> dict[str, Any]:
         with self.store.open(digest) as file:
-            try:
-                config = json.loads(file.read())
-            except ValueError as error:
-                raise errors.BadDocument(
-                    f"image config {digest}", f"is no JSON ({error})"
-                ) from error
-        if not isinstance(config, dict):
-            raise errors.BadDocument(f"image config {digest}", "is no JSON object")
-        return config
+            return oci_image.decode(file.read(), f"image config {digest}")
 
     async def layer(self, descriptor: dict[str, Any]) -> bool:
         """Returns whether it was there already."""
+        if self.elsewhere and _digest(descriptor) not in self.store:
+            async with self.slots:
+                if await self.elsewhere(descriptor):
+                    self.new = True
+                    return False
         existed = await self.blob(descriptor)
         kind = "exists" if existed else "transferred"
         self.on_event(Event(kind=kind, digest=descriptor["digest"], total=_size(descriptor)))
@@ -215,7 +215,7 @@ class _Pull:
         async with lock, self.slots:
             if digest in self.store:
                 return True
-            await download(self.client, descriptor, self.store, self.on_event)
+            await download(self.client, descriptor, self.store, self.on_event, self.slots)
             self.new = True
         return False
 

@@ -12,7 +12,7 @@ from sampan.runtime import options as mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampan.runtime.plan import MountPlan
+    from sampan.runtime.mount_plan import MountPlan
 
 # What a user namespace that got a mount from another one cannot take off (mount_namespaces(7))
 _LOCKABLE = (MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC) | (

@@ -9,6 +9,10 @@ from __future__ import annotations
 import _socket
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sampan.runtime import sources
+
 _MAX = 64 << 10
 _FIELD = "\0"
 
@@ -31,6 +35,11 @@ class Channel:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def expect(channel: Channel, word: str) -> None:
+    if channel.receive()[:1] != (word,):
+        os._exit(1)  # the caller is gone or gave up
 
 
 def pair() -> tuple[Channel, Channel]:
@@ -78,3 +87,22 @@ def send_descriptor(sock: int, name: str, fd: int) -> None:
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, "little"))
     other.sendmsg([name.encode()], [rights])
     other.close()
+
+
+class Wires:
+    """The descriptors that a child starts with; -1 is none."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        gate: int = -1,
+        stdio: tuple[int, int, int] | None = None,
+        console: int = -1,
+    ) -> None:
+        self.channel, self.gate, self.stdio, self.console = channel, gate, stdio, console
+        self.label = -1  # of this process: the file in the host's /proc that takes its label
+        self.cgroups: list[int] = []  # `tasks` files to write ourselves into
+        self.late_cgroups: list[int] = []  # the same, when the mounts are made
+        self.joined: set[str] = set()  # namespaces that the clone began in
+        self.idmaps: sources.Namespaces = {}  # user namespaces of id-mapped mounts

@@ -11,19 +11,16 @@ to join), it clones with CLONE_PARENT. The caller must have one thread only.
 
 from __future__ import annotations
 
-import errno
 import os
 
 from sampan.kit.record import Record
-from sampan.linux import namespaces, process, signals
-from sampan.linux.mount import MS
+from sampan.linux import namespaces
 from sampan.linux.namespaces import CLONE
-from sampan.linux.process import PR
-from sampan.runtime import cgroups, credentials, errors, hooks, init
+from sampan.runtime import cgroups, clone, credentials, errors, init, mount_plan
 from sampan.runtime import channel as channels
 from sampan.runtime import mounts as container_mounts
 from sampan.runtime import plan as plans
-from sampan.spec import oci_runtime
+from sampan.runtime.created import Created
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +28,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sampan.linux.cgroup import Manager
-    from sampan.runtime.channel import Channel
-    from sampan.runtime.sources import Server
+    from sampan.runtime.process_plan import ProcessPlan
+    from sampan.spec import oci_runtime
 
 
 class Options(Record):
@@ -50,111 +47,9 @@ class Options(Record):
     new_keyring: bool = True
 
 
-class Created:
-    """A container whose PID 1 exists. `manager` is its cgroup."""
-
-    def __init__(
-        self,
-        pid: int,
-        pidfd: int,
-        channel: Channel,
-        manager: Manager | None,
-        run_hooks: Callable[[], None] | None = None,
-        *,
-        owns_cgroup: bool = True,
-    ) -> None:
-        self.pid, self.pidfd, self.manager = pid, pidfd, manager
-        self._channel, self._run_hooks, self._owns_cgroup = channel, run_hooks, owns_cgroup
-        self.sources: Server | None = None
-        self.agent: tuple[str, str] | None = None  # of seccomp
-        self.state: dict[str, Any] = {}
-
-    def fileno(self) -> int:
-        """Readable when PID 1 has something to say."""
-        return self._channel.fd
-
-    def send_go(self) -> None:
-        """It is in its cgroup and its ids are mapped: let it prepare itself."""
-        self._channel.send("go")
-
-    def wait_joined(self) -> None:
-        """It is in its cgroup."""
-        message = self._channel.receive()
-        if message[:1] != ("joined",):
-            raise self._failure(message)
-
-    def wait_ready(self) -> None:
-        """Block until root file system and hooks are done; raises a runtime error."""
-        try:
-            while True:
-                message = self._channel.receive()
-                if message[:1] == ("ready",):
-                    return
-                if message[:1] == ("source",) and self.sources:
-                    self.sources.serve(message[1])
-                    continue
-                if message[:1] == ("seccomp",) and self.agent:
-                    self._hand_over(self.agent, int(message[1]))
-                    continue
-                if message[:1] != ("hooks",):
-                    raise self._failure(message)
-                if self._run_hooks:
-                    self._run_hooks()
-                self._channel.send("hooks")
-        except BaseException:
-            self.abort()
-            raise
-        finally:
-            if self.sources:
-                self.sources.close()
-
-    def _hand_over(self, agent: tuple[str, str], fd: int) -> None:
-        from sampan.runtime import listener
-
-        listener.hand_over(agent, self.pid, self.pidfd, fd, self.state)
-        self._channel.send("seccomp")
-
-    def start(self) -> None:
-        """Let it execute its command; returns after a successful execve, raises otherwise."""
-        try:
-            self._channel.send("start")
-            message = self._channel.receive()
-            if message:
-                raise self._failure(message)
-        except OSError as error:
-            self.abort()
-            raise self._failure(()) from error
-        except BaseException:
-            self.abort()
-            raise
-        self._channel.close()
-
-    def abort(self) -> None:
-        """Kill it and undo everything; may be called more than once."""
-        if self.pidfd >= 0:
-            try:
-                signals.send(self.pidfd, 9)
-                os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-            except (ProcessLookupError, ChildProcessError):
-                pass
-            os.close(self.pidfd)
-            self.pidfd = -1
-        self._channel.close()
-        if self.manager and self._owns_cgroup:
-            self.manager.kill()
-            self.manager.delete()
-            self.manager = None
-
-    @staticmethod
-    def _failure(message: tuple[str, ...]) -> Exception:
-        if message[:1] == ("error",) and len(message) == 3:
-            return errors.by_name(message[1], message[2])
-        return errors.StartFailed("the container's process ended before it ran its command")
-
-
 def create(config: oci_runtime.Config, options: Options) -> Created:
     """Returns as soon as the namespaces exist and PID 1 sits in its cgroup."""
-    plan = make_plan(config, options)
+    plan = plans.make(config, options)
     manager = None
     try:
         manager = _cgroup(config, options)
@@ -166,131 +61,6 @@ def create(config: oci_runtime.Config, options: Options) -> Created:
     finally:
         for _kind, fd in plan.joined:
             os.close(fd)
-
-
-def make_plan(config: oci_runtime.Config, options: Options) -> plans.Plan:
-    """Check all that can be checked before anything happens; raises InvalidConfig."""
-    if config.root is None:
-        raise errors.InvalidConfig("root is missing")
-    if config.process is None:
-        raise errors.InvalidConfig("process is missing")
-    linux = config.linux
-    if config.hooks is not oci_runtime.Config.hooks:
-        hooks.check(config.hooks)
-    if os.geteuid():
-        from sampan.runtime import rootless
-
-        rootless.check(config)
-    if options.preserve_fds:
-        _check_preserved(options.preserve_fds)
-    new, joined = plans.make_namespaces(linux)
-    kinds = {item.type for item in linux.namespaces}
-    own_users = "user" in kinds
-    root = _root(config.root.path, options.bundle)
-    mounts = tuple(
-        [
-            plans.make_mount(m, options.bundle, root=root, user_namespace=own_users)
-            for m in config.mounts
-        ]
-    )
-    _check(config, kinds)
-    _check_console(config.process, options)
-    time_offsets, net_devices = _special(config)
-    return plans.Plan(
-        process=plans.make_process(
-            config.process,
-            linux.seccomp,
-            user_namespace="user" in kinds,
-            preserve_fds=options.preserve_fds,
-            pdeathsig=options.pdeathsig,
-            init=options.init,
-            new_keyring=f"_ses.{options.container_id}" if options.new_keyring else "",
-            linux=linux,
-        ),
-        root=root,
-        root_readonly=config.root.readonly,
-        rootfs=tuple([plans.make_mount(m, options.bundle) for m in options.rootfs]),
-        mounts=mounts,
-        devices=plans.make_devices(linux.devices),
-        host_dev=any(m.destination == "/dev" and m.options.flags & MS.BIND for m in mounts),
-        masked_paths=linux.masked_paths,
-        readonly_paths=linux.readonly_paths,
-        propagation=linux.rootfs_propagation,
-        hostname=config.hostname,
-        domainname=config.domainname,
-        sysctl=plans.make_sysctl(linux.sysctl, linux),
-        new=new,
-        joined=joined,
-        user_namespace="user" in kinds,
-        own_cgroup_namespace="cgroup" in kinds,
-        no_pivot=options.no_pivot,
-        time_offsets=time_offsets,
-        net_devices=net_devices,
-        hooks=config.hooks,
-        state=state_document(config, options),
-    )
-
-
-def _check(config: oci_runtime.Config, kinds: set[str]) -> None:
-    """What fits together only with the namespaces that the container has."""
-    linux = config.linux
-    for name, needed in ((config.hostname, "hostname"), (config.domainname, "domainname")):
-        if name and "uts" not in kinds:
-            raise errors.InvalidConfig(f"{needed} needs a uts namespace of the container")
-    if "mount" not in kinds and (linux.masked_paths or linux.readonly_paths):
-        raise errors.InvalidConfig(
-            "linux.maskedPaths and readonlyPaths need a mount namespace of the container"
-        )
-    propagation = linux.rootfs_propagation
-    if propagation and propagation.lstrip("r") not in ("shared", "slave", "private", "unbindable"):
-        raise errors.InvalidConfig(f"linux.rootfsPropagation: {propagation!r} is unknown")
-
-
-def _special(config: oci_runtime.Config) -> tuple[str, tuple[tuple[str, str], ...]]:
-    linux = config.linux
-    if linux.time_offsets or linux.net_devices or linux.intel_rdt or linux.mount_label:
-        from sampan.runtime import special
-
-        return special.make(config)
-    return "", ()
-
-
-def _root(path: str, bundle: str) -> str:
-    """The root's real path: below the bundle, no link may choose which directory it is."""
-    real = os.path.realpath(bundle)
-    root = os.path.normpath(os.path.join(real, path))
-    if not path.startswith("/") and os.path.realpath(root) != root:
-        raise errors.InvalidConfig(f"root.path {path}: a part of it is a symbolic link")
-    if os.path.islink(root):
-        raise errors.InvalidConfig(f"root.path {path} is a symbolic link")
-    return os.path.realpath(root)
-
-
-def _check_preserved(count: int) -> None:
-    for fd in range(3, 3 + count):
-        try:
-            os.fstat(fd)
-        except OSError:
-            raise errors.InvalidConfig(f"--preserve-fds: descriptor {fd} is not open") from None
-
-
-def _check_console(spec: oci_runtime.Process, options: Options) -> None:
-    if spec.terminal and options.console is None:
-        raise errors.InvalidConfig("cannot allocate tty if there is no console socket")
-
-
-def state_document(config: oci_runtime.Config, options: Options) -> dict[str, Any]:
-    """The specification's state, as hooks get it; status and pid are added when they run."""
-    state: dict[str, Any] = {
-        "ociVersion": oci_runtime.VERSION,
-        "id": options.container_id,
-        "status": "creating",
-        "pid": 0,
-        "bundle": options.bundle,
-    }
-    if config.annotations:
-        state["annotations"] = config.annotations
-    return state
 
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
@@ -306,7 +76,7 @@ def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
 
         manager = rootless.no_cgroup()
     try:
-        manager.apply(_resources(config))
+        manager.apply(resources(config))
     except BaseException:
         manager.delete()
         raise
@@ -324,33 +94,34 @@ _ALLOWED = tuple(
 )
 
 
-def _resources(config: oci_runtime.Config) -> dict[str, Any]:
+def resources(config: oci_runtime.Config) -> dict[str, Any]:
     """The limits, and where devices are ruled, the exceptions that the specification promises."""
-    resources = config.linux.resources
-    rules = resources.get("devices")
+    limits = config.linux.resources
+    rules = limits.get("devices")
     if not rules:
-        return resources
-    return {**resources, "devices": [*rules, *_ALLOWED]}
+        return limits
+    return {**limits, "devices": [*rules, *_ALLOWED]}
 
 
 def _spawn(
     config: oci_runtime.Config, plan: plans.Plan, options: Options, manager: Manager
 ) -> Created:
     ours, theirs = channels.pair()
-    wires = init.Wires(
+    wires = channels.Wires(
         theirs,
         gate=options.gate,
         stdio=options.stdio,
         console=options.console.fileno() if options.console is not None else -1,
     )
-    wires.cgroups, unified = _open_cgroups(manager)
+    doors = cgroups.open_doors(manager, config.linux.resources, copies=plan.copies_up)
+    wires.cgroups, wires.late_cgroups, unified = doors
     need_sources = container_mounts.load_rare(plan)
     if need_sources:
         from sampan.runtime import sources
 
         wires.idmaps = sources.open_namespaces(plan)
     try:
-        pid, pidfd = clone(
+        pid, pidfd = clone.clone(
             plan.new & ~(CLONE.NEWCGROUP | CLONE.NEWTIME),
             lambda: init.run(plan, wires),
             user=plan.joins("user"),
@@ -363,12 +134,14 @@ def _spawn(
         raise
     finally:
         theirs.close()
-        for fd in (*wires.cgroups, unified):
+        for fd in (*wires.cgroups, *wires.late_cgroups, unified):
             if fd >= 0:
                 os.close(fd)
 
     def run_hooks() -> None:
         state = {**plan.state, "pid": pid}
+        from sampan.runtime import hooks
+
         hooks.run_all(plan.hooks.prestart, "prestart", state)
         hooks.run_all(plan.hooks.create_runtime, "createRuntime", state)
 
@@ -389,14 +162,13 @@ def _spawn(
             special.move_devices(plan, pid)
         created.send_go()
         created.wait_joined()
-        manager.occupied()
     except BaseException:
         created.abort()
         raise
     return created
 
 
-def _early(plan: plans.Plan, wires: init.Wires) -> Callable[[], None] | None:
+def _early(plan: plans.Plan, wires: channels.Wires) -> Callable[[], None] | None:
     """With a user namespace: join first what may belong to the host and not to that one."""
     kinds = [kind for kind, _fd in plan.joined if kind not in ("user", "pid", "mount")]
     if not (plan.user_namespace and kinds):
@@ -413,21 +185,6 @@ def _early(plan: plans.Plan, wires: init.Wires) -> Callable[[], None] | None:
     return join
 
 
-def _open_cgroups(manager: Manager) -> tuple[list[int], int]:
-    """(`tasks` of each v1 hierarchy for the child to write itself into, v2 directory for clone3).
-
-    Moving another process takes a lock that waits for all CPUs (percpu_down_write, 10 to 20 ms when
-    it is cold); a thread that moves itself, and a clone into a cgroup, need none.
-    """
-    tasks, unified = [], -1
-    for controller, directory in manager.paths().items():
-        if controller:
-            tasks.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
-        elif directory:
-            unified = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return tasks, unified
-
-
 def free_cpus(pid: int) -> None:
     """The caller may be bound to a few CPUs; the container is bound by its cgroup alone."""
     count = os.cpu_count() or 1
@@ -438,7 +195,7 @@ def free_cpus(pid: int) -> None:
             pass
 
 
-def settle(plan: plans.ProcessPlan, pid: int, manager: Manager | None) -> None:
+def settle(plan: ProcessPlan, pid: int, manager: Manager | None) -> None:
     """What only the caller can do to the new process, from the host's side."""
     if manager:
         manager.add(pid)
@@ -449,9 +206,7 @@ def settle(plan: plans.ProcessPlan, pid: int, manager: Manager | None) -> None:
 
 def _map_ids(linux: oci_runtime.Linux, pid: int) -> None:
     for kind, mappings in (("uid", linux.uid_mappings), ("gid", linux.gid_mappings)):
-        triples = plans.triples(mappings)
-        if not triples:
-            raise errors.InvalidConfig(f"linux.{kind}Mappings: a user namespace needs mappings")
+        triples = mount_plan.triples(mappings)
         try:
             if os.geteuid():
                 from sampan.runtime import rootless
@@ -463,85 +218,3 @@ def _map_ids(linux: oci_runtime.Linux, pid: int) -> None:
             raise errors.InvalidConfig(
                 f"linux.{kind}Mappings were refused: {errors.reason(error)}"
             ) from error
-
-
-def clone(
-    flags: int,
-    child: Callable[[], None],
-    *,
-    user: int = -1,
-    pids: int = -1,
-    cgroup: int = -1,
-    early: Callable[[], None] | None = None,
-) -> tuple[int, int]:
-    """A child of ours in new namespaces, in the joined user and pid namespaces: (pid, pidfd).
-
-    `early` runs in a process in between, with the caller's privilege, before any is joined.
-    """
-    # Not dumpable across the clone: from inside, only CAP_SYS_PTRACE over the host's user
-    # namespace could look at a process that still is the host's (CVE-2016-9962).
-    dumpable = process.prctl(PR.GET_DUMPABLE)
-    if not (os.geteuid() and flags & CLONE.NEWUSER):  # a user could not write its id maps then
-        process.prctl(PR.SET_DUMPABLE, 0)
-    try:
-        if user >= 0 or early:
-            joined = [(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)]
-            return _clone_sibling(joined, flags, child, early)
-        return _clone_child(flags, pids, child, cgroup)
-    except OSError as error:
-        hint = " (too many namespaces)" if error.errno == errno.ENOSPC else ""
-        raise errors.NotPermitted(
-            f"the namespaces of the container could not be made: {errors.reason(error)}{hint}"
-        ) from error
-    finally:
-        process.prctl(PR.SET_DUMPABLE, 1 if dumpable == 1 else 0)
-
-
-def _clone_child(flags: int, pids: int, child: Callable[[], None], cgroup: int) -> tuple[int, int]:
-    own = -1
-    if pids >= 0:  # a joined pid namespace is for children only, and the way back is open
-        own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        namespaces.setns(pids, CLONE.NEWPID)
-    try:
-        into = CLONE.INTO_CGROUP if cgroup >= 0 else 0
-        pid, pidfd = namespaces.clone3(flags | into, cgroup=max(cgroup, 0))
-        if pid == 0:
-            child()
-        return pid, pidfd
-    finally:
-        if own >= 0:
-            namespaces.setns(own, CLONE.NEWPID)
-            os.close(own)
-
-
-def _clone_sibling(
-    joined: list[tuple[int, int]],
-    flags: int,
-    child: Callable[[], None],
-    early: Callable[[], None] | None,
-) -> tuple[int, int]:
-    """Clone by way of a process that joins namespaces first; the result is the caller's child."""
-    read, write = os.pipe()
-    helper = os.fork()
-    if helper == 0:
-        try:
-            if early:
-                early()
-            for fd, kind in joined:
-                if fd >= 0:
-                    namespaces.setns(fd, kind)
-            pid, _ = namespaces.clone3(flags | CLONE.PARENT, exit_signal=0)
-            if pid == 0:
-                child()
-            os.write(write, f"{pid}".encode())
-        except OSError as error:
-            os.write(write, f"-{error.errno}".encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    os.waitpid(helper, 0)
-    number = int(os.read(read, 32) or b"-5")
-    os.close(read)
-    if number < 0:
-        raise OSError(-number, os.strerror(-number))
-    return number, os.pidfd_open(number)

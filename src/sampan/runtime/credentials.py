@@ -11,7 +11,7 @@ from sampan.runtime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampan.runtime.plan import ProcessPlan
+    from sampan.runtime.process_plan import ProcessPlan
 
 
 def set_rlimits(pid: int, limits: tuple[tuple[str, int, int], ...]) -> None:
@@ -60,7 +60,8 @@ def become(plan: ProcessPlan) -> None:
 
 def _set_ids(plan: ProcessPlan) -> None:
     try:
-        os.setgroups(plan.groups)
+        if plan.groups is not None:
+            os.setgroups(plan.groups)
     except PermissionError:
         # user_namespaces(7): setgroups(2) may be denied for good, then there is nothing to drop
         if plan.groups or not plan.user_namespace:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import stat
 
+from sampan.kit.record import Record
 from sampan.linux import files, mount, pty
 from sampan.linux.mount import MOUNT_ATTR
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampan.runtime.plan import DevicePlan, Plan
+    from sampan.runtime.plan import Plan
+    from sampan.spec import oci_runtime
 
 _DEVPTS_SUPER_MAGIC, _PTMX_INODE = 0x1CD1, 2
 _LINKS = (
@@ -26,6 +28,48 @@ _LINKS = (
     ("/proc/self/fd/2", "stderr"),
     ("pts/ptmx", "ptmx"),
 )
+
+
+class DevicePlan(Record):
+    path: str
+    mode: int  # type and permissions, as mknod(2) takes them
+    major: int
+    minor: int
+    uid: int = 0
+    gid: int = 0
+
+
+_DEFAULT_DEVICES = tuple(
+    DevicePlan(path=f"/dev/{name}", mode=stat.S_IFCHR | 0o666, major=major, minor=minor)
+    for name, major, minor in (
+        *(("null", 1, 3), ("zero", 1, 5), ("full", 1, 7)),
+        *(("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)),
+    )
+)
+_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+
+
+def plan(devices: tuple[oci_runtime.Device, ...]) -> tuple[DevicePlan, ...]:
+    own = []
+    for device in devices:
+        kind = _KINDS.get(device.type)
+        if kind is None:
+            raise errors.InvalidConfig(
+                f"linux.devices: {device.path} has type {device.type!r}; c, b, u and p are known"
+            )
+        permissions = 0o666 if device.file_mode is None else device.file_mode & 0o7777
+        own.append(
+            DevicePlan(
+                path=os.path.normpath(device.path),
+                mode=kind | permissions,
+                major=device.major,
+                minor=device.minor,
+                uid=device.uid,
+                gid=device.gid,
+            )
+        )
+    named = {device.path for device in own}
+    return (*(d for d in _DEFAULT_DEVICES if d.path not in named), *own)
 
 
 def open_null() -> int:
@@ -117,33 +161,6 @@ def _link(target: str, name: str, dev: int) -> None:
                 pass
             os.unlink(name, dir_fd=dev)
             os.symlink(target, name, dir_fd=dev)
-
-
-def own_null() -> None:
-    """Of what the process starts with, the host's /dev/null becomes the container's own.
-
-    Through a descriptor of the host's node the container could change its owner and permissions.
-    """
-    host = [fd for fd in (0, 1, 2) if _is_null(fd)]
-    if not host:
-        return
-    try:
-        null = os.open("/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:  # the container has none
-        return
-    if not _is_null(null):
-        raise errors.UnsafePath("container's /dev/null is invalid: it is not the null device")
-    for fd in host:
-        os.dup2(null, fd)
-    os.close(null)
-
-
-def _is_null(fd: int) -> bool:
-    try:
-        found = os.fstat(fd)
-    except OSError:
-        return False
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
 
 
 def open_console() -> tuple[int, int, str]:

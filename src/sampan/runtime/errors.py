@@ -69,7 +69,10 @@ _CLASSES: dict[str, type[errors.SampanError]] = {
 
 
 def by_name(name: str, message: str) -> errors.SampanError:
-    return _CLASSES.get(name, StartFailed)(message)
+    """The child's error as the caller's own; `in_init` tells where it comes from."""
+    error = _CLASSES.get(name, StartFailed)(message)
+    error.in_init = True  # type: ignore[attr-defined]
+    return error
 
 
 def exit_code(error: BaseException) -> int:

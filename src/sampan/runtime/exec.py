@@ -8,13 +8,24 @@ from sampan.kit.record import Record
 from sampan.linux import namespaces
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import channel as channels
-from sampan.runtime import create, errors, exec_cgroup, init, trace
-from sampan.runtime import plan as plans
+from sampan.runtime import (
+    clone,
+    create,
+    enter,
+    errors,
+    exec_cgroup,
+    init,
+    process_plan,
+    stdio,
+    trace,
+)
+from sampan.runtime.created import Created
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sampan.runtime.process_plan import ProcessPlan
     from sampan.spec import oci_runtime
 
 
@@ -37,7 +48,7 @@ def exec_process(
     console: Any = None,
     preserve_fds: int = 0,
     pdeathsig: int = 0,
-) -> create.Created:
+) -> Created:
     """Join the container's namespaces and cgroup; then as with `create`: wait_ready, start.
 
     The new process is the caller's child. Raises WrongState where the container has ended.
@@ -49,24 +60,24 @@ def exec_process(
         flags, pids = _foreign(target.pid)
     except (ProcessLookupError, FileNotFoundError):
         raise errors.WrongState("cannot exec in a stopped container") from None
-    plan = plans.make_process(
+    plan = process_plan.make(
         process,
         target.seccomp,
         user_namespace=bool(flags & CLONE.NEWUSER),
         preserve_fds=preserve_fds,
         pdeathsig=pdeathsig,
         linux=target.linux,
+        annotations=target.state.get("annotations"),
     )
     users = -1
     if os.geteuid() and flags & CLONE.NEWUSER:  # a user has no say in the others before
         users = os.open(f"/proc/{target.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         flags &= ~CLONE.NEWUSER
     ours, theirs = channels.pair()
-    wires = init.Wires(theirs, stdio=stdio, console=console.fileno() if console is not None else -1)
+    terminal = console.fileno() if console is not None else -1
+    wires = channels.Wires(theirs, stdio=stdio, console=terminal)
     try:
-        pid, child = create.clone(
-            0, lambda: _join(plan, wires, pidfd, flags), user=users, pids=pids
-        )
+        pid, child = clone.clone(0, lambda: _join(plan, wires, pidfd, flags), user=users, pids=pids)
     except BaseException:
         ours.close()
         raise
@@ -75,12 +86,12 @@ def exec_process(
         for fd in (pidfd, pids, users):
             if fd >= 0:
                 os.close(fd)
-    created = create.Created(pid, child, ours, target.manager, owns_cgroup=False)
+    created = Created(pid, child, ours, target.manager, owns_cgroup=False)
     created.agent, created.state = plan.listener, target.state
     return _settled(plan, created, target)
 
 
-def _settled(plan: plans.ProcessPlan, created: create.Created, target: Target) -> create.Created:
+def _settled(plan: ProcessPlan, created: Created, target: Target) -> Created:
     try:
         if getattr(plan.tuning, "initial_cpus", None):
             _pin(plan, created.pid, "initial_cpus")
@@ -97,7 +108,7 @@ def _settled(plan: plans.ProcessPlan, created: create.Created, target: Target) -
     return created
 
 
-def _pin(plan: plans.ProcessPlan, pid: int, when: str) -> None:
+def _pin(plan: ProcessPlan, pid: int, when: str) -> None:
     cpus = getattr(plan.tuning, when, None)
     if cpus:
         try:
@@ -129,10 +140,11 @@ def _foreign(pid: int) -> tuple[int, int]:
     return flags, pids
 
 
-def _join(plan: plans.ProcessPlan, wires: init.Wires, pidfd: int, flags: int) -> None:
+def _join(plan: ProcessPlan, wires: channels.Wires, pidfd: int, flags: int) -> None:
     def prepare() -> None:
-        init.expect(wires.channel, "go")  # in its cgroup before it is in the cgroup's namespace
-        init.open_label(plan, wires)
+        stdio.shield_null(wires.stdio or (0, 1, 2))
+        channels.expect(wires.channel, "go")  # in its cgroup before it is in the cgroup's namespace
+        enter.open_label(plan, wires)
         if flags:
             namespaces.setns(pidfd, flags)
         os.setsid()

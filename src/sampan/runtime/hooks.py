@@ -63,7 +63,7 @@ def _run(hook: oci_runtime.Hook, name: str, state: bytes, environment: dict[str,
         raise errors.HookFailed(f"{name}: took longer than {hook.timeout} s")
     if status:
         code = os.waitstatus_to_exitcode(status)
-        how = f"exit status {code}" if code > 0 else f"signal {-code}"
+        how = f"exit status {code}" if code > 0 else f"signal: {signals.description(-code)}"
         raise errors.HookFailed(f"{name}: {how}, stderr: {text}")
 
 

@@ -13,38 +13,31 @@ import os
 import sys
 
 from sampan.kit import errors as kinds
-from sampan.linux import files, namespaces, process, pty, seccomp, signals
-from sampan.linux.namespaces import CLONE
+from sampan.linux import process, pty, signals
 from sampan.linux.process import PR
 from sampan.runtime import channel as channels
-from sampan.runtime import command, credentials, devices, errors, hooks, masks, reaper, rootfs
+from sampan.runtime import (
+    command,
+    credentials,
+    devices,
+    enter,
+    errors,
+    masks,
+    reaper,
+    rootfs,
+    stdio,
+)
+from sampan.runtime.channel import expect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from sampan.runtime import sources
-    from sampan.runtime.channel import Channel
+    from sampan.runtime.channel import Channel, Wires
+    from sampan.runtime.mount_plan import MountPlan
     from sampan.runtime.mounts import Sources
-    from sampan.runtime.plan import MountPlan, Plan, ProcessPlan
-
-
-class Wires:
-    """The descriptors that a child starts with; -1 is none."""
-
-    def __init__(
-        self,
-        channel: Channel,
-        *,
-        gate: int = -1,
-        stdio: tuple[int, int, int] | None = None,
-        console: int = -1,
-    ) -> None:
-        self.channel, self.gate, self.stdio, self.console = channel, gate, stdio, console
-        self.label = -1  # of this process: the file in the host's /proc that takes its label
-        self.cgroups: list[int] = []  # `tasks` files to write ourselves into
-        self.joined: set[str] = set()  # namespaces that the clone began in
-        self.idmaps: sources.Namespaces = {}  # user namespaces of id-mapped mounts
+    from sampan.runtime.plan import Plan
+    from sampan.runtime.process_plan import ProcessPlan
 
 
 class _NoImports:
@@ -66,14 +59,14 @@ def run(plan: Plan, wires: Wires) -> NoReturn:
     """PID 1 of a new container."""
 
     def prepare() -> None:
-        _enter(plan, wires)
+        stdio.shield_null(wires.stdio or (0, 1, 2))
+        enter.enter(plan, wires)
         _build(plan, wires)
-        if wires.stdio:
-            _take(wires)
-        devices.own_null()
 
     def hook() -> None:
         state = {**plan.state, "status": "created", "pid": os.getpid()}
+        from sampan.runtime import hooks  # loaded when the plan was made
+
         hooks.run_all(plan.hooks.start_container, "startContainer", state, plan.process.env)
 
     run_process(plan.process, wires, prepare, hook if plan.hooks.start_container else None)
@@ -89,9 +82,11 @@ def run_process(plan: ProcessPlan, wires: Wires, prepare, before_exec=None) -> N
         path = _become(plan, wires)
         wires.channel.send("ready")
         wires.channel = _wait_for_start(wires)
+        if plan.no_new_privs and not plan.listener:  # hooks run under it, too
+            _load_filter(plan, wires)
         if before_exec:
             before_exec()
-        _execute(plan, path, wires)
+        _execute(plan, path, wires.channel)
     except BaseException as error:
         _report(wires.channel, error)
     os._exit(1)
@@ -115,42 +110,6 @@ def _report(channel: Channel, error: BaseException) -> None:
         pass
 
 
-def expect(channel: Channel, word: str) -> None:
-    if channel.receive()[:1] != (word,):
-        os._exit(1)  # the caller is gone or gave up
-
-
-def _enter(plan: Plan, wires: Wires) -> None:
-    """Wait until the caller has mapped our ids; go into the cgroup, then join the rest."""
-    expect(wires.channel, "go")
-    for fd in wires.cgroups:
-        os.write(fd, b"0")
-        os.close(fd)  # RLIMIT_NOFILE holds already, and may be small
-    wires.channel.send("joined")
-    open_label(plan.process, wires)
-    _join(plan, wires.joined)
-    os.setsid()
-    if plan.user_namespace:
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
-    if plan.process.new_keyring:
-        _keyring(plan.process.new_keyring)
-    if plan.hostname:
-        process.sethostname(plan.hostname)
-    if plan.domainname:
-        process.setdomainname(plan.domainname)
-    for name, value in plan.sysctl:
-        _sysctl(name, value)
-
-
-def open_label(plan: ProcessPlan, wires: Wires) -> None:
-    """While /proc is the host's."""
-    if plan.tuning:
-        from sampan.runtime import tuning  # loaded when the plan was made
-
-        wires.label = tuning.open_label(plan.tuning)
-
-
 def _tune(plan: ProcessPlan, wires: Wires) -> None:
     if plan.personality is not None:
         process.personality(plan.personality)
@@ -160,76 +119,20 @@ def _tune(plan: ProcessPlan, wires: Wires) -> None:
         tuning.apply(plan.tuning, wires.label)
 
 
-def _join(plan: Plan, joined: set[str]) -> None:
-    for kind, fd in plan.joined:
-        if kind in ("user", "pid") or kind in joined:
-            continue
-        try:
-            namespaces.setns(fd, namespaces.FLAGS[kind])
-        except OSError as error:
-            raise errors.NotPermitted(
-                f"linux.namespaces: the {kind} namespace cannot be joined: {errors.reason(error)}"
-            ) from error
-    if plan.new & CLONE.NEWCGROUP:  # only now: its root is the cgroup we are in
-        namespaces.unshare(CLONE.NEWCGROUP)
-    if plan.new & CLONE.NEWTIME:
-        _new_time(plan.time_offsets)
-
-
-def _new_time(offsets: str) -> None:
-    """time_namespaces(7): unshare is for children only, until then the clocks can be set."""
-    namespaces.unshare(CLONE.NEWTIME)
-    if offsets:
-        _write_offsets(offsets)
-    fd = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
-    namespaces.setns(fd, CLONE.NEWTIME)
-    os.close(fd)
-
-
-def _write_offsets(offsets: str) -> None:
-    try:
-        fd = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
-        os.write(fd, offsets.encode())
-        os.close(fd)
-    except OSError as error:
-        raise errors.InvalidConfig(
-            f"linux.timeOffsets: /proc/self/timens_offsets: {errors.reason(error)}"
-        ) from error
-
-
-def _keyring(name: str) -> None:
-    try:
-        process.join_session_keyring(name)
-    except OSError:  # no keyrings in this kernel, or a seccomp filter above us: not ours to insist
-        pass
-
-
-def _sysctl(name: str, value: str) -> None:
-    """Through the host's /proc, and only if nothing lies over it there (CVE-2025-52881)."""
-    top = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        strict = files.RESOLVE.BENEATH | files.RESOLVE.NO_SYMLINKS | files.RESOLVE.NO_XDEV
-        fd = files.openat2(top, f"sys/{name}", os.O_WRONLY, 0, strict)
-        os.write(fd, value.encode())
-        os.close(fd)
-    except OSError as error:
-        raise errors.InvalidConfig(
-            f"sysctl {name.replace('/', '.')}={value}: {errors.reason(error)}"
-        ) from error
-    finally:
-        os.close(top)
-
-
 def _build(plan: Plan, wires: Wires) -> None:
     null = devices.open_null()
-    root, later = rootfs.prepare(plan, _sources(plan, wires))
+    cgroups = enter.LateCgroups(plan, wires)
+    root, later = rootfs.prepare(plan, _sources(plan, wires), cgroups)
     devices.populate(plan, root)
+    cgroups.join()
     if plan.hooks.prestart or plan.hooks.create_runtime:
         wires.channel.send("hooks")
         expect(wires.channel, "hooks")
     if plan.hooks.create_container:
         state = {**plan.state, "status": "creating", "pid": os.getpid()}
         os.fchdir(root)  # as with runc; such hooks name what they make by relative paths
+        from sampan.runtime import hooks
+
         hooks.run_all(plan.hooks.create_container, "createContainer", state, {})
     masks.cover(plan, root, null)
     os.close(null)
@@ -290,17 +193,18 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
     """Stdio, filter, working directory, ids and capabilities; the command's path."""
     if wires.stdio:
         _take(wires)
+    stdio.own_null()
+    stdio.give(plan.uid, plan.gid)
     _tune(plan, wires)
     _close_others(plan, wires)
     if not plan.env.get("HOME"):
         plan.env["HOME"] = command.home(plan.uid)
+    entered = _change_directory(plan.cwd, as_root=True)  # a filter may refuse getcwd(2)
     if plan.seccomp and not plan.no_new_privs:
         _load_filter(plan, wires)  # without no_new_privs that needs CAP_SYS_ADMIN
-    entered = _change_directory(plan.cwd, make=True)
     credentials.become(plan)
     if not entered:
-        _change_directory(plan.cwd, make=False)
-    _check_directory()
+        _change_directory(plan.cwd, as_root=False)
     if plan.no_new_privs:
         process.prctl(PR.SET_NO_NEW_PRIVS, 1)
     path = command.find(plan.args[0], plan.env)
@@ -311,6 +215,8 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
 
 def _load_filter(plan: ProcessPlan, wires: Wires) -> None:
     if plan.seccomp:
+        from sampan.linux import seccomp  # loaded when the plan was made
+
         fd = seccomp.load(*plan.seccomp)
         if plan.listener:
             wires.channel.send("seccomp", str(fd))
@@ -344,20 +250,14 @@ def _close_others(plan: ProcessPlan, wires: Wires) -> None:
     wires.gate = first + 1 if wires.gate >= 0 else -1
 
 
-def _change_directory(path: str, *, make: bool) -> bool:
+def _change_directory(path: str, *, as_root: bool) -> bool:
     try:
         os.chdir(path)
-    except FileNotFoundError:
-        if not make:
-            raise errors.InvalidConfig(f"process.cwd: {path} does not exist") from None
-        os.makedirs(path, 0o755, exist_ok=True)
-        os.chdir(path)
-    except PermissionError:
-        if make:
+    except OSError as error:
+        if as_root and isinstance(error, PermissionError):
             return False  # perhaps the user may what root without capabilities may not
-        raise errors.InvalidConfig(f"process.cwd: {path}: permission denied") from None
-    except NotADirectoryError:
-        raise errors.InvalidConfig(f"process.cwd: {path} is not a directory") from None
+        raise errors.InvalidConfig(f"process.cwd: chdir {path}: {errors.reason(error)}") from None
+    _check_directory()
     return True
 
 
@@ -386,12 +286,10 @@ def _wait_for_start(wires: Wires) -> Channel:
     return channel
 
 
-def _execute(plan: ProcessPlan, path: str, wires: Wires) -> None:
-    if plan.no_new_privs and not plan.listener:
-        _load_filter(plan, wires)
+def _execute(plan: ProcessPlan, path: str, channel: Channel) -> None:
     if plan.pdeathsig:  # only now: a change of ids clears it
         process.prctl(PR.SET_PDEATHSIG, plan.pdeathsig)
     if plan.init:
-        reaper.run(path, plan.args, plan.env, wires.channel)
+        reaper.run(path, plan.args, plan.env, channel)
     signals.reset()
     command.execute(path, plan.args, plan.env)

@@ -11,16 +11,17 @@ import errno
 import os
 import stat
 
-from sampan.linux import files, mount
+from sampan.linux import files, mount, overlay
 from sampan.linux.mount import AT_RECURSIVE, MOUNT_ATTR, MS, OPEN_TREE
 from sampan.runtime import attributes, cgroup_mount, errors
-from sampan.runtime import options as mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sampan.runtime.plan import MountPlan, Plan
+    from sampan.runtime.enter import LateCgroups
+    from sampan.runtime.mount_plan import MountPlan
+    from sampan.runtime.plan import Plan
 
     Sources = Callable[[MountPlan | None], int]  # None: the root's directory
 
@@ -38,8 +39,8 @@ _OVER_PROC = frozenset(
 class Mounter:
     """Makes the mounts of one container; `later` is what becomes read-only at the very end."""
 
-    def __init__(self, plan: Plan, root: int, sources: Sources) -> None:
-        self._plan, self._root, self._sources = plan, root, sources
+    def __init__(self, plan: Plan, root: int, sources: Sources, cgroups: LateCgroups) -> None:
+        self._plan, self._root, self._sources, self._cgroups = plan, root, sources, cgroups
         self._top = os.readlink(files.magic(root)).rstrip("/")
         self.later: list[int] = []
 
@@ -115,9 +116,16 @@ class Mounter:
         place, data = self._prepared(item)
         try:
             self._check_proc(place, item, -1)
-            if item.type == "cgroup":
+            if item.options.idmap:
+                tree = self._sources(item)
+                mount.move_mount(tree, place)
+                os.close(tree)
+            elif item.type == "cgroup":
                 cgroup_mount.mount_all(
-                    place, item.options, own_namespace=self._plan.own_cgroup_namespace
+                    place,
+                    item.options,
+                    self._cgroups,
+                    own_namespace=self._plan.own_cgroup_namespace,
                 )
             elif item.options.copy_up:
                 self._copy_up(place, item, data)
@@ -223,9 +231,9 @@ def load_rare(plan: Plan) -> bool:
 
     Returns whether a mount may need the caller (`sources`).
     """
-    if any(item.options.copy_up for item in plan.mounts):
+    if plan.copies_up:
         from sampan.runtime import copy_up  # noqa: F401
-    if plan.user_namespace or any(item.options.idmap for item in plan.mounts):
+    if plan.user_namespace or any(item.options.idmap for item in (*plan.rootfs, *plan.mounts)):
         from sampan.runtime import sources  # noqa: F401
 
         return True
@@ -246,9 +254,10 @@ def mount_filesystem(
     place: int, item: MountPlan, flags: int, data: str, *, user_namespace: bool
 ) -> int:
     """Mount a file system on a place; its descriptor where one is at hand, else -1."""
-    if item.type == "overlay" and len(data) > 4000:  # mount(2) takes one page of options
-        return _overlay(place, item)
     try:
+        if item.type == "overlay" and len(data) > 4000:  # mount(2) takes one page of options
+            overlay.mount(files.magic(place), item.options.data, flags)
+            return -1
         mount.mount(item.source or item.type, files.magic(place), item.type, flags, data)
     except OSError as error:
         if item.type != "sysfs" or error.errno != errno.EPERM or not user_namespace:
@@ -260,22 +269,6 @@ def mount_filesystem(
 
 def _read_only(tree: int) -> None:
     mount.set_attributes(tree, MOUNT_ATTR.RDONLY, recursive=True)
-
-
-def _overlay(place: int, item: MountPlan) -> int:
-    """An overlay of any number of layers: each is a parameter of its own (Linux 6.7)."""
-    filesystem = mount.Filesystem("overlay")
-    filesystem.set("source", item.source or "overlay")
-    for option in item.options.data:
-        key, _, value = option.partition("=")
-        if key == "lowerdir":
-            for layer in value.split(":"):
-                filesystem.set("lowerdir+", layer)
-        else:
-            filesystem.set(key, value or None)
-    tree = filesystem.mount(mount_options.attributes(item.options.flags))
-    mount.move_mount(tree, place)
-    return tree
 
 
 def failed(item: MountPlan, error: OSError) -> errors.MountFailed:

@@ -6,72 +6,22 @@ All refusals that need no kernel happen here, in the caller; the child then only
 
 from __future__ import annotations
 
-import fcntl
 import os
-import stat
 
 from sampan.kit.record import Record
-from sampan.linux import capabilities, namespaces, process, seccomp
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
-from sampan.runtime import errors, trace
-from sampan.runtime import options as mount_options
+from sampan.runtime import devices, errors, mount_plan, namespace_plan, process_plan
+from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from sampan.spec import oci_runtime
-
-    Triples = tuple[tuple[int, int, int], ...]
-    IdMap = tuple[Triples, Triples]  # uids, gids: (inside, outside, size) each
-
-NS_GET_NSTYPE = 0xB703  # ioctl_nsfs(2)
-
-
-class MountPlan(Record):
-    destination: str
-    type: str
-    source: str
-    options: mount_options.MountOptions
-    idmap: IdMap | None = None  # of its own; None is the container's user namespace
-
-
-class DevicePlan(Record):
-    path: str
-    mode: int  # type and permissions, as mknod(2) takes them
-    major: int
-    minor: int
-    uid: int = 0
-    gid: int = 0
-
-
-class ProcessPlan(Record):
-    """One process: what it runs and as whom. Shared by `create` and `exec`."""
-
-    args: tuple[str, ...]
-    env: dict[str, str]
-    cwd: str
-    terminal: bool
-    size: tuple[int, int] | None  # rows, columns
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-    umask: int | None
-    # bounding, effective, permitted, inheritable, ambient; None keeps what the caller has
-    capabilities: tuple[int, int, int, int, int] | None
-    rlimits: tuple[tuple[str, int, int], ...]
-    no_new_privs: bool
-    oom_score_adj: int | None
-    seccomp: tuple[bytes, int] | None  # program, flags of seccomp(2)
-    user_namespace: bool
-    preserve_fds: int
-    pdeathsig: int
-    init: bool
-    new_keyring: str
-    listener: tuple[str, str] | None = None  # seccomp's agent: its socket, metadata
-    tuning: Any = None  # a runtime.tuning.Tuning: what few ask for
-    personality: int | None = None
+    from sampan.runtime.create import Options
+    from sampan.runtime.devices import DevicePlan
+    from sampan.runtime.mount_plan import MountPlan
+    from sampan.runtime.process_plan import ProcessPlan
 
 
 class Plan(Record):
@@ -106,315 +56,159 @@ class Plan(Record):
     def own_pids(self) -> bool:
         return bool(self.new & CLONE.NEWPID)
 
+    @property
+    def copies_up(self) -> bool:
+        """Whether a tmpfs begins with files of the image."""
+        return any(item.options.copy_up for item in self.mounts)
+
     def joins(self, kind: str) -> int:
         """The descriptor of the namespace of this kind that is joined, or -1."""
         return dict(self.joined).get(kind, -1)
 
 
-def make_process(
-    spec: oci_runtime.Process,
-    filters: dict[str, Any],
-    *,
-    user_namespace: bool,
-    preserve_fds: int = 0,
-    pdeathsig: int = 0,
-    init: bool = False,
-    new_keyring: str = "",
-    linux: oci_runtime.Linux | None = None,
-) -> ProcessPlan:
-    if not spec.args:
-        raise errors.InvalidConfig("process.args must name a command")
-    if not spec.cwd.startswith("/"):
-        raise errors.InvalidConfig(f"process.cwd must be an absolute path, not {spec.cwd!r}")
-    size = spec.console_size
-    return ProcessPlan(
-        args=spec.args,
-        env=dict(_variable(item) for item in spec.env),
-        cwd=spec.cwd,
-        terminal=spec.terminal,
-        size=(size.height, size.width) if size and spec.terminal else None,
-        uid=_id(spec.user.uid, "process.user.uid"),
-        gid=_id(spec.user.gid, "process.user.gid"),
-        groups=spec.user.additional_gids,
-        umask=spec.user.umask,
-        capabilities=_capabilities(spec.capabilities),
-        rlimits=_rlimits(spec.rlimits),
-        no_new_privs=spec.no_new_privileges,
-        oom_score_adj=spec.oom_score_adj,
-        seccomp=_filter(filters),
-        user_namespace=user_namespace,
-        preserve_fds=preserve_fds,
-        pdeathsig=pdeathsig,
-        init=init,
-        new_keyring=new_keyring,
-        listener=_listener(filters),
-        tuning=_tuning(spec, linux),
-        personality=_personality(linux.personality) if linux else None,
-    )
+def make(config: oci_runtime.Config, options: Options) -> Plan:
+    """Check all that can be checked before anything happens; raises InvalidConfig."""
+    check_version(config.oci_version)
+    if config.process is None:
+        raise errors.InvalidConfig("process is missing")
+    linux = config.linux
+    if config.hooks is not oci_runtime.Config.hooks:
+        from sampan.runtime import hooks
 
-
-def _tuning(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:
-    memory_policy = linux.memory_policy if linux else None
-    if not (
-        spec.scheduler
-        or spec.io_priority
-        or spec.exec_cpu_affinity
-        or spec.apparmor_profile
-        or spec.selinux_label
-        or memory_policy is not None
-    ):
-        return None
-    from sampan.runtime import tuning
-
-    cpus = ((linux.resources if linux else {}).get("cpu") or {}).get("cpus", "")
-    return tuning.make(spec, memory_policy, cpus)
-
-
-def _personality(document: dict[str, Any]) -> int | None:
-    if not document:
-        return None
-    if document.get("flags"):
-        raise errors.InvalidConfig(
-            f"linux.personality.flags: {document['flags']!r}: no flag is defined"
-        )
-    domains = {"LINUX": 0, "LINUX32": 8}
-    try:
-        return domains[document["domain"]]
-    except (KeyError, TypeError):
-        raise errors.InvalidConfig("linux.personality.domain must be LINUX or LINUX32") from None
-
-
-def _variable(item: str) -> tuple[str, str]:
-    name, equals, value = item.partition("=")
-    if not name or not equals or "\0" in item:
-        raise errors.InvalidConfig(f"process.env: {item!r} is not NAME=VALUE")
-    return name, value
-
-
-def _id(number: int, where: str) -> int:
-    if not 0 <= number < 2**32 - 1:
-        raise errors.InvalidConfig(f"{where} is {number}; ids are 0 to 4294967294")
-    return number
-
-
-def _capabilities(sets: oci_runtime.Capabilities | None) -> tuple[int, int, int, int, int] | None:
-    """The sets as masks; one that this kernel does not have is left out (a warning in the spec)."""
-    if sets is None:
-        return None
-    known = capabilities.bounding()
-
-    def mask(names: tuple[str, ...]) -> int:
-        total = 0
-        for name in names:
-            total |= capabilities.BITS.get(name, 0)
-        return total & known
-
-    permitted, inheritable = mask(sets.permitted), mask(sets.inheritable)
-    for name in sets.ambient:
-        if not mask((name,)) & permitted & inheritable:
-            trace.warn(
-                f"can't raise ambient capability {name}: it is not permitted and inheritable"
-            )
-    return (
-        mask(sets.bounding),
-        mask(sets.effective) & permitted,
-        permitted,
-        inheritable,
-        mask(sets.ambient) & permitted & inheritable,
-    )
-
-
-def _rlimits(limits: tuple[oci_runtime.Rlimit, ...]) -> tuple[tuple[str, int, int], ...]:
-    seen = set()
-    for limit in limits:
-        if limit.type not in process.RLIMITS:
-            raise errors.InvalidConfig(f"process.rlimits: {limit.type!r} is no resource limit")
-        if limit.type in seen:
-            raise errors.InvalidConfig(f"process.rlimits: {limit.type} is there twice")
-        if limit.soft > limit.hard:
-            raise errors.InvalidConfig(
-                f"process.rlimits: {limit.type} has a soft limit above its hard limit"
-            )
-        seen.add(limit.type)
-    return tuple([(limit.type, limit.soft, limit.hard) for limit in limits])
-
-
-def _filter(profile: dict[str, Any]) -> tuple[bytes, int] | None:
-    if not profile:
-        return None
-    flags = seccomp.flags(profile)
-    if _listener(profile):  # it excludes TSYNC, which means nothing to a single thread
-        flags = flags & ~seccomp.FLAGS["SECCOMP_FILTER_FLAG_TSYNC"] | seccomp.NEW_LISTENER
-    return seccomp.compile(profile), flags
-
-
-def _listener(profile: dict[str, Any]) -> tuple[str, str] | None:
-    actions = {entry.get("action") for entry in profile.get("syscalls") or ()}
-    actions.add(profile.get("defaultAction"))
-    if "SCMP_ACT_NOTIFY" not in actions and not profile.get("listenerMetadata"):
-        return None
-    from sampan.runtime import listener
-
-    return listener.check(profile)
-
-
-def make_namespaces(linux: oci_runtime.Linux) -> tuple[int, tuple[tuple[str, int], ...]]:
-    """(flags of the new ones, (name, descriptor) of those to join); opens the paths."""
-    new, joined, seen = 0, [], set()
-    for item in linux.namespaces:
-        flag = namespaces.FLAGS.get(item.type)
-        if flag is None:
-            raise errors.InvalidConfig(f"linux.namespaces: {item.type!r} is no namespace")
-        if item.type in seen:
-            raise errors.InvalidConfig(f"linux.namespaces: {item.type} is there twice")
-        seen.add(item.type)
-        if item.path:
-            joined.append((item.type, _open_namespace(item.type, item.path, flag)))
-        else:
-            new |= flag
-    order = list(namespaces.FLAGS)
-    return new, tuple(sorted(joined, key=lambda pair: order.index(pair[0])))
-
-
-def _open_namespace(kind: str, path: str, flag: int) -> int:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise errors.InvalidConfig(
-            f"linux.namespaces: {kind} path {path}: {errors.reason(error)}"
-        ) from error
-    try:
-        found = fcntl.ioctl(fd, NS_GET_NSTYPE)
-    except OSError:
-        found = 0
-    if found != flag:
-        os.close(fd)
-        raise errors.InvalidConfig(f"linux.namespaces: {path} is no {kind} namespace")
-    return fd
-
-
-def make_mount(
-    item: oci_runtime.Mount, bundle: str, *, root: str = "/", user_namespace: bool = False
-) -> MountPlan:
-    chosen = mount_options.parse(item.options)
-    source, kind = item.source, item.type
-    if "\0" in source + kind + item.destination:
-        raise errors.InvalidConfig(f"mount {item.destination!r}: a field contains a null byte")
-    if kind == "bind" and not chosen.flags & MS.BIND:
-        chosen = chosen.replace(flags=chosen.flags | MS.BIND)
-    if chosen.flags & MS.BIND:
-        source = os.path.join(bundle, source)
-        if chosen.data:
-            raise errors.InvalidConfig(
-                f"mount {item.destination}: a bind mount takes no options of a file system "
-                f"({','.join(chosen.data)})"
-            )
-    elif not kind:
-        raise errors.InvalidConfig(f"mount {item.destination}: neither a type nor bind is given")
-    mapping = None
-    if chosen.idmap or item.uid_mappings or item.gid_mappings:
-        mapping = _idmap(item, bind=bool(chosen.flags & MS.BIND), user_namespace=user_namespace)
-        chosen = chosen.replace(idmap=chosen.idmap or "idmap")
-    if chosen.copy_up and kind != "tmpfs":
-        raise errors.InvalidConfig(f"mount {item.destination}: tmpcopyup is for a tmpfs only")
-    path = os.path.normpath("/" + item.destination.lstrip("/"))
-    if root != "/" and path.startswith(f"{root}/"):  # some name it as the host sees it
-        path = path.removeprefix(root)
-    return MountPlan(destination=path, type=kind, source=source, options=chosen, idmap=mapping)
-
-
-def _idmap(item: oci_runtime.Mount, *, bind: bool, user_namespace: bool) -> IdMap | None:
-    """The mapping of an id-mapped mount, or None for that of the container's user namespace."""
-    where = f"mount {item.destination}"
-    if not bind:
-        raise errors.InvalidConfig(f"{where}: id-mapped mounts are only supported for bind-mounts")
+        hooks.check(config.hooks)
     if os.geteuid():
-        raise errors.NotPermitted(
-            f"{where}: id-mapped mounts are not supported for rootless containers"
-        )
-    uids, gids = item.uid_mappings, item.gid_mappings
-    if not uids and not gids and user_namespace:
-        return None
-    if not uids or not gids:
-        raise errors.InvalidConfig(
-            f"{where}: id-mapped mounts must have both uid and gid mappings specified"
-        )
-    return triples(uids), triples(gids)
+        from sampan.runtime import rootless
 
-
-def triples(mappings: tuple[oci_runtime.IdMapping, ...]) -> Triples:
-    return tuple([(m.container_id, m.host_id, m.size) for m in mappings])
-
-
-_DEFAULT_DEVICES = tuple(
-    DevicePlan(path=f"/dev/{name}", mode=stat.S_IFCHR | 0o666, major=major, minor=minor)
-    for name, major, minor in (
-        *(("null", 1, 3), ("zero", 1, 5), ("full", 1, 7)),
-        *(("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)),
+        rootless.check(config)
+    if options.preserve_fds:
+        _check_preserved(options.preserve_fds)
+    new, joined = namespace_plan.make(linux)
+    own_users = "user" in {item.type for item in linux.namespaces}
+    root = find_root(config.root, options.bundle)
+    mounts = tuple(
+        [
+            mount_plan.make(m, options.bundle, root=root, user_namespace=own_users)
+            for m in config.mounts
+        ]
     )
-)
-_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+    check_fit(config)
+    _check_console(config.process, options)
+    time_offsets, net_devices = _special(config)
+    return Plan(
+        process=process_plan.make(
+            config.process,
+            linux.seccomp,
+            user_namespace=own_users,
+            preserve_fds=options.preserve_fds,
+            pdeathsig=options.pdeathsig,
+            init=options.init,
+            new_keyring=f"_ses.{options.container_id}" if options.new_keyring else "",
+            linux=linux,
+            annotations=config.annotations,
+        ),
+        root=root,
+        root_readonly=bool(config.root and config.root.readonly),
+        rootfs=tuple(
+            [mount_plan.make(m, options.bundle, user_namespace=own_users) for m in options.rootfs]
+        ),
+        mounts=mounts,
+        devices=devices.plan(linux.devices),
+        host_dev=any(m.destination == "/dev" and m.options.flags & MS.BIND for m in mounts),
+        masked_paths=linux.masked_paths,
+        readonly_paths=linux.readonly_paths,
+        propagation=linux.rootfs_propagation,
+        hostname=config.hostname,
+        domainname=config.domainname,
+        sysctl=namespace_plan.sysctl(linux.sysctl, linux),
+        new=new,
+        joined=joined,
+        user_namespace=own_users,
+        own_cgroup_namespace=any(item.type == "cgroup" for item in linux.namespaces),
+        no_pivot=options.no_pivot,
+        time_offsets=time_offsets,
+        net_devices=net_devices,
+        hooks=config.hooks,
+        state=state_document(config, options),
+    )
 
 
-def make_devices(devices: tuple[oci_runtime.Device, ...]) -> tuple[DevicePlan, ...]:
-    own = []
-    for device in devices:
-        kind = _KINDS.get(device.type)
-        if kind is None:
-            raise errors.InvalidConfig(
-                f"linux.devices: {device.path} has type {device.type!r}; c, b, u and p are known"
-            )
-        permissions = 0o666 if device.file_mode is None else device.file_mode & 0o7777
-        own.append(
-            DevicePlan(
-                path=os.path.normpath(device.path),
-                mode=kind | permissions,
-                major=device.major,
-                minor=device.minor,
-                uid=device.uid,
-                gid=device.gid,
-            )
+def check_version(text: str) -> None:
+    if text.split(".")[0] != "1":
+        raise errors.InvalidConfig(f"ociVersion: {text!r} is no version 1 of the specification")
+
+
+def check_fit(config: oci_runtime.Config) -> None:
+    """What fits together only with the namespaces that the container has."""
+    linux = config.linux
+    kinds = {item.type: item.path for item in linux.namespaces}
+    for name, needed in ((config.hostname, "hostname"), (config.domainname, "domainname")):
+        if name and "uts" not in kinds:
+            raise errors.InvalidConfig(f"{needed} needs a uts namespace of the container")
+    other = linux.sysctl.get("kernel.domainname", config.domainname)
+    if config.domainname and other != config.domainname:
+        raise errors.InvalidConfig(
+            f"domainname is {config.domainname!r}, and sysctl kernel.domainname {other!r}"
         )
-    named = {device.path for device in own}
-    return (*(d for d in _DEFAULT_DEVICES if d.path not in named), *own)
+    if "mount" not in kinds and (linux.masked_paths or linux.readonly_paths):
+        raise errors.InvalidConfig(
+            "linux.maskedPaths and readonlyPaths need a mount namespace of the container"
+        )
+    propagation = linux.rootfs_propagation
+    if propagation and propagation.lstrip("r") not in ("shared", "slave", "private", "unbindable"):
+        raise errors.InvalidConfig(f"linux.rootfsPropagation: {propagation!r} is unknown")
+    for kind, mappings in (("uid", linux.uid_mappings), ("gid", linux.gid_mappings)):
+        if kinds.get("user") == "" and not mappings:
+            raise errors.InvalidConfig(f"linux.{kind}Mappings: a user namespace needs mappings")
 
 
-_IPC_SYSCTLS = frozenset(
-    "kernel." + name for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni")
-) | {"kernel.shm_rmid_forced"}
+def _special(config: oci_runtime.Config) -> tuple[str, tuple[tuple[str, str], ...]]:
+    linux = config.linux
+    if linux.time_offsets or linux.net_devices or linux.intel_rdt or linux.mount_label:
+        from sampan.runtime import special
+
+        return special.make(config)
+    return "", ()
 
 
-def _is_host_s(item: oci_runtime.Namespace) -> bool:
-    """Whether a namespace that is joined by path is the one we are in ourselves."""
-    try:
-        own = f"/proc/self/ns/{namespaces.FILES[item.type]}"
-        return os.path.samestat(os.stat(item.path), os.stat(own))
-    except OSError:
-        return False
+def find_root(spec: oci_runtime.Root | None, bundle: str) -> str:
+    """The root's real path: below the bundle, no link may choose which directory it is."""
+    if spec is None:
+        raise errors.InvalidConfig("root is missing")
+    path = spec.path
+    real = os.path.realpath(bundle)
+    root = os.path.normpath(os.path.join(real, path))
+    if not path.startswith("/") and os.path.realpath(root) != root:
+        raise errors.InvalidConfig(f"root.path {path}: a part of it is a symbolic link")
+    if os.path.islink(root):
+        raise errors.InvalidConfig(f"root.path {path} is a symbolic link")
+    real = os.path.realpath(root)
+    if not os.path.isdir(real):
+        raise errors.InvalidConfig(f"root.path: {real} is not a directory")
+    return real
 
 
-def make_sysctl(settings: dict[str, str], linux: oci_runtime.Linux) -> tuple[tuple[str, str], ...]:
-    """What belongs to a namespace of the container's own may be set; the rest is the host's."""
-    kinds = {item.type for item in linux.namespaces if not (item.path and _is_host_s(item))}
-    plan = []
-    for name, value in settings.items():
-        dotted = name.replace("/", ".") if "/" in name.partition(".")[0] else name
-        if dotted in _IPC_SYSCTLS or dotted.startswith("fs.mqueue."):
-            needed = "ipc"
-        elif dotted.startswith("net."):
-            needed = "network"
-        elif dotted == "kernel.domainname":
-            needed = "uts"
-        elif dotted == "kernel.hostname":
-            raise errors.InvalidConfig("sysctl kernel.hostname: use the field hostname")
-        elif dotted.startswith("user."):
-            needed = "user"
-        else:
-            raise errors.InvalidConfig(f"sysctl {name} would change the whole host")
-        if needed not in kinds:
-            raise errors.InvalidConfig(f"sysctl {name} needs a {needed} namespace of the container")
-        path = dotted.replace(".", "/")
-        if ".." in path.split("/"):
-            raise errors.InvalidConfig(f"sysctl {name} is no name of a setting")
-        plan.append((path, value))
-    return tuple(plan)
+def _check_preserved(count: int) -> None:
+    for fd in range(3, 3 + count):
+        try:
+            os.fstat(fd)
+        except OSError:
+            raise errors.InvalidConfig(f"--preserve-fds: descriptor {fd} is not open") from None
+
+
+def _check_console(spec: oci_runtime.Process, options: Options) -> None:
+    if spec.terminal and options.console is None:
+        raise errors.InvalidConfig("cannot allocate tty if there is no console socket")
+
+
+def state_document(config: oci_runtime.Config, options: Options) -> dict[str, Any]:
+    """The specification's state, as hooks get it; status and pid are added when they run."""
+    state: dict[str, Any] = {
+        "ociVersion": oci_runtime.VERSION,
+        "id": options.container_id,
+        "status": "creating",
+        "pid": 0,
+        "bundle": options.bundle,
+    }
+    if config.annotations:
+        state["annotations"] = config.annotations
+    return state

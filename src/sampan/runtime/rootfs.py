@@ -16,13 +16,15 @@ from sampan.runtime import options as mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sampan.runtime.enter import LateCgroups
+    from sampan.runtime.mount_plan import MountPlan
     from sampan.runtime.mounts import Sources
-    from sampan.runtime.plan import MountPlan, Plan
+    from sampan.runtime.plan import Plan
 
 _ROOT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def prepare(plan: Plan, sources: Sources) -> tuple[int, list[int]]:
+def prepare(plan: Plan, sources: Sources, cgroups: LateCgroups) -> tuple[int, list[int]]:
     """Mount the root file system and all of config.mounts.
 
     Returns a descriptor of the new root and those of the mounts that `finish` makes read-only.
@@ -30,7 +32,7 @@ def prepare(plan: Plan, sources: Sources) -> tuple[int, list[int]]:
     if plan.own_mounts:
         _set_host_propagation(plan)
     root = _mount_root(plan, sources)
-    mounter = mounts.Mounter(plan, root, sources)
+    mounter = mounts.Mounter(plan, root, sources, cgroups)
     for item in plan.mounts:
         mounter.make(item)
     return root, mounter.later
@@ -41,11 +43,15 @@ def _set_host_propagation(plan: Plan) -> None:
     mount.mount(None, "/", None, wanted)
     if wanted & (MS.SLAVE | MS.REC) == MS.SLAVE | MS.REC and not plan.propagation:
         return  # nothing is shared any more
-    # pivot_root(2) refuses a new root whose parent is shared, and what we mount would leak into it
-    place = plan.root
+    keep_from_host(plan.root, MS.SLAVE if wanted & MS.SLAVE else MS.PRIVATE)
+
+
+def keep_from_host(place: str, propagation: int = MS.PRIVATE) -> None:
+    """What this mount namespace mounts at `place` is not seen in others: pivot_root(2) refuses a
+    new root whose parent is shared, and what we mount would leak into it."""
     while True:
         try:
-            mount.mount(None, place, None, MS.SLAVE if wanted & MS.SLAVE else MS.PRIVATE)
+            mount.mount(None, place, None, propagation)
             return
         except OSError as error:
             if error.errno != errno.EINVAL or place == "/":  # EINVAL: no mount point
@@ -70,13 +76,15 @@ def _mount_root(plan: Plan, sources: Sources) -> int:
         os.close(place)
         _keep_to_itself(plan, tree)
         return tree
+    root = -1
     for item in plan.rootfs:
         try:
-            _attach(place, item)
+            root = _attach(place, item, sources)
         except OSError as error:
             raise mounts.failed(item, error) from error
     os.close(place)
-    root = os.open(plan.root, _ROOT)
+    if root < 0:
+        root = os.open(plan.root, _ROOT)
     _keep_to_itself(plan, root)
     return root
 
@@ -88,9 +96,14 @@ def _keep_to_itself(plan: Plan, root: int) -> None:
     mount.set_attributes(root, propagation=MS.PRIVATE)
 
 
-def _attach(place: int, item: MountPlan) -> None:
-    """One of the mounts that make up the root itself, such as an engine's overlay."""
+def _attach(place: int, item: MountPlan, sources: Sources) -> int:
+    """One of the mounts that make up the root itself, such as an engine's overlay; its descriptor,
+    or -1."""
     flags = item.options.flags
+    if item.options.idmap:  # its files' owners are not what they are on the disk
+        tree = sources(item)
+        mount.move_mount(tree, place)
+        return tree
     if flags & MS.BIND:
         set_, clear = mount_options.bind_attributes(item.options)
         tree = mount.bind(item.source, place, recursive=bool(flags & MS.REC))
@@ -101,6 +114,7 @@ def _attach(place: int, item: MountPlan) -> None:
         tree = mounts.mount_filesystem(place, item, flags, data, user_namespace=False)
     if tree >= 0:
         os.close(tree)
+    return -1
 
 
 def pivot(root: int) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sampan.linux.cgroup import Manager
-    from sampan.runtime.plan import Triples
+    from sampan.runtime.mount_plan import Triples
     from sampan.spec import oci_runtime
 
 

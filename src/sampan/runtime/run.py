@@ -24,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sampan.linux.cgroup import Manager
+    from sampan.runtime.created import Created
     from sampan.runtime.state import Container
 
 
@@ -102,35 +104,37 @@ def _made(
     *,
     gate: int = -1,
     console: object = None,
-) -> tuple[create.Created, Container]:
+) -> tuple[Created, Container]:
     """Created, ready to start, and on record."""
     sockets = 0
     if config.process:
         process, sockets = run_files.listen_fds(config.process)
         config = config.replace(process=process)
-    created = create.create(
-        config,
-        create.Options(
-            container_id=launch.container_id,
-            bundle=bundle,
-            cgroup=_cgroup_path(launch, config) if launch.systemd else "",
-            console=console,
-            preserve_fds=sockets + launch.preserve_fds,
-            gate=gate,
-            no_pivot=launch.no_pivot,
-            new_keyring=not launch.no_new_keyring,
-        ),
-    )
+    chosen = options(launch, config, bundle)
+    chosen = chosen.replace(console=console, gate=gate, preserve_fds=sockets + launch.preserve_fds)
+    created = create.create(config, chosen)
     trace.say("nsexec container setup: namespaces and cgroup are made")
     created.wait_ready()
     trace.say("child process in init(): root file system and hooks are done")
     try:
-        container = _record(launch, directory, created, config, bundle)
+        pid, pidfd = created.pid, created.pidfd
+        container = record(launch, directory, pid, pidfd, config, bundle, created.manager)
     except BaseException:
         created.abort()
         raise
     trace.say("init: closing the pipe to signal completion")
     return created, container
+
+
+def options(launch: Launch, config: oci_runtime.Config, bundle: str) -> create.Options:
+    return create.Options(
+        container_id=launch.container_id,
+        bundle=bundle,
+        cgroup=_cgroup_path(launch, config) if launch.systemd else "",
+        preserve_fds=launch.preserve_fds,
+        no_pivot=launch.no_pivot,
+        new_keyring=not launch.no_new_keyring,
+    )
 
 
 def read_bundle(path: str, config: str = "") -> tuple[oci_runtime.Config, str, str]:
@@ -151,35 +155,34 @@ def read_bundle(path: str, config: str = "") -> tuple[oci_runtime.Config, str, s
     return oci_runtime.parse(document), text, bundle
 
 
-def _record(
+def record(
     launch: Launch,
     directory: str,
-    created: create.Created,
+    pid: int,
+    pidfd: int,
     config: oci_runtime.Config,
     bundle: str,
+    manager: Manager | None,
 ) -> Container:
+    """Write down that it exists, for later commands and for who called."""
     container = state.Container(
         id=launch.container_id,
-        pid=created.pid,
-        start_time=state.start_time(created.pid),
+        pid=pid,
+        start_time=state.start_time(pid),
         bundle=bundle,
         rootfs=os.path.join(bundle, config.root.path if config.root else ""),
         created=clock.now(),
-        cgroup=_cgroup_path(launch, config) if _has_cgroup(created) else "",
+        cgroup=_cgroup_path(launch, config) if manager and manager.paths() else "",
         directory=directory,
         annotations=config.annotations,
     )
     state.save(container)
     if launch.pidfd_socket:
-        run_files.send_pidfd(launch.pidfd_socket, created.pidfd)
+        run_files.send_pidfd(launch.pidfd_socket, pidfd)
     if launch.pid_file:
-        run_files.write_pid(launch.pid_file, created.pid)
+        run_files.write_pid(launch.pid_file, pid)
     return container
 
 
 def _cgroup_path(launch: Launch, config: oci_runtime.Config) -> str:
     return cgroups.path_of(config, launch.container_id, systemd=launch.systemd)
-
-
-def _has_cgroup(created: create.Created) -> bool:
-    return bool(created.manager and created.manager.paths())

@@ -10,20 +10,25 @@ So a source may also lie on a mount that was made for the container just before.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 
-from sampan.linux import mount, namespaces
+from sampan.linux import mount, namespaces, process
 from sampan.linux.mount import AT_RECURSIVE, MOUNT_ATTR, MS, OPEN_TREE
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import channel as channels
 from sampan.runtime import errors
+from sampan.runtime import options as mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sampan.runtime.channel import Channel
+    from sampan.runtime.mount_plan import IdMap, MountPlan
     from sampan.runtime.mounts import Sources
-    from sampan.runtime.plan import IdMap, MountPlan, Plan
+    from sampan.runtime.plan import Plan
 
     Namespaces = dict[IdMap | None, int]
 
@@ -34,7 +39,7 @@ ROOT = "root"  # instead of a mount's number: the directory that becomes the roo
 def open_namespaces(plan: Plan) -> Namespaces:
     """A descriptor of a user namespace for each mapping; None stands for the container's own."""
     made: Namespaces = {}
-    for item in plan.mounts:
+    for item in (*plan.rootfs, *plan.mounts):
         if item.options.idmap and item.idmap and item.idmap not in made:
             made[item.idmap] = _user_namespace(item)
     if plan.joins("user") >= 0:
@@ -81,7 +86,7 @@ def asked(plan: Plan, channel: Channel) -> Sources:
     """For a container in a user namespace: the caller opens it."""
 
     def ask(item: MountPlan | None) -> int:
-        channel.send("source", str(plan.mounts.index(item)) if item else ROOT)
+        channel.send("source", str(_mounts(plan).index(item)) if item else ROOT)
         message, fd = channels.receive_descriptor(channel.fd)
         if fd < 0:
             number = int(message) if message.isdigit() else 0
@@ -119,7 +124,7 @@ class Server:
     def _source(self, number: str) -> int:
         if number == ROOT:
             return os.open(self._plan.root, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
-        item = self._plan.mounts[int(number)]
+        item = _mounts(self._plan)[int(number)]
         return _open(item, self._made[item.idmap] if item.options.idmap else -1)
 
     def close(self) -> None:
@@ -127,7 +132,14 @@ class Server:
             os.close(self._made.popitem()[1])
 
 
+def _mounts(plan: Plan) -> tuple[MountPlan, ...]:
+    """Those that a number stands for."""
+    return (*plan.rootfs, *plan.mounts)
+
+
 def _open(item: MountPlan, user_namespace: int) -> int:
+    if item.type == "overlay" and not item.options.flags & MS.BIND:
+        return _overlay(item, user_namespace)
     recursive = AT_RECURSIVE if item.options.flags & MS.REC else 0
     tree = mount.open_tree(item.source, OPEN_TREE.CLONE | recursive)
     if user_namespace >= 0:
@@ -138,3 +150,57 @@ def _open(item: MountPlan, user_namespace: int) -> int:
             recursive=item.options.idmap == "ridmap",
         )
     return tree
+
+
+def _overlay(item: MountPlan, user_namespace: int) -> int:
+    """A detached overlay whose layers are mapped, as overlayfs itself cannot be.
+
+    Each layer is a copy that is attached nowhere (Linux 6.15). The writable one and its work
+    directory have to be on one mount: that of the directory which holds both.
+    """
+    held: list[int] = []
+
+    def mapped(path: str) -> str:
+        held.append(mount.open_tree(path, OPEN_TREE.CLONE))
+        mount.set_attributes(held[-1], MOUNT_ATTR.IDMAP, userns=user_namespace)
+        return f"/proc/self/fd/{held[-1]}"
+
+    filesystem = mount.Filesystem("overlay")
+    given = [option.partition("=")[::2] for option in item.options.data]
+    top = next((os.path.dirname(value) for key, value in given if key == "upperdir"), "")
+    writable = mapped(top) if top else ""
+    filesystem.set("source", item.source or "overlay")
+    for key, value in given:
+        if key == "lowerdir":
+            for layer in value.split(":"):
+                filesystem.set("lowerdir+", mapped(layer))
+        elif key in ("upperdir", "workdir"):
+            filesystem.set(key, f"{writable}/{os.path.relpath(value, top)}")
+        else:
+            filesystem.set(key, value or None)
+    try:
+        with _as_owner(held[0] if top else -1):
+            return filesystem.mount(mount_options.attributes(item.options.flags))
+    finally:
+        for fd in held:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def _as_owner(tree: int) -> Iterator[None]:
+    """Be who owns a mapped directory, with all our capabilities: what overlayfs needs on the disk
+    it makes as who has mounted it, and the host's root does not exist there."""
+    if tree < 0:
+        yield
+        return
+    before, status = process.prctl(process.PR.GET_SECUREBITS), os.fstat(tree)
+    process.prctl(process.PR.SET_SECUREBITS, before | process.NO_SETUID_FIXUP)
+    ids = os.geteuid(), os.getegid()
+    os.setegid(status.st_gid)
+    os.seteuid(status.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(ids[0])
+        os.setegid(ids[1])
+        process.prctl(process.PR.SET_SECUREBITS, before)

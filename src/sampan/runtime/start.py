@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from sampan.runtime import channel as channels
-from sampan.runtime import errors, hooks
+from sampan.runtime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def poststart(container: Container) -> None:
     found = container.config.hooks.poststart
     if not found:
         return
+    from sampan.runtime import hooks
+
     try:
         hooks.run_all(found, "poststart", container.document())
     except BaseException:

@@ -1,7 +1,8 @@
 """Every problem of a config.json, without doing anything.
 
 First the types of all properties; where they are right, each area is checked by the function that
-`create` uses, so that both say the same. An area names its first problem.
+`create` uses: what this calls an error, `create` refuses with the same sentence, the first.
+An area names its first problem.
 """
 
 from __future__ import annotations
@@ -9,7 +10,17 @@ from __future__ import annotations
 import os
 
 from sampan.kit import errors as kinds
-from sampan.runtime import errors, hooks, plan, special, tuning
+from sampan.runtime import (
+    cgroups,
+    devices,
+    hooks,
+    mount_plan,
+    namespace_plan,
+    plan,
+    process_plan,
+    rootless,
+    special,
+)
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
@@ -37,27 +48,32 @@ def _failure(check: Callable[[], Any]) -> str:
 
 def _checks(config: oci_runtime.Config, bundle: str) -> Iterator[Callable[[], Any]]:
     linux, process = config.linux, config.process
-    kinds_ = {item.type: item.path for item in linux.namespaces}
-    yield lambda: _version(config.oci_version)
-    yield lambda: _root(config, bundle)
+    users = "user" in {item.type for item in linux.namespaces}
+    yield lambda: plan.check_version(config.oci_version)
+    yield lambda: plan.find_root(config.root, bundle)
     if process:
         bare = process.replace(rlimits=(), **_UNTUNED)
-        yield lambda: plan.make_process(bare, {}, user_namespace="user" in kinds_)
-        yield lambda: plan.make_process(
+        yield lambda: process_plan.make(bare, {}, user_namespace=users)
+        yield lambda: process_plan.make(
             oci_runtime.Process(args=("x",), rlimits=process.rlimits), {}, user_namespace=False
         )
-        yield lambda: tuning.make(process, linux.memory_policy, "")
+        yield lambda: process_plan.tune(process, linux)
+    if os.geteuid():
+        yield lambda: rootless.check(config)
     for item in config.mounts:
-        yield lambda item=item: plan.make_mount(item, bundle)  # type: ignore[misc]
+        yield lambda item=item: mount_plan.make(item, bundle, user_namespace=users)  # type: ignore[misc]
+    yield lambda: plan.check_fit(config)
     yield lambda: hooks.check(config.hooks)
-    yield lambda: _close(plan.make_namespaces(linux)[1])
-    yield lambda: plan.make_devices(linux.devices)
+    yield lambda: _close(namespace_plan.make(linux)[1])
+    yield lambda: devices.plan(linux.devices)
     for name, value in linux.sysctl.items():
-        yield lambda n=name, v=value: plan.make_sysctl({n: v}, linux)  # type: ignore[misc]
+        yield lambda n=name, v=value: namespace_plan.sysctl({n: v}, linux)  # type: ignore[misc]
+    yield lambda: cgroups.check_path(linux.cgroups_path)
     yield lambda: special.make(config)
+    yield lambda: process_plan.personality(linux.personality)
     if linux.seccomp:
         filtered = oci_runtime.Process(args=("x",))
-        yield lambda: plan.make_process(filtered, linux.seccomp, user_namespace=False)
+        yield lambda: process_plan.make(filtered, linux.seccomp, user_namespace=False)
 
 
 _UNTUNED: dict[str, Any] = {
@@ -67,19 +83,6 @@ _UNTUNED: dict[str, Any] = {
     "apparmor_profile": "",
     "selinux_label": "",
 }
-
-
-def _version(text: str) -> None:
-    if text.split(".")[0] != "1":
-        raise errors.InvalidConfig(f"ociVersion: {text!r} is no version 1 of the specification")
-
-
-def _root(config: oci_runtime.Config, bundle: str) -> None:
-    if config.root is None:
-        raise errors.InvalidConfig("root is missing")
-    path = os.path.join(bundle, config.root.path)
-    if not os.path.isdir(path):
-        raise errors.InvalidConfig(f"root.path: {path} is not a directory")
 
 
 def _close(joined: tuple[tuple[str, int], ...]) -> None:

@@ -10,10 +10,13 @@ from sampan.runtime import options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampan.shim.protocol import Archive
+    from collections.abc import Iterable
+
+    from sampan.shim.protocol import Archive, Message
 
 _OPEN_TREE_CLONE = 1
 _AT_FDCWD = -100
+_OUR_USERS = os.stat("/proc/self/ns/user")
 
 
 class ContainerGone(errors.Conflict): ...
@@ -33,13 +36,20 @@ def _join(pid: int) -> None:
     try:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        users = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as gone:
         raise ContainerGone(f"process {pid} of the container is gone") from gone
     namespaces.setns(namespace, namespaces.CLONE.NEWNS)
     os.fchdir(root)
     _root_here()
-    os.close(root)
-    os.close(namespace)
+    if not os.path.samestat(os.fstat(users), _OUR_USERS):
+        # Owners are as the container sees them, and only from there can files be made in it
+        namespaces.setns(users, namespaces.CLONE.NEWUSER)
+        os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    for fd in (root, namespace, users):
+        os.close(fd)
 
 
 def _leave_submounts() -> None:
@@ -61,15 +71,7 @@ def _mount_own(request: Archive) -> None:
         for item in request.rootfs
         if item not in root
     ]
-    for layer in root:
-        chosen = options.parse(tuple(layer.get("options") or ()))
-        mount.mount(
-            layer.get("source") or "none",
-            request.root_path,
-            layer.get("type") or None,
-            chosen.flags,
-            ",".join(chosen.data) or None,
-        )
+    mount_rootfs(root, request.root_path)
     os.chdir(request.root_path)
     _root_here()
     for tree, item in trees:
@@ -78,6 +80,19 @@ def _mount_own(request: Archive) -> None:
             os.makedirs(where, exist_ok=True)
         mount.move_mount(tree, where)
         os.close(tree)
+
+
+def mount_rootfs(layers: Iterable[Message], place: str) -> None:
+    """The mounts that make up a root file system, in this namespace."""
+    for layer in layers:
+        chosen = options.parse(tuple(layer.get("options") or ()))
+        mount.mount(
+            layer.get("source") or "none",
+            place,
+            layer.get("type") or None,
+            chosen.flags,
+            ",".join(chosen.data) or None,
+        )
 
 
 def _root_here() -> None:

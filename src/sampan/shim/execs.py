@@ -12,7 +12,7 @@ import os
 from sampan.kit import clock, errors
 from sampan.linux import unix
 from sampan.runtime import exec as runtime_exec
-from sampan.shim import helper, protocol, stdio
+from sampan.shim import helper, oci_program, protocol, stdio
 from sampan.shim import loop as loops
 from sampan.shim.session import Session
 from sampan.spec import oci_runtime
@@ -100,28 +100,51 @@ def _help(
 ) -> None:
     streams = stdio.Streams(tty=request.tty, stdin=request.stdin, output=request.attach is not None)
     try:
-        process = runtime_exec.exec_process(
-            _target(container),
-            oci_runtime.parse_as(oci_runtime.Process, request.process, "process"),
-            stdio=streams.theirs,
-            console=streams.console_socket,
-        )
-        try:
-            streams.forked()
-            process.wait_ready()
-            streams.ready(request.size)
-            process.start()
-            fds: list[int] = []
-            answer: Message = {"pid": process.pid, "streams": streams.pack(fds)}
-            unix.send(monitor, answer, fds)
-        except BaseException:
-            process.abort()
-            raise
-        unix.send(connection, protocol.started(process.pid, clock.now()))
+        if container.request.runtime:
+            pid = _by_program(monitor, request, container, streams)
+        else:
+            pid = _by_us(monitor, request, container, streams)
+        unix.send(connection, protocol.started(pid, clock.now()))
     except Exception as failure:
         unix.send(connection, protocol.error(failure))
         if not isinstance(failure, (errors.SampanError, OSError)):
             raise  # a mistake of ours: its traceback belongs in the spawner's log
+
+
+def _by_us(monitor: socket.socket, request: Exec, container: Ready, streams: stdio.Streams) -> int:
+    process = runtime_exec.exec_process(
+        _target(container),
+        oci_runtime.parse_as(oci_runtime.Process, request.process, "process"),
+        stdio=streams.theirs,
+        console=streams.console_socket,
+    )
+    try:
+        streams.forked()
+        process.wait_ready()
+        streams.ready(request.size)
+        process.start()
+        _hand_over(monitor, process.pid, streams)
+    except BaseException:
+        process.abort()
+        raise
+    return process.pid
+
+
+def _by_program(
+    monitor: socket.socket, request: Exec, container: Ready, streams: stdio.Streams
+) -> int:
+    handle = oci_program.Handle.of(container.request)
+    pid = oci_program.execute(handle, request, streams)
+    streams.forked()
+    streams.ready(request.size)
+    _hand_over(monitor, pid, streams)
+    return pid
+
+
+def _hand_over(monitor: socket.socket, pid: int, streams: stdio.Streams) -> None:
+    fds: list[int] = []
+    answer: Message = {"pid": pid, "streams": streams.pack(fds)}
+    unix.send(monitor, answer, fds)
 
 
 def _target(container: Ready) -> runtime_exec.Target:

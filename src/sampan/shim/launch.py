@@ -18,7 +18,8 @@ import select
 from sampan.kit import errors
 from sampan.linux import cgroup, unix
 from sampan.runtime import cgroups, channel, create
-from sampan.shim import helper, protocol, stdio, title
+from sampan.runtime.created import Created
+from sampan.shim import helper, oci_program, protocol, stdio, title
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from sampan.shim.protocol import Message, Start
 
 _SIGKILL = 9
-_TO_MONITOR = ("id", "bundle", "run", "stdin_once", "log")
+_TO_MONITOR = ("id", "bundle", "run", "runtime", "stdin_once", "log")
 
 
 class EngineGone(errors.Unavailable):
@@ -45,7 +46,13 @@ class Ready:
     def __init__(self, message: Message, fds: list[int], helper_pid: int) -> None:
         self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
         self.cgroup = cgroup.manager(message["cgroup"])
-        self.process = create.Created(message["pid"], fds[0], channel.Channel(fds[1]), self.cgroup)
+        self.process: Created | oci_program.Process
+        if self.request.runtime:
+            handle = oci_program.Handle.of(self.request)
+            self.process = oci_program.Process(handle, message["pid"], fds[0], self.cgroup)
+        else:
+            line = channel.Channel(fds[1])
+            self.process = Created(message["pid"], fds[0], line, self.cgroup)
         self.config = fds[2]  # a memfd with what execs need: config.json's linux, and the state
         self.streams = stdio.unpack(message["streams"], fds)
         self._helper = helper_pid
@@ -96,14 +103,18 @@ def _prepare(
     streams = stdio.Streams(tty=request.tty, stdin=request.stdin)
     if request.init:
         title.set("sampan-init")  # what `top` shows: the child keeps the name
-    process = create.create(config, _options(request, streams))
+    path = cgroups.path_of(config, request.id, request.cgroup)
+    process: Created | oci_program.Process
+    if request.runtime:
+        process = oci_program.create(request, streams, cgroup.manager(path))
+    else:
+        process = create.create(config, _options(request, streams))
     try:
         streams.forked()
         if request.network:
             _tell_created(connection, process.pid)
         _wait(connection, process, needs_go=request.network)
         streams.ready(request.size)
-        path = cgroups.path_of(config, request.id, request.cgroup)
         _hand_over(monitor, process, streams, message, fds, path)
     except BaseException:
         process.abort()
@@ -128,7 +139,7 @@ def _options(request: Start, streams: stdio.Streams) -> create.Options:
 
 def _hand_over(
     monitor: socket.socket,
-    process: create.Created,
+    process: Created | oci_program.Process,
     streams: stdio.Streams,
     message: Message,
     fds: list[int],
@@ -163,7 +174,9 @@ def _tell_created(connection: socket.socket, pid: int) -> None:
         os.close(namespace)
 
 
-def _wait(connection: socket.socket, process: create.Created, *, needs_go: bool) -> None:
+def _wait(
+    connection: socket.socket, process: Created | oci_program.Process, *, needs_go: bool
+) -> None:
     """Until PID 1 is ready, and the engine too if it has something to do."""
     poll = select.poll()
     poll.register(process, select.POLLIN)

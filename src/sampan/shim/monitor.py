@@ -21,7 +21,18 @@ from functools import partial
 
 from sampan.kit import clock, errors
 from sampan.linux import _libc, process, seccomp, unix
-from sampan.shim import exit_record, launch, logs, protocol, rehearsal, title
+from sampan.linux.cgroup import base as cgroups
+from sampan.runtime import hooks  # noqa: F401  as all that children import later
+from sampan.shim import (
+    exit_record,
+    helper,
+    launch,
+    logs,
+    oci_program,
+    protocol,
+    rehearsal,
+    title,
+)
 from sampan.shim import loop as loops
 from sampan.shim.execs import Execs
 from sampan.shim.relay import Relay
@@ -33,6 +44,7 @@ from sampan.spec import docker_defaults, docker_seccomp
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from typing import Any
 
     from sampan.shim.launch import Ready
     from sampan.shim.protocol import Message
@@ -46,6 +58,7 @@ _malloc_trim = _libc.function("malloc_trim", ctypes.c_size_t)
 def prime() -> None:
     """In the spawner: what each child would otherwise do for itself."""
     rehearsal.rehearse()
+    cgroups.prime()
     seccomp.compile(docker_seccomp.profile(docker_defaults.CAPABILITIES, os.uname().machine))
 
 
@@ -105,6 +118,7 @@ class Monitor:
         self._loop = loop = loops.Loop()
         self._id, self._bundle = request.id, request.bundle
         self._process, self._cgroup = ready.process, ready.cgroup
+        self._program = oci_program.Handle.of(request) if request.runtime else None
         self._status: int | None = None
         self._oom_kills = 0
         self._oom_fd = self._cgroup.oom_fd()
@@ -152,6 +166,7 @@ class Monitor:
             "exec": self._exec,
             "resize": self._resize,
             "kill": self._kill,
+            "call": self._call,
             "close_stdin": self._close_stdin,
         }
 
@@ -178,12 +193,33 @@ class Monitor:
             raise errors.Conflict(f"{exec_id or self._id[:12]} has no terminal to resize")
         return protocol.ok()
 
-    def _kill(self, _sock: socket.socket, message: Message, _fds: list[int]) -> Message:
+    def _kill(self, sock: socket.socket, message: Message, _fds: list[int]) -> Message | None:
+        if self._program is not None and oci_program.is_alive(self._process.pidfd):
+            self._delegate(sock, "kill", [str(message["signal"])])
+            return None
         try:
             _signal.pidfd_send_signal(self._process.pidfd, message["signal"])
         except ProcessLookupError:
             raise NotRunning(f"container {self._id[:12]} is not running") from None
         return protocol.ok()
+
+    def _call(self, sock: socket.socket, message: Message, _fds: list[int]) -> None:
+        if self._program is None or message["verb"] not in ("pause", "resume", "update"):
+            raise errors.InvalidArgument(f"no other runtime is here to {message['verb']}")
+        if self._status is not None:
+            raise NotRunning(f"container {self._id[:12]} is not running")
+        self._delegate(sock, message["verb"], message["argument"])
+
+    def _delegate(self, sock: socket.socket, verb: str, argument: Any) -> None:
+        """The container's runtime does it, in a helper that answers and owns the connection."""
+        assert self._program is not None
+        program, pidfd = self._program, self._process.pidfd
+        _, channel = helper.fork(
+            lambda _: oci_program.answer(sock, program, pidfd, verb, argument),
+            keep=(sock.fileno(), pidfd),
+        )
+        channel.close()
+        sock.close()
 
     def _close_stdin(self, _sock: socket.socket, _message: Message, _fds: list[int]) -> Message:
         self._session.end_stdin()
@@ -249,8 +285,8 @@ class Monitor:
         if self._log is not None:
             self._log.close()
         self._relay.close()
-        self._server.close()
         notes = self._delete_cgroup()
+        self._server.close()
         record = protocol.ExitRecord(
             exit_code=self._status if self._status >= 0 else 128 - self._status,
             signal=-self._status if self._status < 0 else None,
@@ -271,6 +307,8 @@ class Monitor:
         if self._oom_fd is not None:
             self._loop.forget(self._oom_fd)
         try:
+            if self._program is not None:
+                oci_program.delete(self._program)
             self._cgroup.delete()
         except (OSError, errors.SampanError) as failure:
             return f"container {self._id[:12]}: its cgroup is left behind: {failure}"

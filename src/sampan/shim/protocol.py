@@ -4,10 +4,11 @@ Messages are `linux.unix`'s: JSON with descriptors beside it. This module is byt
 I/O: a constructor returns the dictionary to send, a `parse_…` turns a received one into a record
 (or raises `InvalidArgument`), so that the asyncio engine and the blocking monitor share it.
 
-    spawner  hello() → hello_answer() · retire() · start() · archive()
+    spawner  hello() → hello_answer() · retire() · start() · archive() · resolver()
+    resolver hello() → resolver_answer() · update() · retire()
     start    → created (+ netns) · ← go() → started | error → events until exit
     monitor  subscribe() → state, events
-             attach() exec() resize() kill() close_stdin() → ok | started | error
+             attach() exec() resize() kill() call() close_stdin() → ok | started | error
 
 Events: `created started error state exec_exit oom detach exit`. Times are RFC 3339, exit codes
 0 to 255 (128 + signal where a signal ended it), sizes (rows, columns). A descriptor is named by its
@@ -87,6 +88,7 @@ class Start(Record):
     root_path: str = ""  # where rootfs is mounted; "": config's root.path
     rootfs: tuple[Message, ...] = ()
     cgroup: str = ""
+    runtime: tuple[str, ...] = ()  # another OCI runtime and its arguments; none: ours
     init: bool = False
     tty: bool = False
     stdin: bool = False
@@ -163,6 +165,23 @@ def retire() -> Message:
     return {"op": "retire"}
 
 
+def resolver(path: str) -> Message:
+    """A spawner shall fork a resolver that listens at `path`."""
+    return {"op": "resolver", "path": path}
+
+
+def update(
+    containers: dict[str, Message | None],
+    networks: dict[str, dict[str, Message | None]],
+    sockets: Sequence[str] = (),
+) -> Message:
+    """Views by container, hosts by network and container; null takes away.
+
+    Goes with three descriptors for each container of `sockets`: UDP, TCP, pidfd.
+    """
+    return {"op": "update", "containers": containers, "networks": networks, "sockets": [*sockets]}
+
+
 def go() -> Message:
     """The network is there: PID 1 may exec."""
     return {"op": "go"}
@@ -185,6 +204,11 @@ def kill(signal: int) -> Message:
     return {"op": "kill", "signal": signal}
 
 
+def call(verb: str, argument: object = ()) -> Message:
+    """Have another OCI runtime do it: `pause`, `resume`, or `update` with `linux.resources`."""
+    return {"op": "call", "verb": verb, "argument": argument}
+
+
 def close_stdin() -> Message:
     return {"op": "close_stdin"}
 
@@ -194,6 +218,10 @@ def close_stdin() -> Message:
 
 def hello_answer(version: str, pid: int) -> Message:
     return {"version": version, "pid": pid}
+
+
+def resolver_answer(version: str, containers: Sequence[str]) -> Message:
+    return {"version": version, "containers": [*containers]}
 
 
 def ok(**more: object) -> Message:
@@ -325,7 +353,7 @@ def _known(record: type[Record], message: Message) -> Message:
 
 
 def _tuples(fields: Message) -> None:
-    for name in ("size", "rootfs", "owner"):
+    for name in ("size", "rootfs", "owner", "runtime"):
         if fields.get(name) is not None:
             fields[name] = tuple(fields[name])
 

@@ -55,6 +55,12 @@ class Streams:
             writers.append(writer)
         self.theirs = (reader, writers[0], writers[1])
 
+    def listen(self, listener: socket.socket) -> None:
+        """The terminal's master comes from a program that connects there."""
+        assert self._receiver is not None
+        self._receiver.close()
+        self._receiver = listener
+
     def forked(self) -> None:
         """The process has its ends; ours of them would keep the streams open for ever."""
         for fd in self.theirs or ():
@@ -68,6 +74,9 @@ class Streams:
         """The process has its streams: with a terminal, take the master, and give it its size."""
         if self._receiver is None:
             return
+        if self._receiver.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            listener, (self._receiver, _) = self._receiver, self._receiver.accept()
+            listener.close()
         _, fds, _, _ = socket.recv_fds(self._receiver, 4096, 1)
         self._receiver.close()
         self._receiver = None

@@ -63,7 +63,7 @@ def neighbour(rt, *, users):
 @rule(
     "CVE-2016-9962 a process that is being prepared cannot be looked into",
     Edit(
-        file="runtime/create.py",
+        file="runtime/clone.py",
         old="process.prctl(PR.SET_DUMPABLE, 0)",
         new="process.prctl(PR.SET_DUMPABLE, 1)",
     ),
@@ -149,7 +149,7 @@ def _(rt):
 
 @rule(
     "CVE-2025-52881 a sysctl is not written to what lies over /proc/sys",
-    Edit(file="runtime/init.py", old=" | files.RESOLVE.NO_XDEV", new=""),
+    Edit(file="runtime/enter.py", old=" | files.RESOLVE.NO_XDEV", new=""),
 )
 def _(rt):
     rt.config["linux"]["sysctl"] = {"net.ipv4.ip_forward": "1"}
@@ -252,8 +252,8 @@ def _(rt):
     "CVE-2024-21626 the working directory is inside",
     Edit(
         file="runtime/init.py",
-        old="    _check_directory()\n    if plan.no_new_privs",
-        new="    if plan.no_new_privs",
+        old="    _check_directory()\n    return True",
+        new="    return True",
     ),
 )
 def _(rt):

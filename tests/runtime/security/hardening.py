@@ -10,17 +10,24 @@ from tests.runtime.security.cves import own_users, refused
 from tests.runtime.security.harness import Edit, rule
 
 
-def run_with_host_null(rt, *args):
-    rt.config["process"]["args"] = list(args)
-    container = rt.id("null")
-    rt.write()
-    return subprocess.run(
-        [*rt.command, "run", container],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        cwd=rt.bundle,
-    )
+def owner_after(rt, verb, container):
+    """Who owns a null device of the host's when a container has had it as stdin and changed it."""
+    node = rt.bundle / "null"
+    if not node.exists():
+        os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    change = ["/bin/busybox", "chown", "1:1", "/proc/self/fd/0"]
+    rt.config["process"]["args"] = change
+    if verb == "run":
+        rt.write()
+    with node.open() as stdin:
+        subprocess.run(
+            [*rt.command, verb, container, *(change if verb == "exec" else ())],
+            stdin=stdin,
+            capture_output=True,
+            cwd=rt.bundle,
+        )
+    found = node.stat()
+    return found.st_uid, found.st_gid
 
 
 @rule(
@@ -49,7 +56,7 @@ def _(rt):
 @rule(
     "a session keyring of its own",
     Edit(
-        file="runtime/init.py",
+        file="runtime/enter.py",
         old="        process.join_session_keyring(name)\n",
         new="        pass\n",
     ),
@@ -64,7 +71,7 @@ def _(rt):
     "devices that were not allowed cannot be opened",
     Edit(
         file="runtime/create.py",
-        old='    return {**resources, "devices": [*rules, *_ALLOWED]}\n',
+        old='    return {**limits, "devices": [*rules, *_ALLOWED]}\n',
         new="    return {}\n",
     ),
 )
@@ -81,7 +88,7 @@ def _(rt):
 @rule(
     "a sysctl of the host cannot be set",
     Edit(
-        file="runtime/plan.py",
+        file="runtime/namespace_plan.py",
         old='raise errors.InvalidConfig(f"sysctl {name} would change the whole host")',
         new='needed = "uts"',
     ),
@@ -95,7 +102,9 @@ def _(rt):
 @rule(
     "a sysctl of a namespace needs that namespace",
     Edit(
-        file="runtime/plan.py", old="        if needed not in kinds:\n", new="        if False:\n"
+        file="runtime/namespace_plan.py",
+        old="        if needed not in kinds:\n",
+        new="        if False:\n",
     ),
 )
 def _(rt):
@@ -108,7 +117,7 @@ def _(rt):
 
 @rule(
     "a namespace of the host that is joined by its path does not count",
-    Edit(file="runtime/plan.py", old=" if not (item.path and _is_host_s(item))", new=""),
+    Edit(file="runtime/namespace_plan.py", old=" if not (item.path and _is_host_s(item))", new=""),
 )
 def _(rt):
     for namespace in rt.config["linux"]["namespaces"]:
@@ -122,8 +131,8 @@ def _(rt):
 @rule(
     "the root is not a symbolic link",
     Edit(
-        file="runtime/create.py",
-        old="root = _root(config.root.path, options.bundle)",
+        file="runtime/plan.py",
+        old="root = find_root(config.root, options.bundle)",
         new="root = os.path.realpath(os.path.join(options.bundle, config.root.path))",
     ),
 )
@@ -135,7 +144,7 @@ def _(rt):
 
 @rule(
     "a bind mount takes no options of a file system",
-    Edit(file="runtime/plan.py", old="        if chosen.data:\n", new="        if False:\n"),
+    Edit(file="runtime/mount_plan.py", old="        if chosen.data:\n", new="        if False:\n"),
 )
 def _(rt):
     bind = {"destination": "/tmp", "source": "/etc", "options": ["bind", "size=1m"]}
@@ -145,7 +154,7 @@ def _(rt):
 
 @rule(
     "mapped ids are for bind mounts only",
-    Edit(file="runtime/plan.py", old="    if not bind:\n", new="    if False:\n"),
+    Edit(file="runtime/mount_plan.py", old="    if not can:\n", new="    if False:\n"),
 )
 def _(rt):
     mapping = [{"containerID": 0, "hostID": 100000, "size": 10}]
@@ -177,20 +186,46 @@ def _(rt):
     refused(done, "permission denied", "Operation not permitted")
 
 
+_CHOWN = {kind: ["CAP_CHOWN", "CAP_MKNOD"] for kind in ("bounding", "effective", "permitted")}
+_UNSHIELDED = (
+    Edit(
+        file="runtime/stdio.py",
+        old="    host = [fd for fd in stdio if _is_null(fd)]\n",
+        new="    host = []\n",
+    ),
+    Edit(
+        file="runtime/stdio.py",
+        old="    host = [fd for fd in (0, 1, 2) if _is_null(fd)]\n",
+        new="    host = []\n",
+    ),
+)
+
+
+@rule("the host's null device is not handed to PID 1", *_UNSHIELDED)
+def _(rt):
+    rt.config["process"]["capabilities"] = _CHOWN
+    assert owner_after(rt, "run", rt.id("null")) == (0, 0)
+
+
+@rule("the host's null device is not handed to exec", *_UNSHIELDED)
+def _(rt):
+    rt.config["process"]["capabilities"] = _CHOWN
+    container = rt.create("sleep", "100")
+    rt("start", container)
+    assert owner_after(rt, "exec", container) == (0, 0)
+
+
 @rule(
-    "the host's null device is not handed over",
-    Edit(file="runtime/init.py", old="        devices.own_null()\n", new=""),
+    "the host's null device cannot be changed where the container has none",
+    _UNSHIELDED[0],
+    newer=True,
 )
 def _(rt):
-    before = os.stat("/dev/null").st_mtime_ns
-    try:
-        done = run_with_host_null(
-            rt, "/bin/busybox", "touch", "-d", "2001-02-03 04:05:06", "/proc/self/fd/0"
-        )
-        assert done.returncode == 0, done.stderr
-        assert os.stat("/dev/null").st_mtime_ns == before
-    finally:
-        os.utime("/dev/null", ns=(before, before))
+    rt.config["process"]["capabilities"] = _CHOWN
+    container = rt.create("sleep", "100")
+    rt("start", container)
+    rt("exec", container, "/bin/busybox", "rm", "/dev/null")
+    assert owner_after(rt, "exec", container) == (0, 0)
 
 
 @rule(
@@ -236,7 +271,7 @@ def _(rt):
 @rule(
     "hooks are told the bundle",
     Edit(
-        file="runtime/create.py",
+        file="runtime/plan.py",
         old='        "bundle": options.bundle,\n    }\n',
         new='        "bundle": "",\n    }\n',
     ),

@@ -24,18 +24,22 @@ class Edit(Record):
 
 
 class Rule:
-    def __init__(self, name, check, weaken, also):
+    def __init__(self, name, check, weaken, also, newer):
         self.name, self.check, self.weaken, self.also = name, check, weaken, also
+        self.newer = newer
 
 
 RULES = []
 
 
-def rule(name, *weaken, also=()):
-    """`also`: edits of both builds, where something has to be provoked first."""
+def rule(name, *weaken, also=(), newer=False):
+    """`also`: edits of both builds, where something has to be provoked first.
+
+    `newer`: holds with the newer mount calls only.
+    """
 
     def register(check):
-        RULES.append(Rule(name, check, weaken, also))
+        RULES.append(Rule(name, check, weaken, also, newer))
         return check
 
     return register

@@ -54,6 +54,12 @@ def check(text: str) -> None:
         parse(text, str)
 
 
+def origin(text: str) -> str:
+    """The stage, image or context of its `from`, which holds no variable."""
+    pairs = (field.partition("=") for field in csv.fields(text, "mounts"))
+    return next((value for key, _, value in pairs if key.lower() == "from"), "")
+
+
 def parse(text: str, expand: Callable[[str], str]) -> Mount:
     values: dict[str, str | None] = {}
     for field in csv.fields(text, "mounts"):

@@ -34,7 +34,7 @@ class Sources(Instruction):
         return self.replace(
             sources=tuple(expander.word(source) for source in self.sources),
             inline=tuple(
-                f.replace(content=expander.word(f.content)) if f.expand else f for f in self.inline
+                f.replace(content=expander.body(f.content)) if f.expand else f for f in self.inline
             ),
             destination=expander.word(self.destination),
             chown=expander.word(self.chown),

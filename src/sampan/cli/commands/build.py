@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from sampan.cli import building, output, progress
+from sampan.cli import building, linting, output, progress
 from sampan.cli.common_options import PLATFORM
 from sampan.cli.options import Command, option
+from sampan.client import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ COMMAND = Command(
     options=(
         option("--add-host", "list", "Put a line NAME:ADDRESS into /etc/hosts of the steps"),
         option("--build-arg", "list", "Set an ARG, NAME=VALUE; NAME takes it from here"),
+        option("--check", "bool", "Check the Dockerfile, build nothing"),
         option("--cpu-period", "int", "Length of a scheduler period in microseconds"),
         option("--cpu-quota", "int", "Processor time for each period in microseconds"),
         option("--cpu-shares", "int", "Share of processor time beside others"),
@@ -55,8 +57,10 @@ COMMAND = Command(
 )
 
 
-def run(session: Session, args: Arguments) -> None:
+def run(session: Session, args: Arguments) -> int | None:
     where = args.operands[0]
+    if args["check"]:
+        return _check(session, args)
     dockerfile = args["file"] or ""
     query: dict[str, Any] = {
         "t": args["tag"],
@@ -81,13 +85,35 @@ def run(session: Session, args: Arguments) -> None:
         query["dockerfile"] = dockerfile or None
         with output.source("") as pieces:
             _send(session, args, query, pieces)
-        return
+        return None
     if where.startswith(("http://", "https://", "git@", "git://")):
         raise args.fail(f"{where}: remote contexts are not supported yet", code=1)
     if not os.path.isdir(where):
         raise args.fail(f'unable to prepare context: path "{where}" is not a directory', code=1)
     query["dockerfile"] = name = building.dockerfile_in(where, dockerfile)
     _send(session, args, query, building.packed(where, name))
+    return None
+
+
+def _check(session: Session, args: Arguments) -> int:
+    def base(name: str, _platform: str) -> dict[str, Any] | None:
+        try:
+            found = session.client.call("GET", f"/images/{name}/json")
+        except errors.ApiError:
+            return None
+        parts = {"config": found.get("Config"), "os": found.get("Os")}
+        return {**parts, "architecture": found.get("Architecture"), "variant": found.get("Variant")}
+
+    given = building.pairs(args["build-arg"], os.environ)
+    return linting.check(
+        args.operands[0],
+        args["file"] or "",
+        sys.stdout,
+        args={name: value for name, value in given.items() if value is not None},
+        target=args["target"],
+        platform=args["platform"] or "",
+        base=base,
+    )
 
 
 def output_json(values: dict[str, str | None]) -> str | None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
 from sampan.cli import pulling
-from sampan.cli.common_options import ALL_PLATFORMS, PLATFORM
 from sampan.cli.options import Command, option
 
 TYPE_CHECKING = False
@@ -22,26 +19,18 @@ COMMAND = Command(
     at_most=1,
     options=(
         option("-a --all-tags", "bool", "Fetch every tag of the repository"),
-        option("--disable-content-trust", "bool", "Accepted, without effect", default=True,
-               hidden=True),
-        ALL_PLATFORMS,
-        PLATFORM,
-        option("-q --quiet", "bool", "Show no progress"),
+        option("--lazy", "bool", "Fetch eStargz layers when they are read, and the rest behind"),
+        *pulling.OPTIONS,
     ),
     completes="image",
-)  # fmt: skip
+)
 
 
 def run(session: Session, args: Arguments) -> None:
     reference = args.operands[0]
-    name, tag = pulling.split(reference)
-    if args["all-tags"] and tag:
-        raise args.fail("tag can't be used with --all-tags/-a", code=1)
-    if not tag and not args["all-tags"]:
-        reference = f"{name}:latest"
-        if not args["quiet"]:
-            print("Using default tag: latest")
-            sys.stdout.flush()
+    name, tag = pulling.chosen(args)
+    if tag == pulling.DEFAULT_TAG:
+        reference = f"{name}:{tag}"
     pulling.pull(
         session,
         reference,
@@ -49,5 +38,6 @@ def run(session: Session, args: Arguments) -> None:
         quiet=args["quiet"],
         every_tag=args["all-tags"],
         every_platform=args["all-platforms"],
+        lazily=args["lazy"],
     )
     print(pulling.full_name(reference))

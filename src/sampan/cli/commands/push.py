@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sampan.cli import config_file, output, progress, pulling
-from sampan.cli.common_options import ALL_PLATFORMS, PLATFORM
 from sampan.cli.options import Command, option
 
 TYPE_CHECKING = False
@@ -20,31 +19,20 @@ COMMAND = Command(
     at_most=1,
     options=(
         option("-a --all-tags", "bool", "Send every tag of the repository"),
-        option("--disable-content-trust", "bool", "Accepted, without effect", default=True,
-               hidden=True),
-        ALL_PLATFORMS,
-        PLATFORM,
-        option("-q --quiet", "bool", "Show no progress"),
+        *pulling.OPTIONS,
     ),
     completes="image",
-)  # fmt: skip
+)
 
 
 def run(session: Session, args: Arguments) -> None:
-    reference = args.operands[0]
-    name, tag = pulling.split(reference)
-    if args["all-tags"] and tag:
-        raise args.fail("tag can't be used with --all-tags/-a", code=1)
-    if not tag and not args["all-tags"]:
-        tag = "latest"
-        if not args["quiet"]:
-            print(f"Using default tag: {tag}")
+    name, tag = pulling.chosen(args)
     query = {
         "tag": tag or None,
         "platform": output.platform(args["platform"]),
         "all-platforms": args["all-platforms"] or None,
     }
-    headers = config_file.registry_auth(session.config, reference)
+    headers = config_file.registry_auth(session.config, args.operands[0])
     response = session.client.stream("POST", f"/images/{name}/push", query, None, headers)
     messages = session.client.messages(response)
     if args["quiet"]:

@@ -60,6 +60,7 @@ class Container:
         self.waiting: list[Client] = []  # attached before the start
         self.execs: dict[str, Exec] = {}
         self.health: Health | None = None
+        self.stills = 0  # how many need it paused (`pause.stilled`)
         self.exits = 0  # how many times it has ended; `wait` watches it
         self.removed = False
         self.changed = asyncio.Condition()

@@ -12,17 +12,14 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import rootfs, units
-from sampan.engine.containers import copy_up, inspect, links, log_config, mounts, names
+from sampan.engine import rootfs, runtimes, units, user_namespaces
+from sampan.engine.containers import copy_up, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
-from sampan.engine.settings import runtimes
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sampan.engine.engine import Engine
     from sampan.engine.images import Image
     from sampan.engine.settings import Settings
@@ -33,7 +30,7 @@ RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
     """Docker's `POST /containers/create`: the container, and warnings for the user."""
-    host_config = spelled(body.get("HostConfig") or {}, inspect.HOST_DEFAULTS)
+    host_config = dict(body.get("HostConfig") or {})
     endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
     if body.get("Runtime"):  # where some clients say it
         host_config.setdefault("Runtime", body["Runtime"])
@@ -63,13 +60,6 @@ async def from_image(
     validate(engine, config, host_config)
     _fill_host_config(host_config, engine.settings)
     return await _make(engine, "", image, config, host_config, {}, leased=True)
-
-
-def spelled(body: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
-    """The keys as we write them: Go reads JSON without regard to case, and clients rely on it
-    (docker-py says CPURealtimeRuntime)."""
-    usual = {name.lower(): name for name in known}
-    return {usual.get(key.lower(), key): value for key, value in body.items()}
 
 
 def _require_free(engine: Engine, name: str) -> None:
@@ -269,8 +259,8 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
         )
     if (host.get("Isolation") or "default").lower() != "default":
         raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
-    if host.get("Runtime") and host["Runtime"] not in runtimes(engine.settings):
-        raise errors.InvalidArgument(f"unknown or invalid runtime name: {host['Runtime']}")
+    own = runtimes.is_own(engine.settings, host.get("Runtime") or "")
+    user_namespaces.check(engine.remap, host, own_runtime=own)
     for option in host.get("SecurityOpt") or ():
         if option.partition("=")[0].partition(":")[0] not in (
             "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",

@@ -8,14 +8,13 @@ ones that have ended, and directories that no row names.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import lifecycle, monitors
-from sampan.engine.containers import remove
+from sampan.engine.containers import pause, remove
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.shim import protocol
@@ -33,9 +32,11 @@ async def reconcile(engine: Engine) -> None:
             await _one(container)
         except errors.SampanError:
             log.exception("container %s is set aside", container.id)
-    names = engine.endpoints.names
-    await asyncio.gather(*(names.take_over(c) for c in engine.containers if c.running))
     _release_stale(engine)
+    try:
+        await engine.endpoints.names.take_over()
+    except errors.SampanError:
+        log.exception("names are not served")
     # Looked up before the API answers, so that no create that is under way is among them.
     if orphans := _orphans(engine):
         engine.spawn(in_thread(_sweep, engine, orphans), "sweep")
@@ -97,6 +98,7 @@ async def _reconnect(container: Container) -> None:
     container.boot_id = lifecycle.boot_id()
     container.save()
     lifecycle.follow(container, connection)
+    await pause.go_on_after_a_kill(container)
 
 
 def exit_record(container: Container) -> dict[str, Any] | None:

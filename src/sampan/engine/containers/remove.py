@@ -46,7 +46,7 @@ async def remove(container: Container, *, force: bool = False, volumes: bool = F
     for client in container.waiting:
         client.socket.close()
     if volumes:
-        _remove_volumes(container)
+        await _remove_volumes(container)
     await in_thread(_delete_files, container)
     container.event("destroy")
     await container.notify()
@@ -83,14 +83,14 @@ def _delete_rows(container: Container) -> None:
         db.execute("delete from containers where id = ?", (container.id,))
 
 
-def _remove_volumes(container: Container) -> None:
+async def _remove_volumes(container: Container) -> None:
     volumes = container.engine.volumes
     for point in container.mounts:
         if point["Type"] != "volume":
             continue
         try:
             if volumes.get(point["Name"]).anonymous:
-                volumes.remove(point["Name"])
+                await volumes.remove(point["Name"])
         except (errors.NotFound, errors.Conflict):
             pass  # gone already, or another container uses it
 

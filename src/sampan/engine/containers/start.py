@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sampan.engine import containerfiles, lifecycle, oci, rootfs, users
+from sampan.engine import containerfiles, lifecycle, oci, rootfs, runtimes, user_namespaces, users
 from sampan.engine.containers import links, log_config
 from sampan.engine.endpoints import Plan
 from sampan.engine.errors import IsPaused, NotModified, StartFailed
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
     from sampan.engine.monitors import Client, Connection
 
-_RUNC = (
+_TASK = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
-    "sampan-oci create failed: unable to start container process: "
 )
+_OWN = "sampan-oci create failed: unable to start container process: "
 
 
 async def start(container: Container) -> None:
@@ -105,7 +105,8 @@ async def _connect_network(container: Container, plan: Plan, connection: Connect
     try:
         if failure := protocol.failure(answer):
             raise failure
-        await container.engine.endpoints.connect(container, plan, fds[0])
+        assert answer is not None
+        await container.engine.endpoints.connect(container, plan, fds[0], answer["pid"])
     finally:
         for fd in fds:
             os.close(fd)
@@ -125,7 +126,8 @@ def _request(
 ) -> protocol.Start:
     engine, config = container.engine, container.config
     run = engine.paths.container_run(container.id)
-    mounts, mode = rootfs.mounts(engine, container.id), container.network_mode()
+    remap, mode = user_namespaces.of(container), container.network_mode()
+    mounts = rootfs.mounts(engine, container.id, mapped=remap is not None)
     root_path = f"{run}/rootfs"
     os.makedirs(root_path, exist_ok=True)
     document = oci.build(
@@ -135,10 +137,15 @@ def _request(
             root_path=root_path,
             files=tuple(containerfiles.write(container, plan)),
             peers=_peers(container),
+            remap=remap,
             links=tuple(links.environment(container)) if mode == "bridge" else (),
         ),
     )
     fds = range(len(clients))
+    runtime = runtimes.words(container)
+    init = bool(container.host_config.get("Init"))
+    if runtime and init:
+        runtimes.add_init(document)
     return protocol.Start(
         id=container.id,
         bundle=container.bundle,
@@ -147,7 +154,8 @@ def _request(
         root_path=root_path,
         rootfs=tuple(mounts),
         cgroup=container.cgroup,
-        init=bool(container.host_config.get("Init")),
+        runtime=runtime,
+        init=init and not runtime,
         tty=container.tty,
         stdin=bool(config.get("OpenStdin")),
         stdin_once=bool(config.get("StdinOnce")),
@@ -200,6 +208,11 @@ def _peers(container: Container) -> dict[str, int]:
                     if key == "NetworkMode"
                     else f"cannot join {key} of a non running container: {name}"
                 )
+            if user_namespaces.of(container) and not user_namespaces.of(peer):
+                raise errors.Conflict(
+                    f"cannot join {key} of {name}: it is in the host's user namespace, so this "
+                    "container must be, too (--userns=host)"
+                )
             peers[name] = peer.pid
     return peers
 
@@ -209,7 +222,8 @@ async def _failed(container: Container, error: BaseException, *, again: bool) ->
     code = getattr(error, "exit_code", 128)
     message = str(error)
     if isinstance(error, protocol.RemoteError):
-        message = _RUNC + message
+        prefix = "" if runtimes.words(container) else _OWN
+        message = _TASK + prefix + message
     elif isinstance(error, network_errors.PortAllocated):
         message = (
             "failed to set up container networking: driver failed programming external "

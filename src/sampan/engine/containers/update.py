@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci_resources
+from sampan.engine import monitors, oci_resources, runtimes
 from sampan.engine.containers import create
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
@@ -38,7 +38,10 @@ async def update(container: Container, changes: dict[str, Any]) -> None:
         if container.running:
             resources = oci_resources.resources(merged)
             del resources["devices"]
-            await in_thread(cgroup.manager(container.cgroup).apply, resources)
+            if runtimes.other(container):
+                await monitors.call(container, "update", resources)
+            else:
+                await in_thread(cgroup.manager(container.cgroup).apply, resources)
         container.host_config = merged
         container.save_settings()
     container.event("update")

@@ -23,6 +23,7 @@ from sampan.engine.images import (
     archives,
     commit,
     garbage,
+    lazy,
     leases,
     listing,
     names,
@@ -49,7 +50,7 @@ __all__ = ["Image", "Images", "Summary"]
 
 
 class Image(Record):
-    id: str  # digest of the config
+    id: str  # sha256 of the config, whatever the manifest names it by (config.md)
     manifest: str
     chain_id: str | None  # None: it has no layers
     config: dict[str, Any]  # OCI image config
@@ -60,6 +61,7 @@ class Images:
         self._engine = engine
         self.leases = leases.Leases(engine.db, engine.store)
         self.garbage = garbage.Collector(engine)
+        self.lazy = lazy.Keeper(engine)
         self.garbage.roots.append(cache.Records(engine.paths.root).digests)
 
     # -- looking
@@ -158,9 +160,13 @@ class Images:
         *,
         platform: str = "",
         every: bool = False,
+        lazily: bool | None = None,
         credentials: Credentials | None,
         report: Report,
     ) -> None:
+        """`lazily`: layers that can be read piece by piece are; None: as the setting says."""
+        if lazily is None:
+            lazily = self._engine.settings["lazy-pull"]
         with self.lease(f"pull {name}", keep=True) as lease:
             await pull.pull(
                 self._engine,
@@ -168,6 +174,7 @@ class Images:
                 name,
                 platform=platform,
                 every=every,
+                lazily=lazily and not every,
                 credentials=credentials,
                 report=report,
             )
@@ -253,6 +260,7 @@ class Images:
     async def start(self) -> None:
         self.leases.write_on(asyncio.get_running_loop())
         await self.garbage.start()
+        self.lazy.wake()
 
     def stop(self) -> None:
         self.garbage.stop()

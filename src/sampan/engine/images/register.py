@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sampan.engine.images import names
@@ -91,7 +90,8 @@ async def register(
         for at, (layer, diff_id) in enumerate(pairs)
     ]
     sizes = await together(jobs)
-    image_id = manifest["config"]["digest"]
+    described = content.read(lease.store, manifest["config"]["digest"])
+    image_id = oci_image.digest_of(described)
     with engine.db.transaction():
         engine.db.execute(
             "insert into images (id, manifest, chain_id, config, created, size)"
@@ -100,14 +100,14 @@ async def register(
                 image_id,
                 manifest_digest,
                 chain[-1] if chain else None,
-                content.read(lease.store, image_id).decode(),
+                described.decode(),
                 clock.now(),
                 sum(sizes),
             ),
         )
         for name in full_names:
             names.put(engine.db, name, image_id, target or manifest_digest)
-    return str(image_id)
+    return image_id
 
 
 def read(
@@ -124,10 +124,4 @@ def read(
 
 
 def _document(store: content.ContentStore, digest: str) -> dict[str, Any]:
-    try:
-        document = json.loads(content.read(store, digest))
-    except ValueError as error:
-        raise errors.InvalidArgument(f"{digest} is no JSON document") from error
-    if not isinstance(document, dict):
-        raise errors.InvalidArgument(f"{digest} is no JSON object")
-    return document
+    return oci_image.decode(content.read(store, digest), digest)

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sampan.engine.engine import Engine
-    from sampan.engine.images import told
+    from sampan.engine.images import lazy, told
     from sampan.engine.images.leases import Lease
 
 _WORTH_IT = 8 << 20  # bytes of a layer
 
 
 class Unpacking:
-    def __init__(self, engine: Engine, lease: Lease, tell: told.Teller) -> None:
-        self._engine, self._lease, self._tell = engine, lease, tell
+    def __init__(self, engine: Engine, lease: Lease, tell: told.Teller, later: lazy.Pull) -> None:
+        self._engine, self._lease, self._tell, self._later = engine, lease, tell, later
         self._diff_ids: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._known: dict[str, tuple[list[str], str]] = {}  # by digest: chain, diff_id
@@ -70,6 +70,9 @@ class Unpacking:
 
     async def _one(self, layer: dict[str, Any], diff_id: str, chain: list[str]) -> None:
         digest = layer["digest"]
+        if digest in self._later:
+            await self._later.begin(layer, chain, diff_id)
+            return
         if digest in self._followed:
             try:
                 await self._followed[digest]

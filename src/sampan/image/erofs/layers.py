@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sampan.image import compress
 from sampan.image.erofs import build
-from sampan.image.layers import Layers
+from sampan.image.layers import Layers, plain
+from sampan.image.lazy import filling
+from sampan.image.unpack import Unpacked
 
 if TYPE_CHECKING:
-    from sampan.image.unpack import Unpacked
+    from sampan.image import compress
+    from sampan.image.layers import Filled
 
 FILE = "layer"
 
@@ -21,12 +23,34 @@ FILE = "layer"
 class ErofsLayers(Layers):
     directory = "erofs"
 
-    def _fill(self, place: str, layer: compress.Readable, diff_id: str) -> tuple[Unpacked, bool]:
+    def _fill(self, place: str, layer: compress.Readable, diff_id: str) -> Filled:
         os.mkdir(f"{place}/fs", 0o755)  # where it may be attached
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = os.open(f"{place}/{FILE}", flags, 0o600)
         try:
-            stream = compress.decompress(compress.chunks(layer))
-            return build.build(stream, fd, expected=diff_id)
+            with plain(layer) as stream:
+                return build.build(stream, fd, expected=diff_id)
         finally:
             os.close(fd)
+
+    def promise(self, chain_id: str, parent: str | None, start: filling.Start) -> Unpacked:
+        """A layer whose bytes come later: visible at once, made of its table of contents. Raises
+        TooLarge."""
+
+        def fill(place: str) -> Filled:
+            os.mkdir(f"{place}/fs", 0o755)
+            filling.begin(place, start)
+            tree, diff_id = start.plan.tree, start.promise.diff_id
+            done = Unpacked(diff_id=diff_id, size=tree.size, entries=tree.entries)
+            return done, tree.root.opaque
+
+        return self._make(chain_id, parent, fill)
+
+    def promised(self) -> dict[str, filling.Promise]:
+        """Directory → promise, of the layers that are not whole yet."""
+        found = {}
+        for name in self._visible():
+            place = f"{self._base}/l/{name}"
+            if (promise := filling.promised(place)) is not None:
+                found[place] = promise
+        return found

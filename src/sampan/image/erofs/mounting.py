@@ -21,17 +21,18 @@ def mount(path: str, backing: str) -> int:
     try:
         if backing == "file":
             short = len(os.fsencode(path)) <= _LONGEST
-            return _mount(path if short else f"/proc/self/fd/{file}")
+            return mount_device(path if short else f"/proc/self/fd/{file}")
         source, device = loop.attach(file)
         try:
-            return _mount(source)
+            return mount_device(source)
         finally:
             os.close(device)
     finally:
         os.close(file)
 
 
-def _mount(source: str) -> int:
+def mount_device(source: str) -> int:
+    """The same of a block device, or by a path that the kernel takes."""
     filesystem = Filesystem("erofs")
     try:
         filesystem.set("source", source)

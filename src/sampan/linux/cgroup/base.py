@@ -6,41 +6,30 @@ import errno
 import os
 import time
 
-from sampan.linux.cgroup import (
-    blkio,
-    cpu,
-    cpuset,
-    devices,
-    files,
-    hugetlb,
-    memory,
-    net_cls,
-    pids,
-    rdma,
-    unified,
-)
+from sampan.linux.cgroup import files
 from sampan.linux.cgroup.errors import CgroupBusy
-from sampan.linux.cgroup.stats import Stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
+    from sampan.linux.cgroup.stats import Stats
     from sampan.linux.cgroup.tree import Tree
 
-# Section of linux.resources → who applies it, in the order in which they are applied.
-_SECTIONS: tuple[tuple[str, Callable[[Tree, Any], None]], ...] = (
-    ("devices", devices.apply),
-    ("memory", memory.apply),
-    ("cpu", cpuset.apply),
-    ("cpu", cpu.apply),
-    ("pids", pids.apply),
-    ("blockIO", blkio.apply),
-    ("hugepageLimits", hugetlb.apply),
-    ("network", net_cls.apply),
-    ("rdma", rdma.apply),
-    ("unified", unified.apply),
+# Section of linux.resources → the module that applies it, in the order in which they are applied.
+# They are imported when a section is there: most containers ask for few.
+_SECTIONS = (
+    ("devices", "devices"),
+    ("memory", "memory"),
+    ("cpu", "cpuset"),
+    ("cpu", "cpu"),
+    ("pids", "pids"),
+    ("blockIO", "blkio"),
+    ("hugepageLimits", "hugetlb"),
+    ("network", "net_cls"),
+    ("rdma", "rdma"),
+    ("unified", "unified"),
 )
 _PATIENCE = 1.0  # seconds a killed process may take to leave its cgroup
 
@@ -54,14 +43,17 @@ class Base:
 
         Raises ControllerMissing, InvalidLimit, LimitBelowUsage.
         """
-        for section, apply in _SECTIONS:
+        for section, name in _SECTIONS:
             if value := resources.get(section):
-                apply(self.tree, value)
+                _module(name).apply(self.tree, value)
 
     def occupied(self) -> None:
         """The kernel keeps empty ones too."""
 
     def stats(self) -> Stats:
+        from sampan.linux.cgroup import blkio, cpu, hugetlb, memory, pids
+        from sampan.linux.cgroup.stats import Stats
+
         tree = self.tree
         return Stats(
             cpu=cpu.stats(tree),
@@ -72,16 +64,28 @@ class Base:
         )
 
     def oom_count(self) -> int:
-        return memory.oom_count(self.tree)
+        count: int = _module("memory").oom_count(self.tree)
+        return count
 
     def oom_fd(self) -> int | None:
-        return memory.oom_fd(self.tree)
+        fd: int | None = _module("memory").oom_fd(self.tree)
+        return fd
 
     def paths(self) -> dict[str, str]:
         found = dict(self.tree.v1_paths)
         if self.tree.unified:
             found[""] = self.tree.unified
         return found
+
+
+def prime() -> None:
+    """Import now what would be imported later, for a process that cannot any more then."""
+    for name in ("stats", *(module for _, module in _SECTIONS)):
+        _module(name)
+
+
+def _module(name: str) -> Any:
+    return __import__(f"sampan.linux.cgroup.{name}", fromlist=["apply"])
 
 
 def make(directory: str) -> None:
