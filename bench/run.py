@@ -249,6 +249,17 @@ def _wanted(only: str | None) -> list[str]:
     return only.replace("network", "dns,to-host,between").split(",")
 
 
+def _measure(rows: list[str], peers: list[Peer], work: Path, runs: int) -> None:
+    for name in (name for name in rows if name in ROWS):
+        title, unit, goal, body = ROWS[name]
+        show(title, unit, goal, body(peers, runs))
+    if "pull" in rows:
+        for key, row in pull_row.rows(peers, work).items():
+            show(*PULL_ROWS[key], row)
+    if "lazy" in rows:
+        show(LAZY_ROW, "ms", "", pull_row.lazy_row(peers, work))
+
+
 def main() -> int:
     options = arguments()
     rows = _wanted(options.only)
@@ -270,14 +281,7 @@ def main() -> int:
             peers.append(peer)
             peer.start()
             peer.load(archive)
-        for name in (name for name in rows if name in ROWS):
-            title, unit, goal, body = ROWS[name]
-            show(title, unit, goal, body(peers, options.runs))
-        if "pull" in rows:
-            for key, row in pull_row.rows(peers, work).items():
-                show(*PULL_ROWS[key], row)
-        if "lazy" in rows:
-            show(LAZY_ROW, "ms", "", pull_row.lazy_row(peers, work))
+        _measure(rows, peers, work, options.runs)
     finally:
         for peer in peers:
             peer.stop()
