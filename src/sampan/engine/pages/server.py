@@ -83,8 +83,14 @@ class Job:
 
     async def _fetch(self, start: int, length: int) -> bytes:
         assert self._client is not None
+        if self._promise.blob in self._store:  # it was pulled whole meanwhile
+            return await in_thread(self._stored, start, length)
         descriptor = {"digest": self._promise.blob, "size": self._promise.size}
         return await self._client.read_range(descriptor, start, length)
+
+    def _stored(self, start: int, length: int) -> bytes:
+        with self._store.open(self._promise.blob) as file:
+            return os.pread(file.fileno(), length, start)
 
     async def run(self) -> None:
         """Until the layer is whole, or removed, or known to be broken."""
