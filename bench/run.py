@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import network
 import pull as pull_row
 from peers import IMAGE, ROOT, Docker, Peer, Podman, Sampan, note, pss
 
@@ -160,6 +161,13 @@ def oci_run(work: Path, rootfs: Path, runs: int) -> Row:
     )
 
 
+def network_row(body: Callable[[Peer], float], *, iperf: bool) -> Callable[[list[Peer], int], Row]:
+    def row(peers: list[Peer], runs: int) -> Row:
+        return medians(network.usable(peers, iperf=iperf), min(runs, 5), body)
+
+    return row
+
+
 ROWS: dict[str, tuple[str, str, str, Callable[[list[Peer], int], Row]]] = {
     "run": ("run --rm busybox true, bridge", "ms", "≤ 40 ms, ≤ 1/8 of docker", run_row()),
     "run-none": ("the same, --network none", "ms", "≤ 30 ms", run_row("--network", "none")),
@@ -170,6 +178,24 @@ ROWS: dict[str, tuple[str, str, str, Callable[[list[Peer], int], Row]]] = {
     "ps": ("ps", "ms", "≤ 35 ms", list_containers),
     "monitor": ("memory a running container adds (PSS)", "MB", "≤ 0.8 MB", monitor_memory),
     "engine": ("engine, idle (PSS)", "MB", "≤ 50 MB", engine_memory),
+    "dns": (
+        "names answered a second",
+        "",
+        "≥ 10,000",
+        network_row(network.names, iperf=False),
+    ),
+    "to-host": (
+        "iperf3, container to host",
+        "Gbit/s",
+        "≥ 0.95 of docker",
+        network_row(network.throughput(to_host=True), iperf=True),
+    ),
+    "between": (
+        "iperf3, container to container",
+        "Gbit/s",
+        "≥ 0.95 of docker",
+        network_row(network.throughput(to_host=False), iperf=True),
+    ),
 }
 
 PULLS = {
@@ -213,9 +239,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _wanted(only: str | None) -> list[str]:
+    """The rows by name; "network" stands for all about networks."""
+    if not only:
+        return KNOWN
+    return only.replace("network", "dns,to-host,between").split(",")
+
+
 def main() -> int:
     options = arguments()
-    rows = options.only.split(",") if options.only else KNOWN
+    rows = _wanted(options.only)
     if unknown := set(rows) - {*KNOWN}:
         sys.exit(f"./do bench knows no row {', '.join(sorted(unknown))}")
     work = Path(tempfile.mkdtemp(prefix="sampan-bench-", dir="/var/tmp"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -23,6 +24,7 @@ class Faulty:
         self.requests: list[web.Request] = []
         self.cut: int | None = None  # bytes of the next blob before the connection breaks
         self.stall: int | None = None  # bytes of the next blob after which nothing more comes
+        self.gate: Callable[[web.Request, int], Awaitable[None]] | None = None  # in the middle
         self.warnings: list[str] = []  # Warning headers of every answer
         self.ranges = True
         self.etag = '"one"'
@@ -31,6 +33,7 @@ class Faulty:
         self.redirect = ""  # where blobs are
         self.token = ""  # what Authorization must be
         self.challenge = ""
+        self.cut_upload: list[int] = []  # bytes of the next bodies before the connection breaks
         self.largest_put: int | None = None
         self.uploaded: dict[str, bytearray] = {}
         self.tokens_asked: list[web.Request] = []
@@ -97,7 +100,10 @@ class Faulty:
             document = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}
             return web.json_response(document, status=404)
         data = self.wrong.get(digest, self.store.blobs[digest])
-        kind = json.loads(data).get("mediaType", oci_image.MANIFEST)
+        try:
+            kind = json.loads(data).get("mediaType", oci_image.MANIFEST)
+        except ValueError:
+            kind = oci_image.MANIFEST
         headers = {"Docker-Content-Digest": digest, "Content-Type": kind}
         return web.Response(body=data, headers=headers)
 
@@ -128,22 +134,43 @@ class Faulty:
             self.stall = None
             await asyncio.Event().wait()  # until the client has gone
         if request.method == "GET":
-            await response.write(data[start:])
+            middle = (start + len(data)) // 2 if self.gate else start
+            await response.write(data[start:middle])
+            if self.gate:
+                await self.gate(request, start)
+            await response.write(data[middle:])
         await response.write_eof()
         return response
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         if request.method == "POST":
-            self.uploaded[str(len(self.uploaded))] = bytearray()
-            here = f"http://{self.address}/v2/x/blobs/uploads/{len(self.uploaded) - 1}?state=1"
+            name = str(len(self.requests))
+            self.uploaded[name] = bytearray()
+            here = f"http://{self.address}/v2/x/blobs/uploads/{name}?state=1"
             return web.Response(status=202, headers={"Location": here})
-        session = self.uploaded[request.path.rpartition("/")[2]]
+        name = request.path.rpartition("/")[2]
+        if name not in self.uploaded:
+            return web.Response(status=404)
+        session = self.uploaded[name]
+        headers = {"Location": str(request.url), "Range": f"0-{max(len(session) - 1, 0)}"}
+        if request.method == "GET":
+            return web.Response(status=204, headers=headers)
+        if request.headers.get("Content-Range", f"{len(session)}-").partition("-")[0] != str(
+            len(session)
+        ):
+            return web.Response(status=416, headers=headers)
+        if self.cut_upload and request.content_length:
+            session += await request.content.readexactly(self.cut_upload.pop(0))
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
         data = await request.read()
         if self.largest_put is not None and len(data) > self.largest_put:
             return web.Response(status=413)
         session += data
         if request.method == "PATCH":
-            headers = {"Location": str(request.url), "Range": f"0-{len(session) - 1}"}
+            headers["Range"] = f"0-{len(session) - 1}"
             return web.Response(status=202, headers=headers)
         self.store.add(bytes(session))
+        del self.uploaded[name]
         return web.Response(status=201)

@@ -55,3 +55,18 @@ class StoreContract:
             store.open(DIGEST)
         with pytest.raises(errors.NotFound):
             store.size(DIGEST)
+
+    def test_a_part_is_kept_until_it_is_abandoned(self, store: Store) -> None:
+        with store.part("ahead") as file:
+            assert file.tell() == 0
+            file.write(b"some ")
+        with store.part("ahead") as file:
+            assert file.tell() == 5
+            file.write(b"bytes")
+            file.seek(0)
+            assert file.read() == DATA
+        store.abandon("ahead")
+        store.abandon("ahead")
+        with store.part("ahead") as file:
+            assert file.tell() == 0
+        store.abandon("ahead")

@@ -166,9 +166,35 @@ def test_default_directory_and_dockers_certificates(tmp_path) -> None:
     assert own.client[0][1] == f"{tmp_path}/own.test/client.key"
 
 
+def test_the_settings_mirrors_stay_beside_a_directory(tmp_path) -> None:
+    place = tmp_path / "docker.io"
+    place.mkdir()
+    (place / "ca.crt").touch()
+    config = hosts.Config(directories=(str(tmp_path),), mirrors=("http://near.test",))
+    near, hub = config.of("docker.io")
+    assert (near.name, near.mirror_of, near.ca) == ("near.test", "docker.io", ())
+    assert (hub.name, hub.ca) == ("registry-1.docker.io", (f"{place}/ca.crt",))
+    (place / "hosts.toml").write_text('[host."https://far.test"]\n')
+    assert [h.name for h in config.of("docker.io")] == [
+        "far.test", "near.test", "registry-1.docker.io",
+    ]  # fmt: skip
+    (place / "hosts.toml").write_text('[host."http://near.test"]\n')
+    assert [h.name for h in config.of("docker.io")] == ["near.test", "registry-1.docker.io"]
+    assert [h.name for h in config.of("other.test")] == ["other.test"]
+
+
+def test_a_mirrors_own_certificates(tmp_path) -> None:
+    (tmp_path / "near.test").mkdir()
+    (tmp_path / "near.test" / "ca.crt").touch()
+    config = hosts.Config(directories=(str(tmp_path),), mirrors=("https://near.test",))
+    near, _ = config.of("docker.io")
+    assert near.ca == (f"{tmp_path}/near.test/ca.crt",)
+
+
 @pytest.mark.parametrize(
-    "text", ["server = ", 'server = "ftp://x"', '[host."https://x"]\ncapabilities = ["fly"]']
-)
+    "text", ["server = ", 'server = "ftp://x"', '[host."https://x"]\ncapabilities = ["fly"]',
+             '[host."https://ada:secret@x"]']
+)  # fmt: skip
 def test_a_bad_hosts_file_is_named(text: str, tmp_path) -> None:
     (tmp_path / "bad.test").mkdir()
     (tmp_path / "bad.test" / "hosts.toml").write_text(text)

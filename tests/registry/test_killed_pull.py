@@ -6,7 +6,7 @@ import sys
 
 import sampan
 from sampan.image import content
-from sampan.registry import download
+from sampan.registry import blobs
 from sampan.registry.pull import pull
 from sampan.registry.store import MemoryStore
 from tests.registry.faulty import Faulty
@@ -45,7 +45,7 @@ async def test_kill_in_the_middle_costs_less_than_one_piece(tmp_path) -> None:
             env={**os.environ, "PYTHONPATH": os.path.dirname(sampan.__path__[0])},
         )  # fmt: skip
         try:
-            await asyncio.wait_for(_written(tmp_path, layer, sent - download._PIECE), 30)
+            await asyncio.wait_for(_written(tmp_path, layer, sent - blobs.PIECE), 30)
         finally:
             assert killed.returncode is None, "the pull ended before it was killed"
             killed.kill()
@@ -56,7 +56,7 @@ async def test_kill_in_the_middle_costs_less_than_one_piece(tmp_path) -> None:
         asked = server.seen("GET", layer)[before:]
     assert len(asked) == 1
     again = sent - int(asked[0].headers["Range"][len("bytes=") : -1])
-    assert 0 <= again < download._PIECE
+    assert 0 <= again < blobs.PIECE
     assert content.read(target, layer) == source.blobs[layer]
 
 

@@ -6,6 +6,7 @@ from sampan.image import content
 from sampan.kit import errors as kinds
 from sampan.registry import errors, upload
 from sampan.registry.auth import BadAnswer, Credentials
+from sampan.registry.credentials import Found
 from sampan.registry.events import Event
 from sampan.registry.hosts import Config
 from sampan.registry.pull import pull
@@ -238,6 +239,42 @@ async def test_a_mirror_that_lies_is_passed_over(tmp_path) -> None:
 
 
 @in_loop
+async def test_a_mirror_gets_its_own_credentials_and_the_registry_its_own(tmp_path) -> None:
+    source, digest, _ = image(b"x")
+    asked: list[str] = []
+
+    def of_mirror(host: str) -> Found:
+        asked.append(host)
+        return Found(credentials=Credentials(username="mirror", password="m"), warnings=("odd",))
+
+    async with Faulty(source) as mirror, Faulty(source) as upstream:
+        mirror.names["1"] = upstream.names["1"] = digest
+        mirror.challenge = upstream.challenge = 'Basic realm="x"'
+        mirror.token, upstream.token = "Basic bWlycm9yOm0=", "Basic YWRhOnNlY3JldA=="
+        config = Config(directories=(), insecure=("reg.test",))
+        (tmp_path / "reg.test").mkdir()
+        (tmp_path / "reg.test" / "hosts.toml").write_text(
+            f'server = "http://{upstream.address}"\n[host."http://{mirror.address}"]\n'
+        )
+        config = config.replace(directories=(str(tmp_path),))
+        own = Credentials(username="ada", password="secret")
+        told: list[str] = []
+        async with client(
+            "reg.test/x:1", hosts=config, credentials=own, of_mirror=of_mirror
+        ) as there:
+            await pull(there, MemoryStore(), on_event=lambda e: told.append(e.message))
+            assert not upstream.requests
+            mirror.token = "Basic of-somebody-else"
+            await there.resolve()
+    assert asked == [mirror.address]
+    assert "odd" in told
+    assert mirror.seen("GET", "/blobs/")
+    sent = {request.headers.get("Authorization") for request in mirror.requests}
+    assert sent == {None, "Basic bWlycm9yOm0="}
+    assert upstream.requests[-1].headers["Authorization"] == upstream.token
+
+
+@in_loop
 async def test_images_that_cannot_be_used_are_refused_in_a_sentence() -> None:
     source = MemoryStore()
     cases = [
@@ -249,10 +286,15 @@ async def test_images_that_cannot_be_used_are_refused_in_a_sentence() -> None:
          errors.NotAnImage, "helm"),
         ({"schemaVersion": 2, "config": {"mediaType": "", "digest": "../../x", "size": 1}},
          errors.BadDocument, "is no digest"),
+        (b'{"schemaVersion": 2, "schemaVersion": 2}', kinds.InvalidArgument, "stands in it twice"),
+        (b'{"schemaVersion": 2', kinds.InvalidArgument, "x:1 is no JSON"),
+        ({"mediaType": oci_image.INDEX, "manifests": [], "layers": []},
+         kinds.InvalidArgument, "as only manifests have"),
     ]  # fmt: skip
     async with Faulty(source) as server, client(f"{server.address}/x:1") as there:
         for document, kind, words in cases:
-            server.names["1"] = source.add(oci_image.encode(document))
+            data = document if isinstance(document, bytes) else oci_image.encode(document)
+            server.names["1"] = source.add(data)
             with pytest.raises(kind, match=words):
                 await pull(there, MemoryStore())
 
@@ -267,6 +309,68 @@ async def test_chunks_where_one_request_is_too_large(monkeypatch: pytest.MonkeyP
         await push(there, store, digest, "1")
         assert len(server.seen("PATCH", "uploads")) == 3
     assert taken.blobs[layer] == store.blobs[layer]
+
+
+@in_loop
+async def test_a_broken_upload_is_gone_on_with() -> None:
+    """It breaks at first, and again in the rest; no byte that came is sent twice."""
+    store, digest, (layer,) = image(noise(3_000_000))
+    taken, size = MemoryStore(), len(store.blobs[layer])
+    config = manifest_of(store, digest)["config"]["digest"]
+    taken.add(store.blobs[config])
+    async with Faulty(taken) as server, client(f"{server.address}/x:1") as there:
+        server.cut_upload = [1_000_000, 500_000]
+        await push(there, store, digest, "1")
+        asked = server.seen("PATCH", "uploads")
+        assert [request.headers["Content-Range"] for request in asked] == [
+            f"1000000-{size - 1}",
+            f"1500000-{size - 1}",
+        ]
+        assert len(server.seen("POST", "uploads")) == 1
+    assert taken.blobs[layer] == store.blobs[layer]
+
+
+@in_loop
+async def test_an_upload_that_was_lost_begins_again() -> None:
+    store, digest, (layer,) = image(noise(1_000_000))
+    taken = MemoryStore()
+    config = manifest_of(store, digest)["config"]["digest"]
+    taken.add(store.blobs[config])
+
+    async def forget(seconds: float) -> None:
+        server.uploaded.clear()
+
+    async with Faulty(taken) as server, client(f"{server.address}/x:1", pause=forget) as there:
+        server.cut_upload = [400_000]
+        await push(there, store, digest, "1")
+        assert len(server.seen("POST", "uploads")) == 2
+    assert taken.blobs[layer] == store.blobs[layer]
+
+
+@in_loop
+async def test_an_upload_that_is_done_although_no_answer_came() -> None:
+    store, digest, (layer,) = image(noise(1_000_000))
+    taken = MemoryStore()
+    config = manifest_of(store, digest)["config"]["digest"]
+    taken.add(store.blobs[config])
+
+    async def finish(seconds: float) -> None:
+        server.uploaded.clear()
+        taken.add(store.blobs[layer])
+
+    async with Faulty(taken) as server, client(f"{server.address}/x:1", pause=finish) as there:
+        server.cut_upload = [400_000]
+        await push(there, store, digest, "1")
+        assert len(server.seen("POST", "uploads")) == 1
+
+
+@in_loop
+async def test_an_upload_that_breaks_each_time_ends() -> None:
+    store, digest, _ = image(noise(1_000_000))
+    async with Faulty(MemoryStore()) as server, client(f"{server.address}/x:1") as there:
+        server.cut_upload = [0] * 40
+        with pytest.raises(errors.Unreachable, match="the connection was cut off"):
+            await push(there, store, digest, "1")
 
 
 @in_loop

@@ -13,7 +13,8 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-from sampan.build.files import Context, clean
+from sampan.build.context import Context
+from sampan.build.files import clean
 from sampan.buildkit import gomode, messages
 from sampan.buildkit.copies import Kept
 from sampan.buildkit.grpc import translated

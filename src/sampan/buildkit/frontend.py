@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import building
+from sampan.engine import builds
 from sampan.kit import errors
 from sampan.kit.record import Record
 
@@ -32,7 +32,7 @@ UPLOAD = "http://buildkit-session/"  # a context that the client holds ready as 
 
 
 class Asked(Record):
-    options: building.Options
+    options: builds.Options
     context: str  # the session's name for the directory, or where a context is
     dockerfile: str  # the session's name for the Dockerfile's directory
     remote: bool  # `context` is no directory of the session
@@ -47,7 +47,7 @@ def asked(frontend: str, attributes: Mapping[str, str]) -> Asked:
     _refuse(frontend, attributes)
     context = attributes.get(attributes.get("contextkey", "context"), "")
     return Asked(
-        options=building.Options(
+        options=builds.Options(
             dockerfile=attributes.get("filename") or "Dockerfile",
             target=attributes.get("target", ""),
             args=_after(_ARG, attributes),

@@ -10,8 +10,8 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
-from sampan.build import ignore
-from sampan.build.files import Context, PathNotFound
+from sampan.build import files, ignore
+from sampan.build.context import Context
 from sampan.buildkit import copies, filesync, messages
 from sampan.buildkit.frontend import UPLOAD
 from sampan.buildkit.grpc import translated
@@ -121,8 +121,8 @@ async def _pulled(session: Session, path: str) -> AsyncIterator[bytes]:
 
 def _text(tree: Context, name: str) -> str | None:
     try:
-        return tree.text(name)
-    except PathNotFound:
+        return files.text(tree, name)
+    except files.PathNotFound:
         return None
 
 
@@ -146,3 +146,6 @@ class Later:
 
     def copy(self, path: str, write: Callable[[bytes], object]) -> None:
         self._files().copy(path, write)
+
+    def digest(self, path: str) -> bytes:
+        return self._files().digest(path)

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from sampan.build import dockerfile, running
+from sampan.build import dockerfile
 from sampan.build.errors import DockerfileError
 from sampan.buildkit import frontend, grpc, inputs, steps
-from sampan.engine import building
+from sampan.engine import builds
+from sampan.engine.builds import contexts, scratch
 from sampan.kit import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sampan.build.files import Context
+    from sampan.build.context import Context
+    from sampan.build.files import Files
     from sampan.build.state import State
     from sampan.buildkit.jobs import Job, Jobs
     from sampan.engine.images.leases import Lease
@@ -53,7 +55,7 @@ async def prepare(jobs: Jobs, job: Job, name: str, attributes: Mapping[str, str]
         if not asked.context.startswith(frontend.UPLOAD):
             raise errors.Unsupported(f"a remote context ({asked.context}) is not supported yet")
         uploaded = await given.upload()
-        text = building.dockerfile_of(uploaded, asked.filename)
+        text = contexts.dockerfile(uploaded, asked.filename)
     else:
         text = await given.dockerfile()
     made = Result(jobs, job, asked, given, text)
@@ -97,19 +99,20 @@ class Result:
         def fetch() -> Context:
             return asyncio.run_coroutine_threadsafe(self._given.context(), loop).result()
 
-        context = self.uploaded or inputs.Later(fetch)
-        told = self._steps = steps.Steps(self.file, self.job.progress)
-        workshop = _Workshop(self.engine, self.lease, loop, self.asked.options, _quiet)
-        workshop.steps = told
+        context: Files = self.uploaded or inputs.Later(fetch)
+        told = self._steps = steps.Steps(self.file, self.job.progress, loop)
+        options = self.asked.options
         with self.explained():
             try:
-                request = building.request_of(self._text, context, self.asked.options)
-                state = await building.solved(request, workshop)
+                with scratch.directory(self.engine.paths.root) as place:
+                    workshop = builds.Workshop(self.engine, self.lease, place, options, _quiet)
+                    request = builds.request_of(self._text, context, options)
+                    state = await builds.solved(request, workshop, told)
             except BaseException as error:
                 cancelled = isinstance(error, asyncio.CancelledError)
-                told.end("context canceled" if cancelled else said(error))
+                told.end_all("context canceled" if cancelled else steps.said(error))
                 raise
-        told.end()
+        told.end_all()
         return state
 
     @contextmanager
@@ -118,11 +121,10 @@ class Result:
         try:
             yield
         except DockerfileError as error:
-            raise self._failure(said(error), error.line, error.end) from error
+            raise self._failure(steps.said(error), error.line, error.end) from error
         except errors.SampanError as error:
-            now = self._steps.now if self._steps else None
-            line, end = (now.start, now.end) if now else (0, 0)
-            raise self._failure(said(error), line, end) from error
+            line, end = self._steps.failed if self._steps else (0, 0)
+            raise self._failure(steps.said(error), line, end) from error
 
     def _failure(self, text: str, line: int, end: int) -> GRPCError:
         details = []
@@ -138,29 +140,8 @@ class Result:
         return GRPCError(Status.UNKNOWN, text, details)
 
 
-class _Workshop(building.Workshop):
-    """The engine's, whose words become vertices."""
-
-    steps: steps.Steps
-
-    def say(self, text: str) -> None:
-        self._loop.call_soon_threadsafe(self.steps.heard, text)
-
-    async def output(self, stream: int, data: bytes) -> None:
-        if self.steps.vertex is not None:
-            self.steps.vertex.log(stream, data)
-
-
 async def _quiet(message: Message) -> None:
     """Pulls are not shown yet."""
-
-
-def said(error: BaseException) -> str:
-    """BuildKit's words."""
-    if isinstance(error, running.CommandFailed):
-        command = " ".join(error.command)
-        return f'process "{command}" did not complete successfully: exit code: {error.code}'
-    return str(error) or type(error).__name__
 
 
 @contextmanager

@@ -87,6 +87,8 @@ KEYS = (
     Key(name="init", kind="bool", default=False, help="a small reaper as PID 1 of every container"),
     Key(name="no-new-privileges", kind="bool", default=False,
         help="set no_new_privs for every container"),
+    Key(name="cdi-spec-dirs", kind="list", metavar="DIRECTORY",
+        help="where descriptions of CDI devices are (/etc/cdi, /var/run/cdi)"),
     Key(name="userns-remap", kind="string", default="", metavar="USER[:GROUP]",
         help="run containers as this user's subordinate ids (subuid(5)); default: sampan's, else "
         "dockremap's"),
@@ -183,6 +185,11 @@ def _check_registries(settings: Settings) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise BadSetting(f"registry-mirrors: {url!r} is no http or https address")
+        if "@" in parts.netloc:
+            raise BadSetting(
+                f"registry-mirrors: {parts.hostname} has a user name in its address; credentials "
+                "of a mirror are looked for in config.json and auth.json of the engine's user"
+            )
     for text in settings["insecure-registries"]:
         if "/" in text:
             try:

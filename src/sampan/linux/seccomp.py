@@ -35,7 +35,8 @@ _prctl = _libc.function("prctl", c_int, *[c_ulong] * 4)
 _seccomp = _libc.function("syscall", c_long, c_uint, c_ulong, c_void_p, restype=c_long)
 _SYS_SECCOMP = {"x86_64": 317, "s390x": 348, "ppc64le": 358}.get(os.uname().machine, 277)
 _memory: dict[str, bytes] = {}
-cache_directory: str | None = None  # where programs are kept when `compile` is told no other place
+# where programs are kept when `compile` is told no other place; only root can write there
+cache_directory: str | None = "/run/sampan/seccomp"
 
 
 class LibseccompMissing(errors.Unsupported):

@@ -5,18 +5,26 @@ A host need not send ranges: an answer of 200 is the whole blob, whatever was as
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 import aiohttp
 
 from sampan.kit.record import Record
+from sampan.kit.threads import in_thread
 from sampan.registry import errors, transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from sampan.registry.client import Client
     from sampan.registry.transport import Transport
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PIECE = 1 << 20  # bytes handed to a thread at once: hashing and writing them takes about 1 ms
 
 
 class Wanted(NamedTuple):
@@ -52,12 +60,41 @@ class Blob(Record):
             why = f"the connection broke in the middle of a blob ({str(error) or 'timed out'})"
             raise errors.Unreachable(self.host, why) from error
 
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The same in pieces of about PIECE; what came before the connection broke, too."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in self.chunks():
+                parts.append(chunk)
+                size += len(chunk)
+                if size >= PIECE:
+                    whole, parts, size = b"".join(parts), [], 0
+                    yield whole
+        except errors.Unreachable:
+            yield b"".join(parts)
+            raise
+        yield b"".join(parts)
+
     def close(self) -> None:
         """The connection is used again where all of the answer was read."""
         if self.response.content.at_eof():
             self.response.release()
         else:
             self.response.close()
+
+
+async def finished(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`in_thread` that is never left behind: cancelled, it still waits for the thread.
+
+    Else a file would be closed, and its descriptor be another file's, under a write.
+    """
+    work = asyncio.ensure_future(in_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 async def get(client: Client, host: Transport, wanted: Wanted) -> Blob:
@@ -94,4 +131,4 @@ def _start(response: aiohttp.ClientResponse) -> int:
     """Where a partial answer begins (Content-Range, RFC 9110, 14.4); -1 where it does not say."""
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     first = rest.partition("-")[0]
-    return int(first) if unit == "bytes" and first.isdigit() else -1
+    return int(first) if unit == "bytes" and first.isdecimal() else -1

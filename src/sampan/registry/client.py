@@ -22,7 +22,9 @@ import aiohttp
 
 from sampan.kit import errors as kinds
 from sampan.kit.record import Record
+from sampan.kit.threads import in_thread
 from sampan.registry import auth, blobs, errors, tags, transport
+from sampan.registry.credentials import Found
 from sampan.registry.events import Event
 from sampan.registry.hosts import Config
 from sampan.registry.upload import Uploads
@@ -56,19 +58,20 @@ class Target(Record):
 
 
 class Client:
-    """`credentials` are the registry's own; `lookup` finds those of a host, mirrors included."""
+    """`credentials` are the registry's own, `of_mirror` finds those of a mirror (it may block)."""
 
     def __init__(
         self,
         target: reference.Reference,
         *,
         credentials: Credentials | None = None,
-        lookup: Callable[[str], Credentials | None] | None = None,
+        of_mirror: Callable[[str], Found] = lambda host: Found(),
         hosts: Config | None = None,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.reference = target
-        self._lookup, self._credentials, self._pause = lookup, credentials, pause
+        self._of_mirror, self._credentials, self._pause = of_mirror, credentials, pause
+        self._warnings: list[str] = []
         self._config = hosts or Config()
         self._session: aiohttp.ClientSession | None = None
         self.hosts: list[Transport] = []
@@ -77,10 +80,11 @@ class Client:
         found = self._config.of(self.reference.domain)
         self._session = transport.session()
         for host in found:
-            name = host.name if host.mirror_of else self.reference.domain
-            credentials = None if host.mirror_of else self._credentials
-            if credentials is None and self._lookup is not None:
-                credentials = self._lookup(name)
+            credentials = self._credentials
+            if host.mirror_of:
+                known = await in_thread(self._of_mirror, host.name)
+                credentials = known.credentials
+                self._warnings += known.warnings
             self.hosts.append(
                 transport.Transport(
                     self._session,
@@ -102,6 +106,8 @@ class Client:
         def retrying(why: str, seconds: float) -> None:
             listener(Event(kind="retrying", message=f"{why}; again in {seconds:.1f} s"))
 
+        for text in self._warnings:
+            listener(Event(kind="warning", message=text))
         for host in self.hosts:
             host.on_retry = retrying
             host.on_warning = partial(_warning, listener, host.host.name)
@@ -164,11 +170,10 @@ class Client:
             raise errors.SchemaOne(self._named(wanted))
         said = response.headers.get("Docker-Content-Digest", "")
         expected = wanted if ":" in wanted else said
-        algorithm = expected.partition(":")[0]
-        if algorithm not in ("sha256", "sha512"):
-            algorithm, expected = "sha256", ""
-        digest = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
-        if expected and digest != expected:
+        digest = _same_digest(data, expected)
+        if ":" in wanted and not digest.startswith(algorithm := f"{wanted.partition(':')[0]}:"):
+            raise kinds.Unsupported(f"{wanted}: {algorithm[:-1]} cannot be checked")
+        if digest.partition(":")[0] == expected.partition(":")[0] and digest != expected:
             raise errors.WrongDigest(host.host.name, expected, digest)
         return Target(media_type=media_type, digest=digest, data=data)
 
@@ -260,9 +265,9 @@ class Client:
         if response.status not in (200, 201, 202):
             self._refuse(host, response.status, await transport.problem(response), "push")
         await transport.discard(response)
-        digest = oci_image.digest_of(data)
-        said = response.headers.get("Docker-Content-Digest", digest)
-        if said.startswith("sha256:") and said != digest:
+        said = response.headers.get("Docker-Content-Digest") or oci_image.digest_of(data)
+        digest = _same_digest(data, said)
+        if said != digest:
             raise errors.WrongDigest(host.host.name, digest, said)
         return digest
 
@@ -325,6 +330,12 @@ class Client:
             for note in notes:
                 error.add_note(note)
             raise
+
+
+def _same_digest(data: bytes, other: str) -> str:
+    """The digest of some bytes, by the algorithm of another one where that can be checked."""
+    algorithm = "sha512" if other.startswith("sha512:") else "sha256"
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 def _warning(listener: Listener, host: str, text: str) -> None:

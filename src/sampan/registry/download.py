@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import ExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sampan.kit import errors as kinds
-from sampan.kit.threads import in_thread
 from sampan.registry import errors, retries
+from sampan.registry.blobs import finished
 from sampan.registry.events import Event, Meter
+from sampan.registry.ranges import Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    import asyncio
+    from collections.abc import AsyncIterator
 
     from sampan.registry.blobs import Blob
     from sampan.registry.client import Client
     from sampan.registry.events import Listener
     from sampan.registry.store import Ingest, Store
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_PIECE = 1 << 20  # bytes handed to a thread at once: hashing and writing them takes about 1 ms
 _STALLS = 5  # times in a row that a try may bring nothing new
 
 
@@ -32,41 +29,40 @@ def name(digest: str) -> str:
 
 
 async def download(
-    client: Client, descriptor: dict[str, Any], store: Store, on_event: Listener
+    client: Client,
+    descriptor: dict[str, Any],
+    store: Store,
+    on_event: Listener,
+    spare: asyncio.Semaphore,
 ) -> None:
-    """Raises WrongDigest and WrongSize with nothing kept, Unreachable with what came kept."""
+    """`spare` counts the connections that may be used beside one of one's own.
+
+    Raises WrongDigest and WrongSize with nothing kept, Unreachable with what came kept.
+    """
     digest = descriptor["digest"]
     hosts = len(client.hosts)
     for skip in range(hosts):
+        ranges = Ranges(client, store, descriptor, name(digest), spare=spare, skip=skip)
         async with _ingest(store, name(digest)) as ingest:
+            work = _Download(client, descriptor, ingest, ranges, on_event, skip)
             try:
-                await _Download(client, descriptor, ingest, on_event, skip).run()
+                await work.run()
+                await ranges.forget()
                 return
             except (errors.WrongDigest, errors.WrongSize) as error:
-                await _finished(ingest.reset)
+                await work.forget()
                 if skip == hosts - 1:
                     raise
                 on_event(Event(kind="warning", digest=digest, message=str(error)))
-
-
-async def _finished(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """`in_thread` that is never left behind: cancelled, it still waits for the thread.
-
-    Else the ingest would be closed, and its descriptor be another file's, under a write.
-    """
-    work = asyncio.ensure_future(in_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        raise
+            finally:
+                await ranges.close()
 
 
 @asynccontextmanager
 async def _ingest(store: Store, name: str) -> AsyncIterator[Ingest]:
     """`store.write`, off the loop: it hashes again what an earlier try left."""
     with ExitStack() as stack:
-        yield await _finished(stack.enter_context, store.write(name))
+        yield await finished(stack.enter_context, store.write(name))
 
 
 class _Download:
@@ -75,11 +71,12 @@ class _Download:
         client: Client,
         descriptor: dict[str, Any],
         ingest: Ingest,
+        ranges: Ranges,
         on_event: Listener,
         skip: int,
     ) -> None:
         self._client, self._descriptor, self._ingest = client, descriptor, ingest
-        self._on_event, self._skip = on_event, skip
+        self._ranges, self._on_event, self._skip = ranges, on_event, skip
         self._digest: str = descriptor["digest"]
         self._size: int = descriptor["size"]
         self._meter = Meter(on_event, self._digest, self._size)
@@ -91,61 +88,58 @@ class _Download:
         try:
             await self._commit()
         except errors.WrongDigest:
-            if not resumed:
+            if not resumed and not self._ranges.reused:
                 raise
             # What an earlier try had left may have been somebody else's bytes: once from the start.
-            await _finished(self._ingest.reset)
+            await self.forget()
             self._etag = ""
             await self._complete()
             await self._commit()
 
+    async def forget(self) -> None:
+        await finished(self._ingest.reset)
+        await self._ranges.forget()
+
     async def _complete(self) -> None:
         """Until all bytes are here; a try that brings something new does not count as failed."""
-        stalls = 0
+        patience = retries.Patience(_STALLS)
         if self._ingest.offset > self._size:
-            await _finished(self._ingest.reset)
-        while self._ingest.offset < self._size:
-            before = self._ingest.offset
+            await finished(self._ingest.reset)
+        while (before := self._ingest.offset) < self._size:
+            await self._ranges.ahead(before, self._etag)
+            async for piece in self._ranges.take(before):
+                await self._write(piece)
+            if self._ingest.offset == self._ranges.end(before):
+                continue
             try:
-                async with self._client.fetch(
-                    self._descriptor, before, None, etag=self._etag, skip=self._skip
-                ) as blob:
-                    await self._take(blob)
-                short = self._ingest.offset < self._size
-                failure = self._short() if short else None
+                await self._request(self._ingest.offset)
             except errors.Unreachable as error:
-                failure = error
-            if failure is None:
-                return
-            stalls = 0 if self._ingest.offset > before else stalls + 1
-            if stalls >= _STALLS:
-                raise failure
-            delay = retries.backoff(stalls)
-            message = f"{failure}; going on at byte {self._ingest.offset} in {delay:.1f} s"
-            self._on_event(Event(kind="retrying", digest=self._digest, message=message))
-            await self._client._pause(delay)
+                came = self._ingest.offset
+                delay = patience.again(error, progress=came > before)
+                message = f"{error}; going on at byte {came} in {delay:.1f} s"
+                self._on_event(Event(kind="retrying", digest=self._digest, message=message))
+                await self._client._pause(delay)
 
-    def _short(self) -> errors.Unreachable:
-        came = self._ingest.offset
-        return errors.Unreachable(self._host, f"only {came} of {self._size} bytes came")
+    async def _request(self, offset: int) -> None:
+        """What is missing of a range, or of all. Raises Unreachable where less comes."""
+        length = self._ranges.length(offset)
+        async with self._client.fetch(
+            self._descriptor, offset, length, etag=self._etag, skip=self._skip
+        ) as blob:
+            self._ranges.answered(blob.partial)
+            await self._take(blob)
+        wanted = self._ranges.end(offset) if length and blob.partial else self._size
+        if self._ingest.offset < wanted:
+            came = self._ingest.offset
+            raise errors.Unreachable(self._host, f"only {came} of {self._size} bytes came")
 
     async def _take(self, blob: Blob) -> None:
         self._etag, self._host = blob.etag, blob.host
         if blob.offset != self._ingest.offset:
-            await _finished(self._ingest.reset)
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async for chunk in blob.chunks():
-                parts.append(chunk)
-                size += len(chunk)
-                if size >= _PIECE:
-                    piece, parts, size = b"".join(parts), [], 0
-                    await self._write(piece)
-        except errors.Unreachable:
-            await self._write(b"".join(parts))  # kept: the next try goes on behind it
-            raise
-        await self._write(b"".join(parts))
+            await finished(self._ingest.reset)
+        async for piece in blob.pieces():
+            await self._ranges.ahead(self._ingest.offset, self._etag)
+            await self._write(piece)
 
     async def _write(self, piece: bytes) -> None:
         if not piece:
@@ -153,13 +147,13 @@ class _Download:
         came = self._ingest.offset + len(piece)
         if came > self._size:
             raise errors.WrongSize(self._host, self._digest, self._size, came)
-        await _finished(self._ingest.write, piece)
+        await finished(self._ingest.write, piece)
         self._meter.show(came)
 
     async def _commit(self) -> None:
         self._on_event(Event(kind="verifying", digest=self._digest, total=self._size))
         try:
-            await _finished(self._ingest.commit, self._digest, self._size)
+            await finished(self._ingest.commit, self._digest, self._size)
         except kinds.InvalidArgument as error:
             actual = str(getattr(error, "actual", "") or "others")
             raise errors.WrongDigest(self._host, self._digest, actual) from error

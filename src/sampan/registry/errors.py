@@ -79,9 +79,9 @@ class TooManyRequests(errors.Unavailable):
 
 
 class ServerFailed(errors.Unavailable):
-    def __init__(self, host: str, status: int, why: str) -> None:
+    def __init__(self, host: str, status: int, why: str, retry_after: float | None = None) -> None:
         super().__init__(f"{host} failed with HTTP {status}: {why}")
-        self.host, self.status = host, status
+        self.host, self.status, self.retry_after = host, status, retry_after
 
 
 class Unreachable(errors.Unavailable):

@@ -59,29 +59,35 @@ class BadHosts(errors.InvalidArgument):
 class Config(Record):
     directories: tuple[str, ...] = DIRECTORIES
     insecure: tuple[str, ...] = ()  # HOST[:PORT] or networks that are treated as loopback is
-    mirrors: tuple[str, ...] = ()  # URLs that stand in for Docker Hub, where no file says otherwise
+    mirrors: tuple[str, ...] = ()  # URLs that stand in for Docker Hub, beside those of a file
 
     def of(self, domain: str) -> list[Host]:
         """Where to ask for images of a registry, in order, itself last. Raises BadHosts."""
         own = Host(name=_HUB if domain == "docker.io" else domain)
         if self._insecure(own.name):
             own = own.replace(verify=False, plain_fallback=True)
-        directory = self._directory(domain)
+        found = self._from_directory(domain, own)
+        named = {host.name for host in found}
+        mirrors = [host for host in self._mirrors(domain) if host.name not in named]
+        at = next((n for n, host in enumerate(found) if not host.mirror_of), len(found))
+        return [*found[:at], *mirrors, *found[at:]]
+
+    def _from_directory(self, domain: str, own: Host) -> list[Host]:
+        directory = self._directory(domain, "_default")
         if directory is None:
-            return [*self._mirrors(domain), own]
+            return [own]
         path = f"{directory}/hosts.toml"
         if not os.path.exists(path):
-            ca, client = _docker_files(directory)
-            return [own.replace(ca=ca, client=client, verify=own.verify or bool(ca))]
+            return [_with_certificates(own, directory)]
         try:
             with open(path, "rb") as file:
                 return _read(tomllib.load(file), directory, domain, own)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise BadHosts(path, error) from error
 
-    def _directory(self, domain: str) -> str | None:
+    def _directory(self, domain: str, *others: str) -> str | None:
         escaped = "_".join(domain.rsplit(":", 1)) + ("_" if ":" in domain else "")
-        for name in (domain, escaped, "_default"):
+        for name in (domain, escaped, *others):
             for directory in self.directories:
                 if os.path.isdir(f"{directory}/{name}"):
                     return f"{directory}/{name}"
@@ -93,6 +99,8 @@ class Config(Record):
             host = _host(url, {"capabilities": ["pull", "resolve"]}, "")
             if self._insecure(host.name):
                 host = host.replace(verify=False, plain_fallback=True)
+            if directory := self._directory(host.name):
+                host = _with_certificates(host, directory)
             found.append(host.replace(mirror_of=domain))
         return found
 
@@ -127,6 +135,8 @@ def _host(url: str, table: dict[str, Any], directory: str) -> Host:
     parts = urlsplit(url if "://" in url else f"https://{url}")
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError(f"{url!r} is no http or https address")
+    if "@" in parts.netloc:
+        raise ValueError(f"{parts.hostname} has a user name in its address; that goes to auth.json")
     path = parts.path.rstrip("/")
     if not table.get("override_path") and not path.endswith("/v2"):
         path += "/v2"
@@ -157,6 +167,11 @@ def _list(value: Any) -> list[Any]:
 def _pair(item: Any, directory: str) -> tuple[str, str]:
     certificate, key = (item, "") if isinstance(item, str) else (*item, "")[:2]
     return os.path.join(directory, certificate), os.path.join(directory, key) if key else ""
+
+
+def _with_certificates(host: Host, directory: str) -> Host:
+    ca, client = _docker_files(directory)
+    return host.replace(ca=ca, client=client, verify=host.verify or bool(ca))
 
 
 def _docker_files(directory: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:

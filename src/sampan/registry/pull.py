@@ -14,7 +14,6 @@ fetched here; `on_layer` is told of it like of the others.
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -124,8 +123,8 @@ class _Pull:
         with self.store.open(digest) as file:
             data = file.read()
         try:
-            media_type = oci_image.media_type(json.loads(data))
-        except (ValueError, AttributeError):
+            media_type = oci_image.media_type(oci_image.decode(data))
+        except kinds.InvalidArgument:
             return None
         return Target(media_type=media_type, digest=digest, data=data)
 
@@ -136,14 +135,12 @@ class _Pull:
 
     def parse(self, target: Target) -> dict[str, Any]:
         name = reference.familiar(str(self.client.reference))
-        try:
-            document = json.loads(target.data)
-        except ValueError as error:
-            raise errors.BadDocument(f"the manifest of {name}", f"is no JSON ({error})") from error
-        if not isinstance(document, dict):
-            raise errors.BadDocument(f"the manifest of {name}", "is no JSON object")
+        document = oci_image.decode(target.data, f"the manifest of {name}")
         if document.get("schemaVersion") == 1:
             raise errors.SchemaOne(name)
+        said = oci_image.media_type(document, {"mediaType": target.media_type})
+        if (said in oci_image.INDEXES) != (target.media_type in oci_image.INDEXES):
+            raise errors.BadDocument(name, f"it was sent as {target.media_type}, but is {said}")
         return document
 
     async def choose(self, target: Target, platform: oci_image.Platform) -> Target:
@@ -192,15 +189,7 @@ class _Pull:
 
     def _json(self, digest: str) -> dict[str, Any]:
         with self.store.open(digest) as file:
-            try:
-                config = json.loads(file.read())
-            except ValueError as error:
-                raise errors.BadDocument(
-                    f"image config {digest}", f"is no JSON ({error})"
-                ) from error
-        if not isinstance(config, dict):
-            raise errors.BadDocument(f"image config {digest}", "is no JSON object")
-        return config
+            return oci_image.decode(file.read(), f"image config {digest}")
 
     async def layer(self, descriptor: dict[str, Any]) -> bool:
         """Returns whether it was there already."""
@@ -226,7 +215,7 @@ class _Pull:
         async with lock, self.slots:
             if digest in self.store:
                 return True
-            await download(self.client, descriptor, self.store, self.on_event)
+            await download(self.client, descriptor, self.store, self.on_event, self.slots)
             self.new = True
         return False
 

@@ -9,7 +9,6 @@ mounted from it. Manifests follow their blobs, an index its manifests, the tag c
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from sampan.kit import errors as kinds
@@ -64,13 +63,15 @@ class _Push:
 
     async def manifest(self, digest: str, identifier: str) -> dict[str, Any]:
         data = await in_thread(self._read, digest)
-        document = json.loads(data)
+        document = oci_image.decode(data, f"manifest {digest}")
         media_type = oci_image.media_type(document)
         if media_type in oci_image.INDEXES:
             for entry in document.get("manifests") or []:
                 await self._child(_digest(entry))
         else:
             await self._blobs(document)
+        if identifier != digest and not digest.startswith("sha256:"):  # a tag means its sha256
+            await self._client.push_manifest(digest, media_type, data)
         await self._client.push_manifest(identifier, media_type, data)
         return {"mediaType": media_type, "digest": digest, "size": len(data)}
 

@@ -3,7 +3,8 @@
 The engine hands in the content store of the `image` room; this room knows only the Protocol.
 A *named* ingest that is left without a commit keeps its bytes and goes on from `offset` the next
 time: that is how a pull resumes after a crash. One name is written by one ingest at a time; `pull`
-sees to that within a process. All methods block; `write` and `commit` are called from threads.
+sees to that within a process. A *part* is a plain file, for bytes that came before their turn.
+All methods block; `write` and `commit` are called from threads.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ class Ingest(Protocol):
 class Store(Protocol):
     def open(self, digest: str) -> BinaryIO: ...
     def write(self, name: str | None = None) -> AbstractContextManager[Ingest]: ...
+    def part(self, name: str) -> BinaryIO:
+        """Opened for reading and appending; kept until it is abandoned, or grows too old."""
+
+    def abandon(self, name: str) -> None:
+        """Forget a named ingest or part; nothing where there is none."""
+
     def size(self, digest: str) -> int: ...
     def __contains__(self, digest: str) -> bool: ...
 
@@ -42,6 +49,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
         self.parts: dict[str, bytes] = {}
+        self.files: dict[str, _Part] = {}
 
     def open(self, digest: str) -> BinaryIO:
         if digest not in self.blobs:
@@ -64,10 +72,24 @@ class MemoryStore:
             if name and ingest.data and not ingest.committed:
                 self.parts[name] = bytes(ingest.data)
 
+    def part(self, name: str) -> BinaryIO:
+        file = self.files.setdefault(name, _Part())
+        file.seek(0, io.SEEK_END)
+        return file
+
+    def abandon(self, name: str) -> None:
+        self.parts.pop(name, None)
+        self.files.pop(name, None)
+
     def add(self, data: bytes) -> str:
         with self.write() as ingest:
             ingest.write(data)
             return ingest.commit()
+
+
+class _Part(io.BytesIO):
+    def close(self) -> None:
+        """Kept until it is abandoned."""
 
 
 class _MemoryIngest:

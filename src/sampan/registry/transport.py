@@ -42,7 +42,7 @@ class _Call(NamedTuple):
     path: str
     headers: dict[str, str]
     body: Body | None
-    patience: aiohttp.ClientTimeout
+    limits: aiohttp.ClientTimeout
 
 
 class Problem(NamedTuple):
@@ -107,7 +107,7 @@ class Transport:
         scopes: Iterable[str] = (),
         headers: dict[str, str] | None = None,
         body: Body | None = None,
-        patience: aiohttp.ClientTimeout = _TIMEOUT,
+        limits: aiohttp.ClientTimeout = _TIMEOUT,
         once: bool = False,
     ) -> aiohttp.ClientResponse:
         """An open response of whatever status is not to be tried again; the caller closes it.
@@ -116,37 +116,30 @@ class Transport:
         Raises Unreachable and its kin, TooManyRequests, ServerFailed, Unauthorized.
         """
         wanted = auth.merge(scopes)
-        call = _Call(method, path, headers or {}, body, patience)
+        call = _Call(method, path, headers or {}, body, limits)
         tries = 1 if once else _MIRROR_TRIES if self.host.mirror_of else _TRIES
-        for attempt in range(tries):
-            last = attempt == tries - 1
+        patience = retries.Patience(tries)
+        while True:
             try:
                 response = await self._authorized(call, wanted)
             except (aiohttp.ClientError, OSError) as error:
                 explained = tls.explain(error, self.host.name, self._directory)
-                if last or tls.lasting(error):
-                    raise explained from error
-                delay, why = retries.backoff(attempt), explained.why
+                explained.__cause__ = error
+                delay, why = patience.again(explained, lasting=tls.lasting(error)), explained.why
             else:
                 if response.status not in retries.STATUSES:
                     return response
-                asked = retries.retry_after(response.headers.get("Retry-After"), time.time())
-                failure = await self._failure(response, asked)
-                delay = retries.backoff(attempt) if asked is None else asked
-                if last or delay > retries.LONGEST:
-                    raise failure
-                why = str(failure)
+                failure = await self._failure(response)
+                delay, why = patience.again(failure), str(failure)
             self.on_retry(why, delay)
             await self._pause(delay)
-        raise AssertionError("the last try returns or raises")
 
-    async def _failure(
-        self, response: aiohttp.ClientResponse, asked: float | None
-    ) -> kinds.Unavailable:
+    async def _failure(self, response: aiohttp.ClientResponse) -> kinds.Unavailable:
         _, why = await problem(response)
+        asked = retries.retry_after(response.headers.get("Retry-After"), time.time())
         if response.status == 429:
             return errors.TooManyRequests(self.host.name, why, asked)
-        return errors.ServerFailed(self.host.name, response.status, why)
+        return errors.ServerFailed(self.host.name, response.status, why, asked)
 
     async def _authorized(self, call: _Call, scopes: tuple[str, ...]) -> aiohttp.ClientResponse:
         """One try, and a second one with a fresh token where the first is answered 401."""
@@ -202,7 +195,7 @@ class Transport:
                 sent.update(self.host.headers)
                 if authorization is not None:
                     sent["Authorization"] = authorization
-            response = await self._send(method, url, sent, body() if body else None, call.patience)
+            response = await self._send(method, url, sent, body() if body else None, call.limits)
             self._warn(response)
             location = response.headers.get("Location", "")
             if response.status not in _REDIRECTS or not location:
@@ -228,7 +221,7 @@ class Transport:
         url: str,
         headers: dict[str, str],
         data: Any,
-        patience: aiohttp.ClientTimeout = _TIMEOUT,
+        limits: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> aiohttp.ClientResponse:
         """One request, nothing followed; plain http where that is allowed and spoken."""
         while True:
@@ -241,7 +234,7 @@ class Transport:
                     allow_redirects=False,
                     ssl=await self._ssl(url),
                     proxy=proxy_for(url),
-                    timeout=patience,
+                    timeout=limits,
                 )
             except aiohttp.InvalidURL as error:
                 raise errors.Unreachable(self.host.name, f"{url} is no address") from error

@@ -8,7 +8,7 @@ import select
 from sampan.kit import errors as kinds
 from sampan.kit import json
 from sampan.linux import cgroup
-from sampan.runtime import cgroups, errors, hooks, state
+from sampan.runtime import cgroups, errors, state
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
@@ -36,6 +36,8 @@ def delete(
     document = {**container.document(), "status": "stopped"} if found else {}
     state.remove(container.directory)
     for hook in found:
+        from sampan.runtime import hooks
+
         try:
             hooks.run_all((hook,), "poststop", document)
         except errors.HookFailed as error:  # the specification: log it and go on

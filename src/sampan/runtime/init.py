@@ -13,7 +13,7 @@ import os
 import sys
 
 from sampan.kit import errors as kinds
-from sampan.linux import process, pty, seccomp, signals
+from sampan.linux import process, pty, signals
 from sampan.linux.process import PR
 from sampan.runtime import channel as channels
 from sampan.runtime import (
@@ -22,7 +22,6 @@ from sampan.runtime import (
     devices,
     enter,
     errors,
-    hooks,
     masks,
     reaper,
     rootfs,
@@ -66,6 +65,8 @@ def run(plan: Plan, wires: Wires) -> NoReturn:
 
     def hook() -> None:
         state = {**plan.state, "status": "created", "pid": os.getpid()}
+        from sampan.runtime import hooks  # loaded when the plan was made
+
         hooks.run_all(plan.hooks.start_container, "startContainer", state, plan.process.env)
 
     run_process(plan.process, wires, prepare, hook if plan.hooks.start_container else None)
@@ -120,14 +121,18 @@ def _tune(plan: ProcessPlan, wires: Wires) -> None:
 
 def _build(plan: Plan, wires: Wires) -> None:
     null = devices.open_null()
-    root, later = rootfs.prepare(plan, _sources(plan, wires))
+    cgroups = enter.LateCgroups(plan, wires)
+    root, later = rootfs.prepare(plan, _sources(plan, wires), cgroups)
     devices.populate(plan, root)
+    cgroups.join()
     if plan.hooks.prestart or plan.hooks.create_runtime:
         wires.channel.send("hooks")
         expect(wires.channel, "hooks")
     if plan.hooks.create_container:
         state = {**plan.state, "status": "creating", "pid": os.getpid()}
         os.fchdir(root)  # as with runc; such hooks name what they make by relative paths
+        from sampan.runtime import hooks
+
         hooks.run_all(plan.hooks.create_container, "createContainer", state, {})
     masks.cover(plan, root, null)
     os.close(null)
@@ -210,6 +215,8 @@ def _become(plan: ProcessPlan, wires: Wires) -> str:
 
 def _load_filter(plan: ProcessPlan, wires: Wires) -> None:
     if plan.seccomp:
+        from sampan.linux import seccomp  # loaded when the plan was made
+
         fd = seccomp.load(*plan.seccomp)
         if plan.listener:
             wires.channel.send("seccomp", str(fd))

@@ -12,16 +12,14 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import rootfs, runtimes, units, user_namespaces
-from sampan.engine.containers import copy_up, inspect, links, log_config, mounts, names
+from sampan.engine import oci, policies, rootfs, runtimes, sized_layers, units, user_namespaces
+from sampan.engine.containers import copy_up, links, log_config, mounts, names
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sampan.engine.engine import Engine
     from sampan.engine.images import Image
     from sampan.engine.settings import Settings
@@ -32,7 +30,7 @@ RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
     """Docker's `POST /containers/create`: the container, and warnings for the user."""
-    host_config = spelled(body.get("HostConfig") or {}, inspect.HOST_DEFAULTS)
+    host_config = dict(body.get("HostConfig") or {})
     endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
     if body.get("Runtime"):  # where some clients say it
         host_config.setdefault("Runtime", body["Runtime"])
@@ -62,13 +60,6 @@ async def from_image(
     validate(engine, config, host_config)
     _fill_host_config(host_config, engine.settings)
     return await _make(engine, "", image, config, host_config, {}, leased=True)
-
-
-def spelled(body: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
-    """The keys as we write them: Go reads JSON without regard to case, and clients rely on it
-    (docker-py says CPURealtimeRuntime)."""
-    usual = {name.lower(): name for name in known}
-    return {usual.get(key.lower(), key): value for key, value in body.items()}
 
 
 def _require_free(engine: Engine, name: str) -> None:
@@ -108,6 +99,8 @@ async def _make(
         with engine.images.lease(lasting=False) as lease:
             lease.key(container_id)
             await rootfs.prepare(engine, container_id, image.chain_id)
+            if size := sized_layers.wanted(engine, host_config):
+                await in_thread(sized_layers.make, engine, container_id, size)
             await _fill_volumes(engine, container)
             _insert(engine, container, points, leased=leased)
     except BaseException:
@@ -197,8 +190,10 @@ def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> No
     for text in (*(config.get("ExposedPorts") or {}), *(host.get("PortBindings") or {})):
         units.port(text)
     validate_limits(host)
+    oci.check(host)
     _validate_modes(engine, host)
     log_config.check(host)
+    policies.check(config, host)
     mounts.validate(host)
 
 
@@ -269,6 +264,7 @@ def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
     if (host.get("Isolation") or "default").lower() != "default":
         raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
     own = runtimes.is_own(engine.settings, host.get("Runtime") or "")
+    sized_layers.wanted(engine, host)
     user_namespaces.check(engine.remap, host, own_runtime=own)
     for option in host.get("SecurityOpt") or ():
         if option.partition("=")[0].partition(":")[0] not in (

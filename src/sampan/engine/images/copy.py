@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import archives, register, told, variants
+from sampan.engine.images import archives, register, registries, told, variants
 from sampan.image import archive, platforms
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.kit.threads import in_thread
 from sampan.registry import pull as distribution
 from sampan.registry import push as publication
-from sampan.registry.client import Client
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ async def _fetch(
 ) -> Found:
     wanted = reference.parse(source.name)
     async with (
-        Client(wanted, credentials=source.credentials, hosts=engine.registries) as client,
+        registries.client(engine, wanted, source.credentials) as client,
         told.Teller(report, told.PULL) as tell,
     ):
         if platform is None:
@@ -160,7 +159,7 @@ async def _fetch(
 async def _push(engine: Engine, lease: Lease, digest: str, to: Place, report: Report) -> None:
     wanted = reference.parse(to.name)
     async with (
-        Client(wanted, credentials=to.credentials, hosts=engine.registries) as client,
+        registries.client(engine, wanted, to.credentials) as client,
         told.Teller(report, told.PUSH) as tell,
     ):
         target = await publication.push(

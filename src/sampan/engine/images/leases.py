@@ -246,6 +246,12 @@ class LeasedStore:
             ingest.announce = self._lease.hold
             yield ingest
 
+    def part(self, name: str) -> BinaryIO:
+        return self._store.part(name)
+
+    def abandon(self, name: str) -> None:
+        self._store.abandon(name)
+
     def delete(self, digest: str) -> None:
         """Nothing: others may hold it. What nobody names is collected."""
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampan.engine.images import lazy, names, register, told
+from sampan.engine.images import lazy, names, register, registries, told
 from sampan.engine.images.unpacking import Unpacking
 from sampan.registry import pull as distribution
-from sampan.registry.client import Client
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ async def pull(
     runs_on = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
     before = engine.db.value("select target from names where name = ?", (str(wanted),))
     async with (
-        Client(wanted, credentials=credentials, hosts=engine.registries) as client,
+        registries.client(engine, wanted, credentials) as client,
         told.Teller(report, told.PULL) as tell,
     ):
         later = lazy.Pull(engine, lease, client, credentials, tell.say)

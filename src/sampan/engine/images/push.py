@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import lazy, names, told, variants
+from sampan.engine.images import lazy, names, registries, told, variants
 from sampan.image import platforms
 from sampan.kit import errors
 from sampan.registry import push as distribution
-from sampan.registry.client import Client
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ async def push(
     lease.hold_all(platforms.reachable(engine.store, [digest]))
     await report({"status": f"The push refers to repository [{wanted.repository}]"})
     async with (
-        Client(wanted, credentials=credentials, hosts=engine.registries) as client,
+        registries.client(engine, wanted, credentials) as client,
         told.Teller(report, told.PUSH) as tell,
     ):
         target = await distribution.push(
@@ -82,7 +81,7 @@ async def distribution_of(
 ) -> dict[str, Any]:
     """What the registry has under a name: descriptor and platforms."""
     wanted = reference.parse(name)
-    async with Client(wanted, credentials=credentials, hosts=engine.registries) as client:
+    async with registries.client(engine, wanted, credentials) as client:
         target = await client.resolve()
     document = json.loads(target.data)
     platforms = [
@@ -99,6 +98,8 @@ async def login(engine: Engine, address: str, credentials: Credentials | None) -
     domain = address.removeprefix("https://").removeprefix("http://").partition("/")[0]
     if domain in ("", "index.docker.io"):
         domain = "docker.io"
+    if not reference.is_domain(domain):
+        raise errors.InvalidArgument(f"{address!r} is no registry: give HOST or HOST:PORT")
     wanted = reference.Reference(domain=domain, path="library/login", tag="latest")
-    async with Client(wanted, credentials=credentials, hosts=engine.registries) as client:
+    async with registries.client(engine, wanted, credentials) as client:
         await client.ping()

@@ -87,6 +87,10 @@ class FileStore:
         finally:
             ingest.close(keep=name is not None)
 
+    def part(self, name: str) -> BinaryIO:
+        """A file for bytes that came before their turn; kept as a named ingest is."""
+        return open(self.coming(name), "a+b", buffering=0, opener=_opener)
+
     def coming(self, name: str) -> str:
         """Where the bytes of a named ingest are until its commit."""
         return f"{self._ingest}/{name.replace('/', '_').replace(':', '-')}"
@@ -117,9 +121,11 @@ class FileStore:
         return sum(entry.stat().st_size for entry in os.scandir(self._ingest))
 
     def abandon(self, name: str) -> None:
-        """Forget what a named ingest has kept."""
-        if os.path.exists(self.coming(name)):
+        """Forget what a named ingest or part has kept."""
+        try:
             os.unlink(self.coming(name))
+        except FileNotFoundError:
+            pass
 
 
 class _FileIngest:
@@ -195,6 +201,10 @@ class _FileIngest:
         os.close(self._fd)
         if not self._committed and (not keep or self.offset == 0):
             os.unlink(self._path)
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def sync(store: FileStore) -> None:

@@ -23,6 +23,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
         self._parts: dict[str, bytes] = {}
+        self._files: dict[str, _Part] = {}
 
     def open(self, digest: str) -> BinaryIO:
         try:
@@ -39,6 +40,15 @@ class MemoryStore:
             if name and not ingest.committed:
                 self._parts[name] = bytes(ingest.buffer)
 
+    def part(self, name: str) -> BinaryIO:
+        file = self._files.setdefault(name, _Part())
+        file.seek(0, io.SEEK_END)
+        return file
+
+    def abandon(self, name: str) -> None:
+        self._parts.pop(name, None)
+        self._files.pop(name, None)
+
     def size(self, digest: str) -> int:
         with self.open(digest) as file:
             return len(file.read())
@@ -51,6 +61,11 @@ class MemoryStore:
 
     def walk(self) -> Iterator[Digest]:
         yield from map(Digest, list(self._blobs))
+
+
+class _Part(io.BytesIO):
+    def close(self) -> None:
+        """Kept until it is abandoned."""
 
 
 class _MemoryIngest:
