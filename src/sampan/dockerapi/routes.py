@@ -9,7 +9,9 @@ from sampan.dockerapi import (
     disk,
     images,
     networks,
+    own_builds,
     own_images,
+    own_networks,
     own_volumes,
     streams,
     system,
@@ -25,9 +27,11 @@ GROUPS = (
     images,
     build,
     buildkit,
+    own_builds,
     own_images,
     networks,
     volumes,
+    own_networks,
     own_volumes,
 )
 

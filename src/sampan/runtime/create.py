@@ -120,7 +120,8 @@ def _spawn(
         stdio=options.stdio,
         console=options.console.fileno() if options.console is not None else -1,
     )
-    wires.cgroups, unified = _open_cgroups(manager)
+    doors = cgroups.open_doors(manager, config.linux.resources, copies=plan.copies_up)
+    wires.cgroups, wires.late_cgroups, unified = doors
     need_sources = container_mounts.load_rare(plan)
     if need_sources:
         from sampan.runtime import sources
@@ -140,7 +141,7 @@ def _spawn(
         raise
     finally:
         theirs.close()
-        for fd in (*wires.cgroups, unified):
+        for fd in (*wires.cgroups, *wires.late_cgroups, unified):
             if fd >= 0:
                 os.close(fd)
 
@@ -165,7 +166,6 @@ def _spawn(
         _special(config, plan, options.container_id, created)
         created.send_go()
         created.wait_joined()
-        manager.occupied()
     except BaseException:
         created.abort()
         raise
@@ -204,21 +204,6 @@ def _early(plan: plans.Plan, wires: channels.Wires) -> Callable[[], None] | None
             wires.joined.add(kind)
 
     return join
-
-
-def _open_cgroups(manager: Manager) -> tuple[list[int], int]:
-    """(`tasks` of each v1 hierarchy for the child to write itself into, v2 directory for clone3).
-
-    Moving another process takes a lock that waits for all CPUs (percpu_down_write, 10 to 20 ms when
-    it is cold); a thread that moves itself, and a clone into a cgroup, need none.
-    """
-    tasks, unified = [], -1
-    for controller, directory in manager.paths().items():
-        if controller:
-            tasks.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
-        elif directory:
-            unified = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return tasks, unified
 
 
 def free_cpus(pid: int) -> None:

@@ -48,7 +48,7 @@ def _check_owner(
     place: str, option: str, kind: str, mappings: tuple[oci_runtime.IdMapping, ...]
 ) -> None:
     name, _, value = option.partition("=")
-    if name != kind or not value.isdigit():
+    if name != kind or not value.isdecimal():
         return
     if not any(m.container_id <= int(value) < m.container_id + m.size for m in mappings):
         raise errors.InvalidConfig(

@@ -44,7 +44,7 @@ def notifying() -> ModuleType | None:
 def listen_fds(process: oci_runtime.Process) -> tuple[oci_runtime.Process, int]:
     """systemd's socket activation, handed on: sd_listen_fds(3). (process, descriptors from 3 on)"""
     text = os.environ.get("LISTEN_FDS", "")
-    if not (text.isascii() and text.isdigit()) or int(text) == 0:
+    if not (text.isascii() and text.isdecimal()) or int(text) == 0:
         return process, 0
     return process.replace(env=(*process.env, f"LISTEN_FDS={text}", "LISTEN_PID=1")), int(text)
 
