@@ -83,8 +83,8 @@ def make(
 
 
 def _keeps_groups(annotations: dict[str, str] | None) -> bool:
-    """crun's, and what `podman --group-add keep-groups` asks for: what the caller may read by a group
-    of his the container may, too, without that id being mapped."""
+    """crun's, and what `podman --group-add keep-groups` asks for: what the caller may read by a
+    group of his the container may, too, without that id being mapped."""
     return (annotations or {}).get("run.oci.keep_original_groups") == "1"
 
 
