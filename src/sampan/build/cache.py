@@ -15,9 +15,11 @@ import time
 from contextlib import closing
 
 from sampan.build.state import Layer
+from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 BUDGET = 10 << 30  # bytes of compressed layers
@@ -45,6 +47,16 @@ create table if not exists seen (       -- steps that only change the config
 def key(kind: str, **parts: Any) -> str:
     text = json.dumps({"": kind, **parts}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Known(Record):
+    key: str
+    digest: str  # of the layer's blob
+    what: str  # the instruction
+    size: int
+    created: float  # seconds since 1970
+    used: float
+    uses: int
 
 
 class Records:
@@ -98,13 +110,22 @@ class Records:
             db.execute("delete from steps where key = ?", (old,))
             over -= size
 
-    def clear(self) -> dict[str, int]:
-        """Forget all; what is forgotten, key → bytes."""
+    def list(self) -> list[Known]:
+        """Those that were used longest ago first."""
+        if not os.path.exists(self._path):
+            return []
         with closing(self._open()) as db:
-            found = dict(db.execute("select key, size from steps").fetchall())
-            db.execute("delete from steps")
+            rows = db.execute(
+                "select key, digest, what, size, created, used, uses from steps order by used"
+            ).fetchall()
+        names = ("key", "digest", "what", "size", "created", "used", "uses")
+        return [Known(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """And what was only seen, whose order nobody knows."""
+        with closing(self._open()) as db:
+            db.executemany("delete from steps where key = ?", [(key,) for key in keys])
             db.execute("delete from seen")
-        return found
 
     def digests(self) -> set[str]:
         """Blobs that must stay."""

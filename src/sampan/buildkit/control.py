@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.buildkit import exporters, messages, result
 from sampan.buildkit.grpc import Service
 from sampan.buildkit.workers import VERSION, worker
-from sampan.engine import builds
+from sampan.engine.builds import usage
 from sampan.kit import errors
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Control:
         request = await call.recv_message()
         if request and request["filter"]:
             raise errors.Unsupported("filters of a prune are not supported yet")
-        _, freed = await builds.prune(self._jobs.engine)
+        _, freed = await usage.prune(self._jobs.engine, usage.Limits(every=True))
         await call.send_message({"ID": "build cache", "Size": freed, "RecordType": "regular"})
 
     async def health(self, _: Call, __: Message) -> Message:

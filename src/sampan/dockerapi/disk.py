@@ -8,8 +8,10 @@ from sampan.dockerapi import images as image_routes
 from sampan.dockerapi import volumes as volume_routes
 from sampan.dockerapi.router import Call, Routes
 from sampan.engine import disk_usage
+from sampan.engine.builds import usage as build_usage
 from sampan.engine.containers import list as listing
 from sampan.engine.filters import Filters
+from sampan.kit import clock
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
 
 routes = Routes()
 
+_KINDS = {"image", "container", "volume", "build-cache"}
+
 
 @routes.get("/system/df")
 async def usage(call: Call) -> web.StreamResponse:
     engine = call.engine
-    wanted = set(call.request.query.getall("type", [])) or {"image", "container", "volume"}
+    wanted = set(call.request.query.getall("type", [])) or _KINDS
     answer: dict[str, Any] = {"LayersSize": 0, "BuildCache": []}
     if "image" in wanted:
         found = engine.images.list(Filters(), shared=True)
@@ -31,9 +35,25 @@ async def usage(call: Call) -> web.StreamResponse:
         answer["Images"] = [image_routes.summary_json(image) for image in found]
     if "container" in wanted:
         answer["Containers"] = await listing.containers(engine, Filters(), all_=True, size=True)
+    if "build-cache" in wanted:
+        answer["BuildCache"] = [_build_cache(one) for one in await build_usage.kept(engine)]
     if "volume" in wanted:
         answer["Volumes"] = [await _volume(engine, v) for v in engine.volumes.list(Filters())]
     return call.json(answer)
+
+
+def _build_cache(one: build_usage.Kept) -> dict[str, Any]:
+    return {
+        "ID": one.ident,
+        "Type": one.kind,
+        "Description": one.what,
+        "InUse": one.in_use,
+        "Shared": one.shared,
+        "Size": one.size,
+        "CreatedAt": clock.rfc3339(int(one.created * 10**9)),
+        "LastUsedAt": clock.rfc3339(int(one.used * 10**9)),
+        "UsageCount": one.uses,
+    }
 
 
 async def _volume(engine: Engine, volume: Any) -> dict[str, Any]:

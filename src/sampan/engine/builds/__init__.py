@@ -10,7 +10,7 @@ import asyncio
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from sampan.build import cache, dockerfile, scope, solve
+from sampan.build import dockerfile, scope, solve
 from sampan.engine.builds import contexts, scratch
 from sampan.engine.builds.options import Options
 from sampan.engine.builds.told import Classic, Silent
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sampan.engine.images import Report
     from sampan.engine.images.leases import Lease
 
-__all__ = ["Options", "Workshop", "build", "prune", "request_of", "solved"]
+__all__ = ["Options", "Workshop", "build", "request_of", "solved"]
 
 
 async def build(
@@ -79,13 +79,6 @@ async def solved(request: solve.Request, workshop: Workshop, progress: Progress)
         workshop.leave()
         await asyncio.gather(work, return_exceptions=True)
         raise
-
-
-async def prune(engine: Engine) -> tuple[list[str], int]:
-    """Forget what earlier builds made; the keys, and the bytes that no image holds are freed."""
-    gone = await in_thread(cache.Records(engine.paths.root).clear)
-    await engine.images.collect_garbage()
-    return sorted(gone), sum(gone.values())
 
 
 def _request(context: Files, options: Options, place: str) -> solve.Request:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sampan.build import cache, running, state
 from sampan.build.files import NOTHING
 from sampan.build.stack import Stack
+from sampan.engine.builds import leftovers
 from sampan.engine.builds.mounts import Given, Mounts
 from sampan.engine.containers import create, logs, remove, start, wait
 from sampan.engine.errors import NoSuchImage
@@ -180,6 +181,8 @@ class Workshop:
         try:
             tell(0, f" ---> Running in {container.id[:12]}\n".encode())
             code = self._ended(container, tell)
+            if self.cancelled.is_set():
+                raise errors.Unavailable("the build was cancelled")
             if code:
                 raise running.CommandFailed(process.args, code)
             self._engine.snapshots.remove_empty(container.id, stubs)
@@ -207,7 +210,7 @@ class Workshop:
             "Env": [f"{name}={value}" for name, value in env.items()],
             "User": process.user,
             "WorkingDir": process.directory,
-            "Labels": {},
+            "Labels": {leftovers.LABEL: "1"},
         }
         host = {
             **self._options.host_config,
