@@ -41,7 +41,13 @@ create table if not exists seen (       -- steps that only change the config
     key text primary key,
     used real not null
 ) strict;
+create table if not exists traces (     -- what a step's key was made of
+    ident text primary key,
+    trace blob not null,
+    used real not null
+) strict;
 """
+_TRACES = 1000  # so many are kept
 
 
 def key(kind: str, **parts: Any) -> str:
@@ -94,6 +100,22 @@ class Records:
                 (key, digest, text, layer.diff_id, size, time.time(), time.time(), what),
             )
             self._shrink(db)
+
+    def put_trace(self, ident: str, trace: bytes) -> None:
+        with closing(self._open()) as db:
+            db.execute(
+                "insert or replace into traces values (?, ?, ?)", (ident, trace, time.time())
+            )
+            db.execute(
+                "delete from traces where ident in"
+                " (select ident from traces order by used desc limit -1 offset ?)",
+                (_TRACES,),
+            )
+
+    def trace(self, ident: str) -> bytes | None:
+        with closing(self._open()) as db:
+            row = db.execute("select trace from traces where ident = ?", (ident,)).fetchone()
+        return row[0] if row else None
 
     def see(self, key: str) -> bool:
         """Whether it was seen before."""

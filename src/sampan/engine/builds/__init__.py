@@ -104,6 +104,7 @@ def request_of(text: str, context: Files, options: Options) -> solve.Request:
         labels=options.labels,
         no_cache=options.no_cache,
         no_cache_stages=options.no_cache_stages,
+        explain=options.explain,
         network=options.network,
         allowed=options.allowed,
     )

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sampan.build import cache, running, state
+from sampan.build import cache, explain, running, state
 from sampan.build.files import NOTHING
 from sampan.build.stack import Stack
 from sampan.engine.builds import leftovers
@@ -156,8 +156,12 @@ class Workshop:
     def seen(self, key: str) -> bool:
         return self._records.see(key)
 
-    def remember(self, key: str, layer: Layer, what: str) -> None:
-        self._records.put(key, layer, what)
+    def remember(self, parts: explain.Parts, layer: Layer, what: str, ident: str) -> None:
+        self._records.put(parts.key, layer, what)
+        self._records.put_trace(ident, explain.packed(parts))
+
+    def trace(self, ident: str) -> bytes | None:
+        return self._records.trace(ident)
 
     # -- RUN
 
