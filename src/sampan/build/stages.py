@@ -236,12 +236,9 @@ class StageBuild:
         return self._cached(
             told,
             noted,
-            explain.Parts(
-                kind=kind,
-                parts={"digest": digest, "epoch": epoch},
-                files={member.entry.name: copying.digest([member])[:16] for member in members},
-            ),
+            explain.Parts(kind=kind, parts={"digest": digest, "epoch": epoch}),
             lambda: self._workshop.store(lambda out: copying.write(members, out, epoch)),
+            lambda: {one.entry.name: copying.digest([one])[:16] for one in members},
         )
 
     # -- the cache
@@ -263,9 +260,15 @@ class StageBuild:
         return made
 
     def _cached(
-        self, told: Step, noted: State, parts: explain.Parts, make: Callable[[], Layer]
+        self,
+        told: Step,
+        noted: State,
+        parts: explain.Parts,
+        make: Callable[[], Layer],
+        named: Callable[[], Mapping[str, str]] = dict,
     ) -> Layer:
-        """`noted` is the state with the step's words, but without its layer."""
+        """`noted` is the state with the step's words, but without its layer; `named` gives what a
+        trace has of its files."""
         sources = self._request.cache_from
         found = None
         if not self._fresh and sources is None:
@@ -277,6 +280,7 @@ class StageBuild:
             self._build.progress.cached(told, "")
             return found
         ident = explain.ident(told.title, told.text)
+        parts = parts.replace(files=named())
         if self._request.explain:
             self._build.progress.cached(told, f"Not cached: {self._reason(ident, parts)}")
         made = make()
