@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import build as build_row
 import network
 import pull as pull_row
 from peers import IMAGE, ROOT, Docker, Peer, Podman, Sampan, note, pss
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COUNT = 50
+OTHERS = ("oci", "pull", "build")
 Row = dict[str, float]
 
 
@@ -227,7 +229,7 @@ def show(title: str, unit: str, goal: str, row: Row) -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./do bench", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", help="rows, comma-separated: " + ",".join([*ROWS, "oci", "pull"]))
+    parser.add_argument("--only", help="rows, comma-separated: " + ",".join([*ROWS, *OTHERS]))
     parser.add_argument("--peers", default="docker,podman", help="which peers, comma-separated")
     parser.add_argument("--runs", type=int, default=10, help="repetitions (medians are shown)")
     return parser.parse_args()
@@ -236,14 +238,14 @@ def arguments() -> argparse.Namespace:
 def _wanted(only: str | None) -> list[str]:
     """The rows by name; "network" stands for all about networks."""
     if not only:
-        return [*ROWS, "oci", "pull"]
+        return [*ROWS, *OTHERS]
     return only.replace("network", "dns,to-host,between").split(",")
 
 
 def main() -> int:
     options = arguments()
     rows = _wanted(options.only)
-    if unknown := set(rows) - {*ROWS, "oci", "pull"}:
+    if unknown := set(rows) - {*ROWS, *OTHERS}:
         sys.exit(f"./do bench knows no row {', '.join(sorted(unknown))}")
     work = Path(tempfile.mkdtemp(prefix="sampan-bench-", dir="/var/tmp"))
     rootfs, archive = busybox_rootfs(work)
@@ -268,6 +270,10 @@ def main() -> int:
             elif name == "pull":
                 title = "pull and mount: 486 MB, 41,500 files"
                 show(title, "ms", "≤ 2.5 s", pull_row.row(peers, work))
+            elif name == "build":
+                for kind, row in build_row.rows(peers, work).items():
+                    title, goal = build_row.TITLES[kind]
+                    show(title, "ms", goal, row)
     finally:
         for peer in peers:
             peer.stop()
