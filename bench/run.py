@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import build as build_row
 import network
 import pull as pull_row
 from peers import IMAGE, ROOT, Docker, Peer, Podman, Sampan, note, pss
@@ -205,7 +206,7 @@ PULL_ROWS = {
     "tmpfs": ("pull and unpack on tmpfs", "ms", "≤ 2.5 s"),
 }
 LAZY_ROW = "the same as eStargz, lazily: pull to first instruction"
-KNOWN = [*ROWS, "oci", "pull", "lazy"]
+KNOWN = [*ROWS, "oci", "pull", "lazy", "build"]
 
 
 def busybox_rootfs(work: Path) -> tuple[Path, Path]:
@@ -258,6 +259,10 @@ def _measure(rows: list[str], peers: list[Peer], work: Path, runs: int) -> None:
             show(*PULL_ROWS[key], row)
     if "lazy" in rows:
         show(LAZY_ROW, "ms", "", pull_row.lazy_row(peers, work))
+    if "build" in rows:
+        for key, row in build_row.rows(peers, work).items():
+            title, goal = build_row.TITLES[key]
+            show(title, "ms", goal, row)
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.buildkit import exporters, messages, result
 from sampan.buildkit.grpc import Service
 from sampan.buildkit.workers import VERSION, worker
-from sampan.engine import builds
+from sampan.engine.builds import usage
 from sampan.kit import errors
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Control:
         request = await call.recv_message()
         if request and (asked := " ".join(request["filter"])):
             raise errors.Unsupported(f"filters of a prune ({asked}) are not supported yet")
-        _, freed = await builds.prune(self._jobs.engine)
+        _, freed = await usage.prune(self._jobs.engine, usage.Limits(every=True))
         await call.send_message({"ID": "build cache", "Size": freed, "RecordType": "regular"})
 
     async def history(self, call: Call) -> None:
