@@ -35,14 +35,14 @@ FILES, BYTES = 41_500, 486_000_000
 
 
 Row = dict[str, float]
-Rows = dict[str, Row]  # by "pull", "memory", "tmpfs"
 
 
-def rows(peers: list[Peer], work: Path, runs: int = 3) -> Rows:
+def rows(peers: list[Peer], work: Path, runs: int) -> Iterator[tuple[str, Row]]:
+    """ "pull", "memory", "tmpfs", each as soon as it is measured."""
     program = shutil.which("docker-registry")
     if program is None:
         note("  the pull rows are left out: docker-registry not installed")
-        return {}
+        return
     port = _free_port()
     config = work / "registry.yml"
     config.write_text(
@@ -56,15 +56,12 @@ def rows(peers: list[Peer], work: Path, runs: int = 3) -> Rows:
         _push(port)
         reference = f"127.0.0.1:{port}/bench/large:latest"
         with _started([Containerd], work) as more:
-            found = {"pull": _timed([*peers, *more], reference, runs, start=True)}
-            found["memory"] = {
-                peer.name: _most_memory(peer, reference)
-                for peer in [*peers, *more]
-                if peer.engine_pids()
-            }
+            everybody = [*peers, *more]
+            yield "pull", _timed(everybody, reference, runs, start=True)
+            engines = [peer for peer in everybody if peer.engine_pids()]
+            yield "memory", {peer.name: _most_memory(peer, reference) for peer in engines}
         with _tmpfs(work) as place, _started([Unpacking, Containerd, Podman], place) as unpacking:
-            found["tmpfs"] = _timed(unpacking, reference, runs, start=False)
-        return found
+            yield "tmpfs", _timed(unpacking, reference, runs, start=False)
     finally:
         server.terminate()
         server.wait()

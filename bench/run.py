@@ -272,7 +272,7 @@ def main() -> int:
             title, unit, goal, body = ROWS[name]
             show(title, unit, goal, body(peers, options.runs))
         if "pull" in rows:
-            for key, row in pull_row.rows(peers, work).items():
+            for key, row in pull_row.rows(peers, work, min(options.runs, 3)):
                 show(*PULL_ROWS[key], row)
     finally:
         for peer in peers:
