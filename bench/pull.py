@@ -1,8 +1,4 @@
-"""The pull rows: one large layer from a real registry server on loopback.
-
-To a started container (time, and the most memory that a peer's processes took), and unpacked on a
-tmpfs, where the disk does not count.
-"""
+"""The pull rows: one large layer from a real registry on loopback, to a started container."""
 
 from __future__ import annotations
 
@@ -37,34 +33,54 @@ FILES, BYTES = 41_500, 486_000_000
 Row = dict[str, float]
 
 
-def rows(peers: list[Peer], work: Path, runs: int) -> Iterator[tuple[str, Row]]:
-    """ "pull", "memory", "tmpfs", each as soon as it is measured."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        note("  the pull rows are left out: docker-registry not installed")
-        return
-    port = _free_port()
-    config = work / "registry.yml"
-    config.write_text(
-        f"version: 0.1\nlog: {{level: error}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {work}/registry}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-    )
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen([program, "serve", str(config)], stdout=quiet, stderr=quiet)
-    try:
+def row(peers: list[Peer], work: Path, runs: int = 3) -> Row:
+    with _pushed(work) as reference, _started([Containerd], work) as more:
+        return _timed([*peers, *more], reference, runs, start=True) if reference else {}
+
+
+def memory_row(peers: list[Peer], work: Path, runs: int = 3) -> Row:
+    """The most that an engine and its children had (PSS, MB) during one pull."""
+    with _pushed(work) as reference, _started([Containerd], work) as more:
+        engines = [peer for peer in [*peers, *more] if peer.engine_pids() and reference]
+        return {peer.name: _most_memory(peer, reference) for peer in engines}
+
+
+def tmpfs_row(peers: list[Peer], work: Path, runs: int = 3) -> Row:
+    """Pulled and unpacked where the disk does not count."""
+    with (
+        _pushed(work) as reference,
+        _tmpfs(work) as place,
+        _started([Unpacking, Containerd, Podman], place) as unpacking,
+    ):
+        return _timed(unpacking, reference, runs, start=False) if reference else {}
+
+
+def lazy_row(peers: list[Peer], work: Path, runs: int = 3) -> dict[str, float]:
+    """The same image as eStargz, by Sampan alone: lazily, and whole."""
+    sampan = next(peer for peer in peers if peer.name == "sampan")
+    with _registry(work) as port:
+        if not port:
+            return {}
+        plain, reference = (f"127.0.0.1:{port}/bench/{name}:latest" for name in ("large", "lazy"))
         _push(port)
-        reference = f"127.0.0.1:{port}/bench/large:latest"
-        with _started([Containerd], work) as more:
-            everybody = [*peers, *more]
-            yield "pull", _timed(everybody, reference, runs, start=True)
-            engines = [peer for peer in everybody if peer.engine_pids()]
-            yield "memory", {peer.name: _most_memory(peer, reference) for peer in engines}
-        with _tmpfs(work) as place, _started([Unpacking, Containerd, Podman], place) as unpacking:
-            yield "tmpfs", _timed(unpacking, reference, runs, start=False)
-    finally:
-        server.terminate()
-        server.wait()
+        sampan.run("pull", plain)
+        sampan.run("image", "convert", "--compression", "estargz", plain, reference)
+        sampan.run("push", reference)
+        sampan.run("rmi", plain, reference)
+        taken: dict[str, list[float]] = {"sampan": [], "sampan, whole": []}
+        for _ in range(runs):
+            taken["sampan"].append(_to_first_instruction(sampan, reference, "--lazy"))
+            taken["sampan, whole"].append(_to_first_instruction(sampan, reference))
+        return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def _to_first_instruction(peer: Peer, reference: str, *options: str) -> float:
+    start = time.perf_counter()
+    peer.run("pull", *options, reference)
+    peer.run("run", "--rm", "--network", "none", reference, "/bin/true")
+    taken = (time.perf_counter() - start) * 1e3
+    peer.run("rmi", reference)
+    return taken
 
 
 @contextmanager
@@ -126,6 +142,39 @@ def _most_memory(peer: Peer, reference: str) -> float:
         watcher.join()
     peer.forget(reference)
     return max(seen)
+
+
+@contextmanager
+def _pushed(work: Path) -> Iterator[str]:
+    """The name of the large image at a registry; "" where there is none."""
+    with _registry(work) as port:
+        if port:
+            _push(port)
+        yield f"127.0.0.1:{port}/bench/large:latest" if port else ""
+
+
+@contextmanager
+def _registry(work: Path) -> Iterator[int]:
+    """A registry's port on loopback; 0 where the program is missing."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        note("  a pull row is left out: docker-registry not installed")
+        yield 0
+        return
+    port = _free_port()
+    config = work / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {work}/registry}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen([program, "serve", str(config)], stdout=quiet, stderr=quiet)
+    try:
+        yield port
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def _free_port() -> int:

@@ -198,12 +198,13 @@ ROWS: dict[str, tuple[str, str, str, Callable[[list[Peer], int], Row]]] = {
     ),
 }
 
-
-PULL_ROWS = {
-    "pull": ("pull and mount: 486 MB, 41,500 files", "ms", "≤ 2.5 s, ≥ 4 times containerd"),
-    "memory": ("memory at most during that pull (PSS)", "MB", "≤ 150 MB"),
-    "tmpfs": ("pull and unpack on tmpfs", "ms", "≤ 2.5 s"),
+PULLS = {
+    "pull": ("pull and mount: 486 MB, 41,500 files", "ms", "≤ 2.5 s", pull_row.row),
+    "pull-memory": ("memory at most during it (PSS)", "MB", "≤ 150 MB", pull_row.memory_row),
+    "pull-tmpfs": ("the same pulled and unpacked on tmpfs", "ms", "≤ 2.5 s", pull_row.tmpfs_row),
+    "lazy": ("the same as eStargz, lazily: pull to first instruction", "ms", "", pull_row.lazy_row),
 }
+KNOWN = [*ROWS, "oci", *PULLS]
 
 
 def busybox_rootfs(work: Path) -> tuple[Path, Path]:
@@ -234,7 +235,7 @@ def show(title: str, unit: str, goal: str, row: Row) -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./do bench", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", help="rows, comma-separated: " + ",".join([*ROWS, "oci", "pull"]))
+    parser.add_argument("--only", help="rows, comma-separated: " + ",".join(KNOWN))
     parser.add_argument("--peers", default="docker,podman", help="which peers, comma-separated")
     parser.add_argument("--runs", type=int, default=10, help="repetitions (medians are shown)")
     return parser.parse_args()
@@ -243,14 +244,14 @@ def arguments() -> argparse.Namespace:
 def _wanted(only: str | None) -> list[str]:
     """The rows by name; "network" stands for all about networks."""
     if not only:
-        return [*ROWS, "oci", "pull"]
+        return KNOWN
     return only.replace("network", "dns,to-host,between").split(",")
 
 
 def main() -> int:
     options = arguments()
     rows = _wanted(options.only)
-    if unknown := set(rows) - {*ROWS, "oci", "pull"}:
+    if unknown := set(rows) - {*KNOWN}:
         sys.exit(f"./do bench knows no row {', '.join(sorted(unknown))}")
     work = Path(tempfile.mkdtemp(prefix="sampan-bench-", dir="/var/tmp"))
     rootfs, archive = busybox_rootfs(work)
@@ -268,12 +269,13 @@ def main() -> int:
             peers.append(peer)
             peer.start()
             peer.load(archive)
-        for name in (name for name in rows if name in ROWS):
-            title, unit, goal, body = ROWS[name]
-            show(title, unit, goal, body(peers, options.runs))
-        if "pull" in rows:
-            for key, row in pull_row.rows(peers, work, min(options.runs, 3)):
-                show(*PULL_ROWS[key], row)
+        for name in rows:
+            if name in ROWS:
+                title, unit, goal, body = ROWS[name]
+                show(title, unit, goal, body(peers, options.runs))
+            elif name in PULLS:
+                title, unit, goal, pulled = PULLS[name]
+                show(title, unit, goal, pulled(peers, work, min(options.runs, 3)))
     finally:
         for peer in peers:
             peer.stop()

@@ -155,7 +155,7 @@ class _Upload:
             "POST", self._uploads.path(self._digest), {"Content-Length": "0"}, good=(202,)
         )
         least = response.headers.get("OCI-Chunk-Min-Length", "")
-        self._chunk = self._chunk and max(self._chunk, int(least) if least.isdigit() else 0)
+        self._chunk = self._chunk and max(self._chunk, int(least) if least.isdecimal() else 0)
         self._offset = 0
         self._next(response)
 
@@ -202,7 +202,7 @@ class _Upload:
 def _received(response: aiohttp.ClientResponse) -> int:
     """`Range: 0-LAST` as a count; 0-0 is what many say of an upload that has nothing."""
     last = response.headers.get("Range", "").rpartition("-")[2]
-    return int(last) + 1 if last.isdigit() and int(last) else 0
+    return int(last) + 1 if last.isdecimal() and int(last) else 0
 
 
 def _with_digest(location: str, digest: str) -> str:

@@ -25,7 +25,7 @@ def page(request: web.BaseRequest) -> tuple[int | None, str]:
     text, last = request.query.get("n"), request.query.get("last", "")
     if text is None:
         return None, last
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdecimal()):
         raise errors.RegistryError(
             400, "PAGINATION_NUMBER_INVALID", f"n must be a number, not {text!r:.50}"
         )
