@@ -30,7 +30,7 @@ from sampan.image.lazy import filling
 from sampan.kit import atomic, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import unix
-from sampan.registry import hosts
+from sampan.registry import credentials, hosts
 from sampan.registry.auth import Credentials
 from sampan.registry.client import Client
 from sampan.spec import reference
@@ -228,10 +228,11 @@ async def _readable(sock: socket.socket) -> None:
 
 
 def _client(name: str, message: dict[str, Any]) -> Client:
-    credentials = message["credentials"]
+    known = message["credentials"]
     return Client(
         reference.parse(name),
-        credentials=Credentials(**credentials) if credentials else None,
+        credentials=Credentials(**known) if known else None,
+        of_mirror=credentials.find,
         hosts=hosts.Config(**{k: tuple(v) for k, v in message["registries"].items()}),
     )
 
