@@ -170,18 +170,20 @@ async def inspect(call: Call) -> web.StreamResponse:
         if call.flag("manifests"):
             told["Manifests"] = images.manifests(name)
     if call.version < (1, 45):  # fields that Docker dropped then, and old clients read
-        told |= {"Container": "", "ContainerConfig": told["Config"]}
+        config = images.get(name).config
+        made_in = {**told["Config"], **(config.get("container_config") or {})}
+        told |= {"Container": config.get("container", ""), "ContainerConfig": made_in}
     return call.json(told)
 
 
 def _inspect(engine: Engine, named: Image, image: Image) -> dict[str, Any]:
     config, summary = image.config, engine.images.summary(named.id)
-    inner = config.get("config") or {}
+    inner, parent = config.get("config") or {}, config.get("parent") or ""
     return {
         "Id": image.id,
         "RepoTags": [tag for tag in summary.tags if tag != "<none>:<none>"],
         "RepoDigests": list(summary.digests),
-        "Parent": "",
+        "Parent": parent if engine.images.exists(parent) else "",
         "Comment": _last_comment(config),
         "Created": config.get("created") or clock.ZERO,
         "DockerVersion": config.get("docker_version", ""),
