@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import network
 import pull as pull_row
 from peers import IMAGE, ROOT, Docker, Peer, Podman, Sampan, note, pss
 
@@ -160,6 +161,13 @@ def oci_run(work: Path, rootfs: Path, runs: int) -> Row:
     )
 
 
+def network_row(body: Callable[[Peer], float], *, iperf: bool) -> Callable[[list[Peer], int], Row]:
+    def row(peers: list[Peer], runs: int) -> Row:
+        return medians(network.usable(peers, iperf=iperf), min(runs, 5), body)
+
+    return row
+
+
 ROWS: dict[str, tuple[str, str, str, Callable[[list[Peer], int], Row]]] = {
     "run": ("run --rm busybox true, bridge", "ms", "≤ 40 ms, ≤ 1/8 of docker", run_row()),
     "run-none": ("the same, --network none", "ms", "≤ 30 ms", run_row("--network", "none")),
@@ -170,7 +178,31 @@ ROWS: dict[str, tuple[str, str, str, Callable[[list[Peer], int], Row]]] = {
     "ps": ("ps", "ms", "≤ 35 ms", list_containers),
     "monitor": ("memory a running container adds (PSS)", "MB", "≤ 0.8 MB", monitor_memory),
     "engine": ("engine, idle (PSS)", "MB", "≤ 50 MB", engine_memory),
+    "dns": (
+        "names answered a second",
+        "",
+        "≥ 10,000",
+        network_row(network.names, iperf=False),
+    ),
+    "to-host": (
+        "iperf3, container to host",
+        "Gbit/s",
+        "≥ 0.95 of docker",
+        network_row(network.throughput(to_host=True), iperf=True),
+    ),
+    "between": (
+        "iperf3, container to container",
+        "Gbit/s",
+        "≥ 0.95 of docker",
+        network_row(network.throughput(to_host=False), iperf=True),
+    ),
 }
+
+PULLS = {
+    "pull": ("pull and mount: 486 MB, 41,500 files", "≤ 2.5 s", pull_row.row),
+    "lazy": ("the same as eStargz, lazily: pull to first instruction", "", pull_row.lazy_row),
+}
+KNOWN = [*ROWS, "oci", *PULLS]
 
 
 def busybox_rootfs(work: Path) -> tuple[Path, Path]:
@@ -201,16 +233,23 @@ def show(title: str, unit: str, goal: str, row: Row) -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./do bench", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", help="rows, comma-separated: " + ",".join([*ROWS, "oci", "pull"]))
+    parser.add_argument("--only", help="rows, comma-separated: " + ",".join(KNOWN))
     parser.add_argument("--peers", default="docker,podman", help="which peers, comma-separated")
     parser.add_argument("--runs", type=int, default=10, help="repetitions (medians are shown)")
     return parser.parse_args()
 
 
+def _wanted(only: str | None) -> list[str]:
+    """The rows by name; "network" stands for all about networks."""
+    if not only:
+        return KNOWN
+    return only.replace("network", "dns,to-host,between").split(",")
+
+
 def main() -> int:
     options = arguments()
-    rows = options.only.split(",") if options.only else [*ROWS, "oci", "pull"]
-    if unknown := set(rows) - {*ROWS, "oci", "pull"}:
+    rows = _wanted(options.only)
+    if unknown := set(rows) - {*KNOWN}:
         sys.exit(f"./do bench knows no row {', '.join(sorted(unknown))}")
     work = Path(tempfile.mkdtemp(prefix="sampan-bench-", dir="/var/tmp"))
     rootfs, archive = busybox_rootfs(work)
@@ -232,9 +271,9 @@ def main() -> int:
             if name in ROWS:
                 title, unit, goal, body = ROWS[name]
                 show(title, unit, goal, body(peers, options.runs))
-            elif name == "pull":
-                title = "pull and mount: 486 MB, 41,500 files"
-                show(title, "ms", "≤ 2.5 s", pull_row.row(peers, work))
+            elif name in PULLS:
+                title, goal, pulled = PULLS[name]
+                show(title, "ms", goal, pulled(peers, work))
     finally:
         for peer in peers:
             peer.stop()

@@ -152,9 +152,14 @@ def test_a_private_cache_has_one_user_at_a_time_and_a_tmpfs_has_its_size(engine:
     ("dockerfile", "reason"),
     [
         (START + 'RUN ["/bin/busybox", "sh", "-c", "exit 3"]\n', "non-zero code: 3"),
-        (START + "RUN --mount=type=secret,id=x y\n", "type=secret is not supported yet"),
+        (START + "RUN --mount=type=secret,id=x,required y\n", "secret x: not found"),
+        (START + "RUN --mount=type=ssh,required y\n", "ssh agent default: not found"),
+        (START + "RUN --security=insecure y\n", "build with --allow security.insecure"),
+        (START + "RUN --mount=from=nowhere.test/x,target=/x y\n", "nowhere.test"),
+        (START + "RUN --mount=source=ghost,target=/x y\n", '"ghost": no such file'),
         (START + "RUN --mount=type=cache,target=/ y\n", "invalid mount target"),
-        (START + "ADD http://example.org/x /\n", "remote sources are not supported yet"),
+        (START + "ADD http://127.0.0.1:1/x /\n", "Connection refused"),
+        (START + "ADD --checksum=sha256:00 a /\n", "checksum can't be specified for local"),
         (START + "COPY --from=127.0.0.1:1/nowhere / /\n", "127.0.0.1:1"),
         (START + "COPY --chown=ghost a /\n", "no such user"),
     ],
@@ -174,8 +179,10 @@ def test_a_step_that_fails_is_named_and_leaves_no_container(
         ("", "FORM x\n", "line 1: unknown instruction: FORM (did you mean FROM?)"),
         ("dockerfile=Other", "FROM scratch\n", "Cannot locate specified Dockerfile: Other"),
         ("version=2", "FROM scratch\n", "BuildKit uses /grpc"),
-        ("remote=http://x/y", "FROM scratch\n", "remote context"),
-        ("buildargs=7", "FROM scratch\n", "no JSON object"),
+        ("remote=ftp://x/y", "FROM scratch\n", "a remote context is a git or http address"),
+        ("secrets=none", "FROM scratch\n", "the secrets' token is unknown"),
+        ("cachefrom={}", "FROM scratch\n", "must be a list"),
+        ("buildargs=7", "FROM scratch\n", "must be an object"),
         ("target=to", "FROM scratch AS two\n", 'target stage "to" could not be found'),
     ],
 )
@@ -200,7 +207,7 @@ def test_a_committed_image_tells_where_it_comes_from(engine: Engine) -> None:
     assert "Container" not in engine.request("GET", "/images/made:1/json")[1]
     built = made(build(engine, packed("FROM made:1\nENV A=1\n", {}))[1])
     told = engine.request("GET", f"/v1.41/images/{built}/json")[1]
-    assert (told["Parent"], told["Container"]) == ("", "")
+    assert told["Container"] == ""
     engine.request("DELETE", f"/containers/{container}?force=1")
     for name in (built, "made:1", "base:1"):
         assert engine.request("DELETE", f"/images/{name}?force=1")[0] == 200

@@ -177,29 +177,124 @@ def test_the_rest_of_the_world_is_asked_from_the_host(sampan: Cli) -> None:
         sampan("network", "rm", "outer")
 
 
-def ports_of(cli: Cli, network: str) -> list[str]:
-    """The links of containers that are still on the network's bridge."""
-    bridge = "smp-" + cli.text("network", "inspect", "--format", "{{.Id}}", network)[:10]
-    return os.listdir(f"/sys/class/net/{bridge}/brif")
+def bridge_of(cli: Cli, network: str) -> str:
+    return "smp-" + cli.text("network", "inspect", "--format", "{{.Id}}", network)[:10]
 
 
-def test_names_after_the_engine_was_killed_and_nothing_left(
-    sampan: Cli, engine: Engine, host: Host
-) -> None:
+def ask_inside(cli: Cli, container: str, name: str) -> list[str]:
+    """The same question, put without an engine: from inside the container's namespace."""
+    pid = cli.text("inspect", "--format", "{{.State.Pid}}", container)
+    program = f"""
+import socket
+question = bytes.fromhex("123401000001000000000000")
+for label in {name!r}.split("."):
+    question += bytes([len(label)]) + label.encode()
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(5)
+sock.sendto(question + bytes.fromhex("0000010001"), ("127.0.0.11", 53))
+print(socket.inet_ntoa(sock.recv(512)[-4:]))
+"""
+    return ["nsenter", "-t", pid, "-n", sys.executable, "-c", program]
+
+
+def test_names_are_answered_while_no_engine_runs(sampan: Cli, engine: Engine, host: Host) -> None:
     sampan("network", "create", "harbour")
     try:
         before = host.traces()
-        for name in ("one", "two"):
+        for name in ("one", "two", "three"):
             sampan.run("-d", "--name", name, "--network", "harbour", IMAGE, "sleep", "1000")
+        expected = {n: address(sampan, n, "harbour") for n in ("two", "three")}
+        three = int(sampan.text("inspect", "--format", "{{.State.Pid}}", "three"))
+        ask = {n: ask_inside(sampan, "one", n) for n in ("two", "three")}
+        brif = f"/sys/class/net/{bridge_of(sampan, 'harbour')}/brif"
         engine.kill()
+
+        def answered(name: str) -> str:
+            return subprocess.check_output(ask[name], text=True).strip()
+
+        assert {name: answered(name) for name in ask} == expected
+        os.kill(three, 9)  # dies while nobody looks: its sockets keep no link, its name is gone
+        until(lambda: len(os.listdir(brif)) == 2, message="the resolver kept a link alive")
         engine.start()
-        assert resolve(sampan, "one", "two") == address(sampan, "two", "harbour")
-        sampan("rm", "-f", "one", "two")
+        assert resolve(sampan, "one", "two") == expected["two"]
+        assert resolve(sampan, "one", "three") == ""
+        sampan("rm", "-f", "one", "two", "three")
         until(lambda: host.traces() == before, message=f"{host.traces()} != {before}")
-        until(lambda: not ports_of(sampan, "harbour"), message="a name server kept a link alive")
+        until(lambda: not os.listdir(brif), message="a name server kept a link alive")
+        until(lambda: not (engine.run / "resolver.sock").exists(), message="who needs it?")
     finally:
         sampan.remove_all()
         sampan("network", "rm", "harbour")
+
+
+def test_another_resolver_takes_the_place_of_one_that_was_killed(
+    sampan: Cli, engine: Engine
+) -> None:
+    sampan("network", "create", "harbour")
+    try:
+        for name in ("one", "two"):
+            sampan.run("-d", "--name", name, "--network", "harbour", IMAGE, "sleep", "1000")
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(engine.run / "resolver.sock"))
+            peer = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        os.kill(int.from_bytes(peer[:4], sys.byteorder), 9)
+        until(lambda: resolve(sampan, "one", "two") == address(sampan, "two", "harbour"))
+    finally:
+        sampan.remove_all()
+        sampan("network", "rm", "harbour")
+
+
+def test_the_doctor_tells_who_reaches_what_and_what_is_wrong(sampan: Cli) -> None:
+    sampan("network", "create", "ward")
+    try:
+        options = ["--network", "ward", "-p", "127.0.0.1::80"]
+        sampan.run("-d", "--name", "patient", *options, IMAGE, "sleep", "1000")
+        port = sampan.text("port", "patient", "80/tcp").rpartition(":")[2]
+        told = sampan("network", "doctor", check=False).stdout
+        assert f"port {port}/tcp: reachable from this host alone: patient, " in told
+        assert "ok     names: served to 1 containers" in told
+        subprocess.run(["ip", "link", "set", bridge_of(sampan, "ward"), "down"], check=True)
+        done = sampan("network", "doctor", "--quiet", check=False)
+        assert (done.returncode, "network ward: its bridge" in done.stdout) == (1, True)
+    finally:
+        sampan.remove_all()
+        sampan("network", "rm", "ward")
+
+
+EGRESS = "sampan.network.egress"
+
+
+def test_policies_of_a_network_and_of_a_container(sampan: Cli) -> None:
+    sampan("network", "create", "-o", f"{EGRESS}=one two:80", "fenced")
+    try:
+        for name in ("one", "two"):
+            serving = "echo page > /tmp/index.html; httpd -p 81 -h /tmp; " + SERVE
+            sampan.run("-d", "--name", name, "--network", "fenced", IMAGE, "sh", "-c", serving)
+
+        def reached(*options: str) -> list[str]:
+            pages = ["one:80", "one:81", "two:80", "two:81"]
+            ask = f"for p in {' '.join(pages)}; do wget -q -O /dev/null http://$p/ && echo $p; done"
+            label = ["--network", "fenced", *options]
+            done = sampan.run("--rm", *label, IMAGE, "sh", "-c", ask, check=False)
+            return done.stdout.split()
+
+        until(lambda: reached() == ["one:80", "one:81", "two:80"])
+        assert reached("--label", f"{EGRESS}=*:81") == ["one:81"]
+        wrong = {
+            ("--label", f"{EGRESS}=*", "--privileged"): "could take its network policy away",
+            ("--privileged",): "could take its network policy away",
+            ("--label", f"{EGRESS}=10.0.0.300"): "neither an address",
+        }
+        for options, sentence in wrong.items():
+            done = sampan.run("--rm", "--network", "fenced", *options, IMAGE, "true", check=False)
+            assert sentence in done.stderr
+        done = sampan.run("--rm", "--label", f"{EGRESS}=one", IMAGE, "true", check=False)
+        assert "need a user-defined network" in done.stderr
+        bad = sampan("network", "create", "-o", f"{EGRESS}=x:y", "worse", check=False)
+        assert f"{EGRESS}: 'y' in 'x:y' is no port" in bad.stderr
+    finally:
+        sampan.remove_all()
+        sampan("network", "rm", "fenced")
 
 
 def test_host_network(cli: Cli) -> None:

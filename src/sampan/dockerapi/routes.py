@@ -9,7 +9,9 @@ from sampan.dockerapi import (
     disk,
     images,
     networks,
+    own_builds,
     own_images,
+    own_networks,
     own_system,
     own_volumes,
     streams,
@@ -26,10 +28,12 @@ GROUPS = (
     images,
     build,
     buildkit,
+    own_builds,
     own_images,
     own_system,
     networks,
     volumes,
+    own_networks,
     own_volumes,
 )
 

@@ -24,6 +24,7 @@ from sampan.engine import (
     gateways,
     name_servers,
     network_options,
+    policies,
     pools,
     published_ports,
 )
@@ -114,6 +115,10 @@ class Endpoints:
     def describe(self, info: NetworkInfo) -> driver.Network:
         """A network's row as the driver wants it."""
         return network_options.describe(self._engine.paths, info)
+
+    def networks(self) -> list[driver.Network]:
+        """Those that a driver of ours makes."""
+        return [self.describe(info) for info in self._infos()]
 
     def taken_subnets(self) -> list[Subnet]:
         """What a new network must not overlap: our networks, the host's routes."""
@@ -237,7 +242,7 @@ class Endpoints:
             " mac = excluded.mac, interface = excluded.interface, settings = excluded.settings",
             row,
         )
-        self.names.changed(info.id)
+        self.names.changed(info.id, container.id)
         return self._place(container, info, row)
 
     def _address(
@@ -292,15 +297,16 @@ class Endpoints:
     def bindings(self, container: Container) -> list[Binding]:
         return published_ports.of(container)
 
-    async def connect(self, container: Container, plan: Plan, netns: int) -> None:
-        """Interfaces, addresses and translations, all usable on return."""
+    async def connect(self, container: Container, plan: Plan, netns: int, pid: int) -> None:
+        """Interfaces, addresses, translations and names, all usable on return."""
         for place in plan.places:
             await self.driver_of(place.network.driver).connect(place.network, place.endpoint, netns)
+        policies.apply(container, plan.places, netns)
         bindings = self.bindings(container) if plan.reservations else []
         if bindings and plan.main:
             await self._publish(plan.main, bindings)
         if any(place.named for place in plan.places):
-            await self.names.open(container, netns)
+            await self.names.open(container, netns, pid)
         for place in plan.places:
             self._event("connect", container, place.network)
 
@@ -324,7 +330,7 @@ class Endpoints:
             if bindings:
                 self._engine.db.execute("delete from ports where container_id = ?", (container.id,))
         for place in places:
-            self.names.changed(place.network.id)
+            self.names.changed(place.network.id, container.id)
             self._event("disconnect", container, place.network)
 
     # ---- one network of a running container
@@ -340,12 +346,13 @@ class Endpoints:
         netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             await self.driver_of(info.driver).connect(place.network, place.endpoint, netns)
+            policies.apply(container, self.places(container), netns, again=True)
             if place.named:
-                await self.names.open(container, netns)
+                await self.names.open(container, netns, container.pid)
                 text = containerfiles.resolv_conf(container, embedded=True)
                 containerfiles.write_file(container, "resolv.conf", text)
         except BaseException:
-            self._forget(info, place)
+            self._forget(info, place, container)
             raise
         finally:
             os.close(netns)
@@ -361,17 +368,20 @@ class Endpoints:
         netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             await self.driver_of(info.driver).disconnect(place.network, place.endpoint, netns)
-            self._forget(info, place)
+            self._forget(info, place, container)
             for other in self.places(container):
                 inside.reroute(other.network, other.endpoint, netns)
+            policies.apply(container, self.places(container), netns, again=True)
+            if place.named:
+                await self.names.open(container, netns, container.pid)  # one network fewer
         finally:
             os.close(netns)
         await self._move_ports(container, before)
         self._event("disconnect", container, place.network)
 
-    def _forget(self, info: NetworkInfo, place: Place) -> None:
+    def _forget(self, info: NetworkInfo, place: Place, container: Container) -> None:
         self._engine.db.execute("delete from endpoints where id = ?", (place.id,))
-        self.names.changed(info.id)
+        self.names.changed(info.id, container.id)
 
     async def _move_ports(self, container: Container, before: Sequence[Place]) -> None:
         """Translations follow the way out."""

@@ -92,6 +92,7 @@ class Engine:
         running = [container for container in self.containers if container.running]
         await asyncio.gather(*(stop.end(container) for container in running))
         await mounts.umount_all(self)
+        await self.endpoints.names.retire()
         await self.endpoints.teardown()
         await in_thread(spawn.retire, self.paths)
         await in_thread(sized_layers.unmount_all, self)

@@ -1,186 +1,368 @@
-"""Names between containers: who is called what on which network, and a server for each who may ask.
+"""Names between containers: who is called what on which network, told to the resolver.
 
-A container on a user-defined network asks 127.0.0.11 (`network.dns`). Its server knows the other
-containers of its user-defined networks by name, short id, hostname and aliases, each also as
-NAME.NETWORK; `--link` adds names for one container alone. The default bridge has no names, as
-Docker has it. The rest goes to `--dns`, or to the host's servers, asked from the host.
+A container on a user-defined network asks 127.0.0.11, where one process of the installation
+answers (`shim.resolver`). It knows the other containers of its user-defined networks by name, short
+id, hostname and aliases, each also as NAME.NETWORK; `--link` adds names for one container alone.
+The default bridge has no names, as Docker has it. The rest goes to `--dns`, or to the host's
+servers, asked from the host.
 
-    await servers.open(container, netns)      before "go", and by the next engine for what runs
-    await servers.close(container)            its sockets keep the network namespace alive
+    await servers.open(container, netns, pid)   before "go", and on joining a network
+    await servers.close(container)
+    servers.changed(network_id, container_id)   somebody joined, left or was renamed
 
-The names of a network are read from the rows once; `changed` forgets them.
+The resolver outlives the engine; the next one connects to it and says everything once more. One
+that died, or is of older code, is replaced.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
+import socket
 from typing import TYPE_CHECKING
 
-from sampan.engine import containerfiles
+from sampan.engine import containerfiles, monitors, policies, units
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
-from sampan.network import dns, files
+from sampan.network import dns, dns_zone, files
+from sampan.shim import protocol, spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sampan.engine.containers.container import Container
     from sampan.engine.endpoints import Place
     from sampan.engine.engine import Engine
+    from sampan.engine.monitors import Message
 
 log = logging.getLogger("sampan.names")
-
-
-class Table:
-    """The names on one network."""
-
-    def __init__(self) -> None:
-        self.addresses: dict[str, list[str]] = {}
-        self.names: dict[str, str] = {}  # address → container
 
 
 class NameServers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._servers: dict[str, dns.Server] = {}
-        self._tables: dict[str, Table] = {}
+        self._path = engine.paths.resolver_socket
+        self._link: monitors.Connection | None = None
+        self._answer: asyncio.Future[Message | None] | None = None
+        self._busy = asyncio.Lock()
+        self._served: set[str] = set()
+        self._changed: set[tuple[str, str]] = set()  # network, container: to be told
 
-    async def open(self, container: Container, netns: int) -> None:
-        """Serve names in its namespace (`lo` is up). Does nothing where it is served already."""
-        if container.id in self._servers:
-            return
+    async def open(self, container: Container, netns: int, pid: int) -> None:
+        """Serve names in its namespace (`lo` is up); where it is served, on these networks now."""
+        sockets: list[int] = []
         try:
-            sockets = dns.open_sockets(netns)
+            async with self._busy:
+                await self._connect()
+                if container.id not in self._served:
+                    sockets = _sockets(netns, pid)
+                opened = {container.id: sockets} if sockets else {}
+                try:
+                    await self._tell([container], opened)
+                except errors.Unavailable:  # it was just ending, when nobody needed it
+                    self._let_go()
+                    await self._connect()
+                    await self._tell([container], opened)
         except OSError as error:
             raise errors.Unavailable(
                 f"cannot serve names to container {container.name}: {error}"
             ) from error
-        await self._serve(container, sockets)
+        finally:
+            _close(sockets)
 
-    async def _serve(self, container: Container, sockets: dns.Sockets) -> None:
-        server = dns.Server(sockets, Names(self, container), _upstreams(self._engine, container))
-        self._servers[container.id] = server
-        await server.start()
-
-    async def take_over(self, container: Container) -> None:
-        """A former engine served it: from now on we do. Costs 20 ms of waiting, in a thread."""
-        pid = container.pid
-        if not any(place.named for place in self._engine.endpoints.places(container)):
-            return
-        try:
-            sockets = await in_thread(_open_sockets_of, pid)
-        except OSError as error:
-            if container.pid == pid:
-                log.warning("cannot serve names to container %s: %s", container.name, error)
-            return
-        if container.pid == pid and container.id not in self._servers:
-            await self._serve(container, sockets)
-        else:  # it has ended meanwhile, perhaps even begun again
-            sockets.udp.close()
-            sockets.tcp.close()
+    async def take_over(self) -> None:
+        """At engine start: everything that runs is served from now on, whoever did it before."""
+        async with self._busy:
+            if self._needed():
+                await self._connect()
 
     async def close(self, container: Container) -> None:
-        if server := self._servers.pop(container.id, None):
-            await server.close()
+        if container.id not in self._served:
+            return
+        async with self._busy:
+            self._served.discard(container.id)
+            if self._link is not None:
+                try:
+                    await self._exchange(protocol.update({container.id: None}, {}))
+                except errors.Unavailable:
+                    pass  # it was the last, or the resolver has died, which is heard of
 
     async def stop(self) -> None:
-        """The engine lets go; until the next one comes, names are not resolved."""
-        servers, self._servers = self._servers, {}
-        for server in servers.values():
-            await server.close()
+        """The engine lets go; the resolver serves on."""
+        self._let_go()
 
-    def changed(self, network_id: str = "") -> None:
-        """Somebody joined or left this network; or was renamed, which concerns all."""
-        if network_id:
-            self._tables.pop(network_id, None)
-        else:
-            self._tables.clear()
+    def wanted(self) -> list[Container]:
+        """Those who run and may ask."""
+        return [container for container in self._running() if self._named(container)]
 
-    def table(self, network_id: str) -> Table:
-        found = self._tables.get(network_id)
-        if found is None:
-            found = self._tables[network_id] = self._read(network_id)
+    async def served(self) -> Sequence[str]:
+        """The ids of those who are answered, as the resolver itself says."""
+        if not self.wanted():
+            return ()
+        async with self._busy:
+            answer = await self._exchange(protocol.hello())
+        found: Sequence[str] = answer["containers"]
         return found
 
-    def _read(self, network_id: str) -> Table:
-        table = Table()
-        rows = self._engine.db.rows(
-            "select container_id, address, address6, settings from endpoints"
-            " where network_id = ? order by rowid",
-            (network_id,),
+    async def retire(self) -> None:
+        """Nothing runs any more: the resolver shall end, should it not have by itself."""
+        try:
+            await monitors.ask(self._path, protocol.retire())
+        except errors.Unavailable:
+            pass
+        self._let_go()
+
+    def changed(self, network_id: str, container_id: str) -> None:
+        """A container joined or left this network, or has other names there."""
+        self._changed.add((network_id, container_id))
+        if self._link is not None and len(self._changed) == 1:
+            self._engine.spawn(self._tell_changes(), "names")
+
+    async def renamed(self, container: Container) -> None:
+        for place in self._named(container):
+            self._changed.add((place.network.id, container.id))
+        await self._tell_changes()
+
+    async def _tell_changes(self) -> None:
+        async with self._busy:
+            if self._link is None:
+                self._changed.clear()
+            elif self._changed:
+                try:
+                    await self._tell([], {})
+                except errors.Unavailable:
+                    pass  # the next resolver is told everything
+
+    # ---- the line to the resolver; `_busy` is held
+
+    async def _connect(self) -> None:
+        """Have a resolver of this code that knows everything."""
+        if self._link is not None:
+            return
+        self._served.clear()
+        version = await in_thread(spawn.version)
+        answer = await self._hello()
+        if answer is not None and answer["version"] != version:
+            await self._exchange(protocol.retire())
+            self._let_go()
+            answer = None
+        if answer is None:
+            await self._start()
+            answer = await self._hello()
+        if answer is None:
+            raise errors.Unavailable(f"the resolver does not answer at {self._path}")
+        await self._tell_all(answer["containers"])
+
+    async def _hello(self) -> Message | None:
+        """A new line, and what it is asked first; None where nobody listens."""
+        try:
+            self._link = await monitors.open(self._path)
+            self._engine.spawn(self._listen(self._link), "resolver")
+            return await self._exchange(protocol.hello())
+        except errors.Unavailable:
+            self._let_go()
+            return None
+
+    async def _start(self) -> None:
+        spawner = await self._engine.spawner.connect()
+        try:
+            await spawner.send(protocol.resolver(self._path))
+            answer, _ = await spawner.receive()
+            if failure := protocol.failure(answer):
+                raise failure
+        finally:
+            spawner.detach()
+
+    async def _tell_all(self, served: Sequence[str]) -> None:
+        """To one that has just been connected to: who is gone, who is there."""
+        running = {container.id: container for container in self.wanted()}
+        self._served = {identity for identity in served if identity in running}
+        opened: dict[str, list[int]] = {}
+        try:
+            for identity in running.keys() - self._served:
+                try:
+                    opened[identity] = await in_thread(_sockets_of, running[identity].pid)
+                except OSError as error:
+                    log.warning(
+                        "cannot serve names to container %s: %s", running[identity].name, error
+                    )
+            known = [running[i] for i in running if i in self._served or i in opened]
+            gone = [identity for identity in served if identity not in running]
+            await self._tell(known, opened, gone)
+        finally:
+            for descriptors in opened.values():
+                _close(descriptors)
+
+    async def _tell(
+        self,
+        containers: Iterable[Container],
+        sockets: dict[str, list[int]],
+        gone: Sequence[str] = (),
+    ) -> None:
+        """These containers' views and places, and what has changed since the last time."""
+        views: dict[str, Message | None] = dict.fromkeys(gone)
+        changed, self._changed = self._changed, set()
+        for container in containers:
+            views[container.id] = dns_zone.view_message(self._view(container))
+            changed.update((place.network.id, container.id) for place in self._named(container))
+        networks: dict[str, dict[str, Message | None]] = {}
+        for network, identity in sorted(changed):
+            networks.setdefault(network, {})[identity] = self._host(network, identity)
+        if not views and not networks:
+            return
+        order = list(sockets)
+        descriptors = [fd for identity in order for fd in sockets[identity]]
+        most = 3 * 80  # SCM_MAX_FD is 253
+        while len(descriptors) > most:
+            part, order = order[: most // 3], order[most // 3 :]
+            await self._exchange(
+                protocol.update({i: views[i] for i in part}, {}, part), descriptors[:most]
+            )
+            del descriptors[:most]
+        await self._exchange(protocol.update(views, networks, order), descriptors)
+        self._served.update(sockets)
+
+    async def _exchange(self, message: Message, fds: Sequence[int] = ()) -> Message:
+        if self._link is None:
+            raise errors.Unavailable("the resolver has ended")
+        self._answer = asyncio.get_running_loop().create_future()
+        try:
+            await self._link.send(message, fds)
+            answer = await self._answer
+        finally:
+            self._answer = None
+        if answer is None:
+            raise errors.Unavailable("the resolver has ended")
+        if failure := protocol.failure(answer):
+            raise failure
+        return answer
+
+    async def _listen(self, link: monitors.Connection) -> None:
+        """Read what the resolver says until it ends; the next one is then made, if needed."""
+        try:
+            message: Message | None = {}
+            while message is not None:
+                message, _ = await link.receive()
+                if message is None and self._link is link:
+                    self._link = None
+                if self._answer is not None and not self._answer.done():
+                    self._answer.set_result(message)
+        finally:
+            link.detach()
+        if self._served and self._link is None and not self._engine.stopping:
+            log.warning("the resolver has ended; another one takes its place")
+            async with self._busy:
+                await self._connect()
+
+    def _let_go(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()  # which `_listen` sees
+
+    # ---- what the resolver is told
+
+    def _needed(self) -> bool:
+        """By somebody who runs; or by one who is gone, but still served."""
+        return bool(self.wanted()) or os.path.exists(self._path)
+
+    def _running(self) -> list[Container]:
+        return [container for container in self._engine.containers if container.running]
+
+    def _named(self, container: Container) -> list[Place]:
+        return [place for place in self._engine.endpoints.places(container) if place.named]
+
+    def _host(self, network: str, container_id: str) -> Message | None:
+        row = self._engine.db.row(
+            "select address, address6, settings from endpoints"
+            " where network_id = ? and container_id = ?",
+            (network, container_id),
         )
-        for row in rows:
-            container = self._engine.containers.find(row["container_id"])
-            if container is None:
-                continue
-            aliases = json.loads(row["settings"]).get("Aliases") or ()
-            for address in filter(None, (row["address"], row["address6"])):
-                table.names[address] = container.name
-                for name in _called(container, aliases):
-                    table.addresses.setdefault(name, []).append(address)
-        return table
+        container = self._engine.containers.find(container_id)
+        if row is None or container is None:
+            return None
+        aliases = json.loads(row["settings"]).get("Aliases") or ()
+        host = dns_zone.Host(
+            name=container.name,
+            addresses=tuple(filter(None, (row["address"], row["address6"]))),
+            called=_called(container, aliases),
+            ports=_ports(container),
+        )
+        return dns_zone.host_message(host)
 
+    def _view(self, container: Container) -> dns_zone.View:
+        places = self._named(container)
+        allowed = policies.compiled(container, self._engine.endpoints.places(container))
+        return dns_zone.View(
+            networks=tuple((place.network.id, place.network.name.lower()) for place in places),
+            links={place.network.id: self._links(container, place) for place in places},
+            upstreams=_upstreams(self._engine, container),
+            admitted=allowed.names,
+            closed=allowed.closed,
+        )
 
-class Names(dns.Names):
-    """What one container may ask about."""
-
-    def __init__(self, servers: NameServers, container: Container) -> None:
-        self._servers, self._container = servers, container
-
-    def addresses(self, name: str) -> Sequence[str] | None:
-        for place in self._places():
-            table = self._servers.table(place.network.id)
-            bare = name.removesuffix(f".{place.network.name.lower()}")
-            found = table.addresses.get(bare) or table.addresses.get(name)
-            if found is None and (target := self._linked(place.network.name, bare)):
-                found = table.addresses.get(target)
-            if found:
-                return found
-        return None
-
-    def name(self, address: str) -> str | None:
-        for place in self._places():
-            if name := self._servers.table(place.network.id).names.get(address):
-                return f"{name}.{place.network.name}"
-        return None
-
-    def _places(self) -> Iterator[Place]:
-        places = self._container.engine.endpoints.places(self._container)
-        return (place for place in places if place.named)
-
-    def _linked(self, network: str, alias: str) -> str | None:
-        """`--link CONTAINER:ALIAS` on this network."""
-        settings = self._container.networking.get(network) or {}
+    def _links(self, container: Container, place: Place) -> dict[str, str]:
+        """`--link CONTAINER:ALIAS` on this network: alias → id, or name, of who is meant."""
+        found = {}
+        networking = container.networking
+        settings = networking.get(place.network.name) or networking.get(place.network.id) or {}
         for link in settings.get("Links") or ():
-            target, _, name = link.partition(":")
-            if (name or target).lower() == alias:
-                plain = str(target).removeprefix("/").lower()
-                linked = self._container.engine.containers.find(plain)
-                return linked.name.lower() if linked else plain
-        return None
+            target, _, alias = str(link).partition(":")
+            plain = target.removeprefix("/")
+            linked = self._engine.containers.find(plain)
+            found[(alias or plain).lower()] = linked.id if linked else plain.lower()
+        return found
 
 
-def _open_sockets_of(pid: int) -> dns.Sockets:
+def _sockets(netns: int, pid: int) -> list[int]:
+    """UDP, TCP and pidfd, the caller's to close. Raises OSError."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        sockets = dns.open_sockets(netns)
+    except BaseException:
+        os.close(pidfd)
+        raise
+    return [sockets.udp.detach(), sockets.tcp.detach(), pidfd]
+
+
+def _sockets_of(pid: int) -> list[int]:
     netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return dns.open_sockets(netns)
+        return _sockets(netns, pid)
     finally:
         os.close(netns)
 
 
-def _called(container: Container, aliases: Sequence[str]) -> list[str]:
+def _close(descriptors: Iterable[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
+
+
+def _called(container: Container, aliases: Sequence[str]) -> tuple[str, ...]:
     """Its names in lower case, each once."""
     hostname = container.config.get("Hostname") or ""
     names = (container.name, container.id[:12], hostname, *aliases)
-    return list(dict.fromkeys(name.lower() for name in names if name))
+    return tuple(dict.fromkeys(name.lower() for name in names if name))
 
 
-def _upstreams(engine: Engine, container: Container) -> Sequence[str]:
+def _ports(container: Container) -> tuple[tuple[int, str, str], ...]:
+    """What it exposes, for SRV: by number and by the name that /etc/services has."""
+    found = []
+    for spec in container.config.get("ExposedPorts") or ():
+        port, kind = units.port(spec)
+        try:
+            service = socket.getservbyport(port, kind)
+        except OSError:
+            service = ""
+        found.append((port, kind, service))
+    return tuple(found)
+
+
+def _upstreams(engine: Engine, container: Container) -> tuple[str, ...]:
     """Whom to ask what is not ours; nobody, where every network is internal."""
     if all(place.network.internal for place in engine.endpoints.places(container)):
         return ()
     asked: Sequence[str] = container.host_config.get("Dns") or engine.settings["dns"]
     host = containerfiles.host_resolv_conf()
-    return asked or files.nameservers(host, loopback=True) or files.FALLBACK
+    return tuple(asked or files.nameservers(host, loopback=True) or files.FALLBACK)

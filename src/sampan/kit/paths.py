@@ -28,6 +28,10 @@ class Paths(Record):
         return f"{self.run}/spawner.sock"
 
     @property
+    def resolver_socket(self) -> str:
+        return f"{self.run}/resolver.sock"
+
+    @property
     def database(self) -> str:
         return f"{self.root}/sampan.db"
 

@@ -50,7 +50,7 @@ class Created:
         self._channel.send("go")
 
     def wait_joined(self) -> None:
-        """It is in its cgroup."""
+        """It is in its cgroups, but for those that come late."""
         message = self._channel.receive()
         if message[:1] != ("joined",):
             raise self._failure(message)
@@ -61,6 +61,8 @@ class Created:
             while True:
                 message = self._channel.receive()
                 if message[:1] == ("ready",):
+                    if self.manager and self._owns_cgroup:
+                        self.manager.occupied()
                     return
                 if message[:1] == ("source",) and self.sources:
                     self.sources.serve(message[1])

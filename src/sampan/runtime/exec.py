@@ -67,6 +67,7 @@ def exec_process(
         preserve_fds=preserve_fds,
         pdeathsig=pdeathsig,
         linux=target.linux,
+        annotations=target.state.get("annotations"),
     )
     users = -1
     if os.geteuid() and flags & CLONE.NEWUSER:  # a user has no say in the others before

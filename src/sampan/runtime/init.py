@@ -121,8 +121,10 @@ def _tune(plan: ProcessPlan, wires: Wires) -> None:
 
 def _build(plan: Plan, wires: Wires) -> None:
     null = devices.open_null()
-    root, later = rootfs.prepare(plan, _sources(plan, wires))
+    cgroups = enter.LateCgroups(plan, wires)
+    root, later = rootfs.prepare(plan, _sources(plan, wires), cgroups)
     devices.populate(plan, root)
+    cgroups.join()
     if plan.hooks.prestart or plan.hooks.create_runtime:
         wires.channel.send("hooks")
         expect(wires.channel, "hooks")

@@ -4,7 +4,8 @@ Messages are `linux.unix`'s: JSON with descriptors beside it. This module is byt
 I/O: a constructor returns the dictionary to send, a `parse_…` turns a received one into a record
 (or raises `InvalidArgument`), so that the asyncio engine and the blocking monitor share it.
 
-    spawner  hello() → hello_answer() · retire() · start() · archive()
+    spawner  hello() → hello_answer() · retire() · start() · archive() · resolver()
+    resolver hello() → resolver_answer() · update() · retire()
     start    → created (+ netns) · ← go() → started | error → events until exit
     monitor  subscribe() → state, events
              attach() exec() resize() kill() call() close_stdin() → ok | started | error
@@ -164,6 +165,23 @@ def retire() -> Message:
     return {"op": "retire"}
 
 
+def resolver(path: str) -> Message:
+    """A spawner shall fork a resolver that listens at `path`."""
+    return {"op": "resolver", "path": path}
+
+
+def update(
+    containers: dict[str, Message | None],
+    networks: dict[str, dict[str, Message | None]],
+    sockets: Sequence[str] = (),
+) -> Message:
+    """Views by container, hosts by network and container; null takes away.
+
+    Goes with three descriptors for each container of `sockets`: UDP, TCP, pidfd.
+    """
+    return {"op": "update", "containers": containers, "networks": networks, "sockets": [*sockets]}
+
+
 def go() -> Message:
     """The network is there: PID 1 may exec."""
     return {"op": "go"}
@@ -200,6 +218,10 @@ def close_stdin() -> Message:
 
 def hello_answer(version: str, pid: int) -> Message:
     return {"version": version, "pid": pid}
+
+
+def resolver_answer(version: str, containers: Sequence[str]) -> Message:
+    return {"version": version, "containers": [*containers]}
 
 
 def ok(**more: object) -> Message:

@@ -35,7 +35,7 @@ def version() -> str:
     import hashlib
 
     digest = hashlib.sha256(sys.version.encode())
-    for room in ("kit", "spec", "linux", "runtime", "image", "shim"):
+    for room in ("kit", "spec", "linux", "runtime", "image", "network", "shim"):
         for directory, _, names in sorted(os.walk(os.path.join(_SOURCE, room))):
             for name in sorted(names):
                 if name.endswith(".py"):

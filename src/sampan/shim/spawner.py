@@ -21,7 +21,7 @@ from functools import partial
 from sampan.kit import errors
 from sampan.linux import _libc, seccomp, unix
 from sampan.runtime import hooks, init, sources
-from sampan.shim import archive, helper, monitor, protocol, title
+from sampan.shim import archive, helper, monitor, protocol, resolver, title
 
 _PATIENCE = 30.0  # seconds that a connection may stay silent
 _BACKLOG = 512
@@ -137,6 +137,8 @@ def _child(fd: int, version: str, spawner: int) -> None:
     elif op == "retire":
         os.kill(spawner, _signal.SIGTERM)
         unix.send(connection, protocol.ok())
+    elif op == "resolver":
+        resolver.run(connection, message["path"], version)
     elif op == "archive":
         archive.run(connection, message, fds)
     else:

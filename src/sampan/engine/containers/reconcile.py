@@ -8,7 +8,6 @@ ones that have ended, and directories that no row names.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -33,9 +32,11 @@ async def reconcile(engine: Engine) -> None:
             await _one(container)
         except errors.SampanError:
             log.exception("container %s is set aside", container.id)
-    names = engine.endpoints.names
-    await asyncio.gather(*(names.take_over(c) for c in engine.containers if c.running))
     _release_stale(engine)
+    try:
+        await engine.endpoints.names.take_over()
+    except errors.SampanError:
+        log.exception("names are not served")
     # Looked up before the API answers, so that no create that is under way is among them.
     if left := orphans(engine):
         engine.spawn(in_thread(_sweep, engine, left), "sweep")

@@ -117,7 +117,8 @@ async def _connect_network(container: Container, plan: Plan, connection: Connect
     try:
         if failure := protocol.failure(answer):
             raise failure
-        await container.engine.endpoints.connect(container, plan, fds[0])
+        assert answer is not None
+        await container.engine.endpoints.connect(container, plan, fds[0], answer["pid"])
     finally:
         for fd in fds:
             os.close(fd)

@@ -53,7 +53,9 @@ async def commit(
             made["rootfs"]["diff_ids"].append(diff_id)
             base = _base_layers(engine, container)
             manifest = archive.write_image(lease.store, made, [*base, layer])
-            image_id = await register.register(engine, lease, manifest, full)
+            image_id = await register.register(
+                engine, lease, manifest, full, parent=container.image_id
+            )
     finally:
         if pausing and container.status == "paused":  # it may have been killed meanwhile
             await pausing_verbs.unpause(container)
@@ -101,7 +103,6 @@ def _config(
         "architecture": base.get("architecture", platform.architecture),
         "os": base.get("os", "linux"),
         # Where it comes from, by the names of Docker's image specification v1; `inspect` shows it.
-        "parent": container.image_id,
         "container": container.id,
         "container_config": {**inner, "Image": container.image_ref},
         "config": inner,

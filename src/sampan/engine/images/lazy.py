@@ -29,7 +29,8 @@ log = logging.getLogger("sampan.lazy")
 SMALLEST = 1 << 20  # bytes of a blob: less is here as soon as its table of contents
 _TAIL = 128 << 10  # bytes that the first request brings: of most layers, the whole table
 _LARGEST_TABLE = 256 << 20
-_PAUSE = 1.0  # seconds before a page server that died is replaced
+_PAUSE = 1.0
+_STEADY = 10.0  # seconds; a page server that lived shorter is not replaced at once
 
 
 class Pull:
@@ -120,14 +121,18 @@ class Keeper:
             promised = await in_thread(snapshots.promised)
             waiting = [place for place, promise in promised.items() if not promise.failed]
             if not waiting:
+                self._engine.pages.let_go()
                 return
+            began = asyncio.get_running_loop().time()
             for place in waiting:
                 try:
                     await in_thread(self._engine.pages.device, place)
                 except (errors.SampanError, OSError) as error:
                     log.warning("%s: %s", place, error)
+                    self._engine.pages.let_go()
             await self._until_it_ends()
-            await asyncio.sleep(_PAUSE)
+            if asyncio.get_running_loop().time() - began < _STEADY:
+                await asyncio.sleep(_PAUSE)
 
     async def _until_it_ends(self) -> None:
         try:

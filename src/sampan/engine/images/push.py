@@ -97,6 +97,8 @@ async def login(engine: Engine, address: str, credentials: Credentials | None) -
     domain = address.removeprefix("https://").removeprefix("http://").partition("/")[0]
     if domain in ("", "index.docker.io"):
         domain = "docker.io"
+    if not reference.is_domain(domain):
+        raise errors.InvalidArgument(f"{address!r} is no registry: give HOST or HOST:PORT")
     wanted = reference.Reference(domain=domain, path="library/login", tag="latest")
     async with registries.client(engine, wanted, credentials) as client:
         await client.ping()
