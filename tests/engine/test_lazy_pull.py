@@ -213,6 +213,25 @@ def test_the_collector_leaves_what_is_on_its_way(held):
     assert container.read("small/200") == SMALL["small/200"]
 
 
+def test_the_engine_answers_while_a_start_waits_for_bytes(engine, door, layer):
+    image = door.push(layer)
+    door.hold()
+    pull(engine, image)
+    door.wait_for(held=1)  # the background's
+    door.largest = 0
+    container = engine.create("true", Image=image)
+    starting = threading.Thread(
+        target=engine.request, args=("POST", f"/containers/{container}/start")
+    )
+    starting.start()
+    door.wait_for(held=2)
+    assert engine.request("GET", "/_ping")[0] == 200
+    assert not engine.inspect(container)["State"]["Running"]
+    door.let_go()
+    starting.join(PATIENCE)
+    assert engine.wait(container) == 0
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
