@@ -9,6 +9,7 @@ with Door(tmp_path) as door:
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import http.client
 import http.server
@@ -20,7 +21,7 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
-from sampan.image import estargz
+from sampan.image import compress, estargz
 from sampan.image.lazy import filling, plan, toc
 from sampan.spec import oci_image
 from tests import busybox_image
@@ -57,15 +58,34 @@ class Layer:
     def __init__(self, tar: bytes) -> None:
         out = io.BytesIO()
         written = estargz.write(iter([tar]), out.write)
-        self.blob, self.diff_id, self.annotations = (
-            out.getvalue(), written.diff_id, written.annotations,
-        )  # fmt: skip
+        self._set(out.getvalue(), written.diff_id, written.annotations)
+
+    def _set(self, blob: bytes, diff_id: str, annotations: dict[str, str]) -> None:
+        self.blob, self.diff_id, self.annotations = blob, diff_id, annotations
         self.digest = oci_image.digest_of(self.blob)
         self.toc_offset = toc.footer(self.blob[-toc.FOOTER :])
         self.tail = self.blob[self.toc_offset :]
         toc_digest = self.annotations[estargz.TOC_DIGEST]
         self.table = toc.unpack(self.tail[: -toc.FOOTER], toc_digest)
         self.plan = plan.Plan(self.table, len(self.blob), self.toc_offset)
+
+    def with_table(self, table: bytes) -> Layer:
+        """The same with another table of contents, and all digests of it right."""
+        member = io.BytesIO()
+        with tarfile.open(fileobj=member, mode="w") as tar:
+            info = tarfile.TarInfo(estargz.TOC_NAME)
+            info.size, info.mode = len(table), 0o444
+            tar.addfile(info, io.BytesIO(table))
+        head = self.blob[: self.toc_offset]
+        plain = (
+            b"".join(compress.decompress(compress.chunks(io.BytesIO(head), 1 << 16)))
+            + member.getvalue()
+        )
+        blob = head + gzip.compress(member.getvalue()) + estargz.footer(self.toc_offset)
+        made = Layer.__new__(Layer)
+        annotations = {estargz.TOC_DIGEST: oci_image.digest_of(table)}
+        made._set(blob, oci_image.digest_of(plain), annotations)
+        return made
 
     @property
     def descriptor(self) -> dict[str, Any]:
@@ -100,7 +120,7 @@ class Door:
         self._registry = Registry(place / "registry")
         self._open = threading.Event()
         self._open.set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self.sent = 0
         self.held = 0  # requests that came to wait
         self.spoiled: tuple[int, int] | None = None  # bytes of blobs that go out wrong
@@ -123,6 +143,11 @@ class Door:
     def hold(self) -> None:
         self._open.clear()
 
+    def wait_for(self, held: int) -> None:
+        """Until so many requests have come to wait."""
+        with self._lock:
+            assert self._lock.wait_for(lambda: self.held >= held, 20)
+
     def let_go(self) -> None:
         self._open.set()
 
@@ -142,13 +167,14 @@ class Door:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
 
-    def push(self, layer: Layer, name: str = "x", **config: Any) -> str:
+    def push(self, layer: Layer, *, annotations: dict[str, str] | None = None) -> str:
         """An image of this layer; its reference."""
+        name = "x"
         document = oci_image.encode(
             {
                 "architecture": oci_image.host_platform().architecture,
                 "os": "linux",
-                "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"], **config},
+                "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
                 "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
             }
         )
@@ -157,7 +183,11 @@ class Door:
                 "schemaVersion": 2,
                 "mediaType": oci_image.MANIFEST,
                 "config": oci_image.descriptor(oci_image.CONFIG, document),
-                "layers": [layer.descriptor],
+                "layers": [
+                    layer.descriptor
+                    if annotations is None
+                    else {**layer.descriptor, "annotations": annotations}
+                ],
             }
         )
         for data in (document, layer.blob):
@@ -180,6 +210,7 @@ class Door:
         if last and int(last) - int(first) >= LARGE:
             with self._lock:
                 self.held += 0 if self._open.is_set() else 1
+                self._lock.notify_all()
             self._open.wait()
         connection = http.client.HTTPConnection(self._registry.address)
         connection.request(method, path, headers={"Range": wanted} if wanted else {})

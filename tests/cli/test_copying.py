@@ -41,6 +41,7 @@ def serve(engine):
 
         def answer(sock, request):
             head = f"X-Docker-Container-Path-Stat: {encoded}\r\nContent-Length: {len(tar)}"
+            head += "\r\nConnection: close"  # as it does
             body = b"" if request.method == "HEAD" else tar
             sock.sendall(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + body)
 

@@ -85,12 +85,12 @@ def test_read_only_is_for_one_mount_and_rro_for_the_tree(runtime, own_tree):
 
 @pytest.fixture
 def own_tree(tmp_path):
-    """A tmpfs with another one on it."""
+    """A mount with another one on it; of the disk, whose ids can be mapped on any kernel."""
     top = tmp_path / "tree"
-    top.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "none", top], check=True)
-    (top / "below").mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "none", top / "below"], check=True)
+    for name, place in (("upper", top), ("lower", top / "below")):
+        (tmp_path / name).mkdir()
+        place.mkdir()
+        subprocess.run(["mount", "--bind", tmp_path / name, place], check=True)
     yield top
     subprocess.run(["umount", "-R", top], check=True)
 

@@ -359,6 +359,49 @@ def test_a_user_can_open_stdout_by_its_name(runtime):
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
 
 
+def test_groups_of_the_caller_are_kept_when_asked(runtime):
+    if runtime.name == "runc":
+        pytest.skip("runc has no such annotation")
+    runtime.config["annotations"] = {"run.oci.keep_original_groups": "1"}
+    runtime.config["process"].update(args=["sleep", "100"])
+    container = runtime.id("groups")
+    runtime.write()
+
+    def call(*arguments):
+        done = subprocess.run(
+            [*runtime.command, *arguments],
+            stdout=subprocess.PIPE,
+            cwd=runtime.bundle,
+            extra_groups=[101, 102],
+            check=True,
+        )
+        return done.stdout.decode()
+
+    with open("/dev/null", "w") as null:
+        subprocess.run(
+            [*runtime.command, "run", "--detach", container],
+            stdout=null,
+            stderr=null,
+            cwd=runtime.bundle,
+            extra_groups=[101, 102],
+            check=True,
+        )
+    for process in ("1", "self"):
+        status = call("exec", container, "cat", f"/proc/{process}/status")
+        groups = next(line for line in status.splitlines() if line.startswith("Groups:"))
+        assert groups.split()[1:] == ["101", "102"]
+
+
+def test_a_domain_name_and_another_one_are_refused(runtime):
+    if runtime.name == "runc":
+        pytest.skip("Debian's runc has no domain names")
+    runtime.config["domainname"] = "here.example"
+    runtime.config["linux"]["sysctl"] = {"kernel.domainname": "there.example"}
+    done = runtime.run("true")
+    assert done.returncode == 1
+    assert "there.example" in done.stderr
+
+
 def test_a_file_as_stdin_stays_its_owner_s(runtime):
     runtime.config["process"].update(args=["cat"], user={"uid": 1000, "gid": 1000})
     container = runtime.id("file")

@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 from sampan.spec import oci_image
+from tests.image import strong
 from tests.image.archives import archive, member
 from tests.registry import support
 
@@ -86,6 +87,23 @@ def test_the_platforms_of_an_image(engine, both):
     status, answer = engine.request("GET", f"/images/{both}/json?platform=linux/riscv64")
     assert status == 404
     assert "does not provide the specified platform" in answer["message"]
+
+
+def test_an_image_of_sha512_digests(engine):
+    """Its id is its config's sha256, as of every image; what it is named by stays as it is."""
+    status, answer = engine.request("POST", "/images/load", strong.layout())
+    assert status == 200, answer
+    _, told = engine.request("GET", "/images/strong:1/json")
+    assert told["Id"] == oci_image.digest_of(strong.CONFIG)
+    assert told["Descriptor"]["digest"] == strong.sha512(strong.MANIFEST)
+    _, saved = engine.request("GET", "/images/strong:1/get")
+    with tarfile.open(fileobj=io.BytesIO(saved)) as archived:
+        names = archived.getnames()
+    assert {f"blobs/sha512/{strong.sha512(data)[7:]}" for data in strong.BLOBS} <= set(names)
+    _, changes = engine.request("GET", "/sampan/images/strong:1/tree")
+    assert changes["Id"] == told["Id"]
+    status, gone = engine.request("DELETE", f"/images/{told['Id']}")
+    assert status == 200, gone
 
 
 def test_what_layers_waste(engine, both):

@@ -163,6 +163,7 @@ def test_what_is_only_of_this_run_is_left_out() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.needs("mount")
 def test_debian_is_the_same_twice(tmp_path) -> None:
     """Two bootstraps that share nothing; then a plain one that shares the base layer."""

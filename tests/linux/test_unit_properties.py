@@ -60,6 +60,32 @@ def test_limits_as_properties(monkeypatch):
     ]
 
 
+def test_files_of_the_unified_tree_as_properties(monkeypatch):
+    resources = {
+        "unified": {
+            "memory.max": "1048576",
+            "memory.swap.max": "max",
+            "memory.oom.group": "1",
+            "pids.max": "many",
+            "cpu.weight": "20",
+            "cpu.max": "15000 100000",
+            "cpuset.cpus": "0,9",
+            "io.max": "8:0 rbps=1",
+        }
+    }
+    monkeypatch.setattr(host, "_layout", host.Layout(v1={}, unified=None))
+    assert unit_properties.of(resources) == [
+        ("MemoryMax", ("t", 1 << 20)),
+        ("MemorySwapMax", ("t", 2**64 - 1)),
+        ("CPUWeight", ("t", 20)),
+        ("CPUQuotaPeriodUSec", ("t", 100_000)),
+        ("CPUQuotaPerSecUSec", ("t", 150_000)),
+        ("AllowedCPUs", ("ay", [1, 2])),
+    ]
+    monkeypatch.setattr(host, "_layout", host.Layout(v1={"memory": None}, unified=None))
+    assert unit_properties.of(resources) == []
+
+
 def test_annotations_are_properties():
     found = unit_properties.from_annotations(
         {

@@ -90,6 +90,7 @@ WRONG = {
     "linux.personality": lambda c: c["linux"].update(personality={"domain": "BSD"}),
     "linux.timeOffsets": lambda c: c["linux"].update(timeOffsets={"boottime": {"secs": 1}}),
     "seccomp": lambda c: c["linux"].update(seccomp={"defaultAction": "SCMP_ACT_ODD"}),
+    "linux.cgroupsPath": lambda c: c["linux"].update(cgroupsPath="/a\0b"),
     "hooks": lambda c: c.update(hooks={"prestart": [{"path": "true"}]}),
 }
 

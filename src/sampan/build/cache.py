@@ -13,6 +13,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing
+from typing import NamedTuple
 
 from sampan.build.state import Layer
 
@@ -23,13 +24,21 @@ if TYPE_CHECKING:
 BUDGET = 10 << 30  # bytes of compressed layers
 
 _SCHEMA = """
-create table if not exists layers (
+drop table if exists layers;        -- of an earlier version
+create table if not exists steps (
     key text primary key,
     digest text not null,
     descriptor text not null,       -- of the layer's blob, JSON
     diff_id text not null,
     size integer not null,
-    used real not null              -- seconds since 1970
+    used real not null,             -- seconds since 1970
+    created real not null default 0,
+    uses integer not null default 0,
+    what text not null default ''   -- the instruction
+) strict;
+create table if not exists seen (       -- steps that only change the config
+    key text primary key,
+    used real not null
 ) strict;
 """
 
@@ -37,6 +46,17 @@ create table if not exists layers (
 def key(kind: str, **parts: Any) -> str:
     text = json.dumps({"": kind, **parts}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Row(NamedTuple):
+    key: str
+    digest: str
+    diff_id: str
+    size: int  # bytes of the blob
+    used: float  # seconds since 1970
+    created: float
+    uses: int
+    what: str  # the instruction
 
 
 class Records:
@@ -54,41 +74,63 @@ class Records:
     def get(self, key: str) -> Layer | None:
         with closing(self._open()) as db:
             row = db.execute(
-                "select descriptor, diff_id from layers where key = ?", (key,)
+                "select descriptor, diff_id from steps where key = ?", (key,)
             ).fetchone()
             if row is None:
                 return None
-            db.execute("update layers set used = ? where key = ?", (time.time(), key))
+            db.execute(
+                "update steps set used = ?, uses = uses + 1 where key = ?", (time.time(), key)
+            )
         return Layer(descriptor=json.loads(row[0]), diff_id=row[1])
 
-    def put(self, key: str, layer: Layer) -> None:
+    def put(self, key: str, layer: Layer, what: str) -> None:
         digest, size = layer.descriptor["digest"], layer.descriptor["size"]
         text = json.dumps(layer.descriptor)
         with closing(self._open()) as db:
             db.execute(
-                "insert or replace into layers values (?, ?, ?, ?, ?, ?)",
-                (key, digest, text, layer.diff_id, size, time.time()),
+                "insert or replace into steps"
+                " (key, digest, descriptor, diff_id, size, used, created, what)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?)",
+                (key, digest, text, layer.diff_id, size, time.time(), time.time(), what),
             )
             self._shrink(db)
 
+    def see(self, key: str) -> bool:
+        """Whether it was seen before."""
+        with closing(self._open()) as db:
+            known = db.execute("select 1 from seen where key = ?", (key,)).fetchone()
+            db.execute("insert or replace into seen values (?, ?)", (key, time.time()))
+        return known is not None
+
     def _shrink(self, db: sqlite3.Connection) -> None:
-        over = db.execute("select sum(size) from layers").fetchone()[0] - self._budget
-        for old, size in db.execute("select key, size from layers order by used").fetchall():
+        over = db.execute("select sum(size) from steps").fetchone()[0] - self._budget
+        for old, size in db.execute("select key, size from steps order by used").fetchall():
             if over <= 0:
                 return
-            db.execute("delete from layers where key = ?", (old,))
+            db.execute("delete from steps where key = ?", (old,))
             over -= size
 
     def clear(self) -> dict[str, int]:
         """Forget all; what is forgotten, key → bytes."""
         with closing(self._open()) as db:
-            found = dict(db.execute("select key, size from layers").fetchall())
-            db.execute("delete from layers")
+            found = dict(db.execute("select key, size from steps").fetchall())
+            db.execute("delete from steps")
+            db.execute("delete from seen")
         return found
+
+    def all(self) -> list[Row]:
+        if not os.path.exists(self._path):
+            return []
+        with closing(self._open()) as db:
+            rows = db.execute(
+                "select key, digest, diff_id, size, used, created, uses, what"
+                " from steps order by used"
+            )
+            return [Row(*row) for row in rows]
 
     def digests(self) -> set[str]:
         """Blobs that must stay."""
         if not os.path.exists(self._path):
             return set()
         with closing(self._open()) as db:
-            return {row[0] for row in db.execute("select digest from layers")}
+            return {row[0] for row in db.execute("select digest from steps")}

@@ -29,11 +29,21 @@ _WILD = re.compile(r"[*?\[\\]")
 
 
 class Member(Record):
-    """One member of the layer; `source` is where its data lies, or `data` is it."""
+    """One member of the layer; `source` is where its data lies in `files`, or `data` is it."""
 
     entry: tar.Entry
-    source: str | None = None
+    files: Files | None = None
+    source: str = ""
     data: bytes = b""
+
+
+class Part(Record):
+    """What one word of the instruction names: a pattern in a tree, or the tree as a whole."""
+
+    files: Files
+    pattern: str = ""
+    literal: bool = False  # the pattern is a path
+    whole: bool = False  # an unpacked archive, a git repository: it keeps its own owners
 
 
 class NothingMatched(errors.NotFound):
@@ -43,7 +53,7 @@ class NothingMatched(errors.NotFound):
 
 def plan(
     instruction: Sources,
-    source: Files,
+    parts: list[Part],
     target: Files,
     *,
     directory: str,
@@ -52,7 +62,7 @@ def plan(
     keep_owner: bool = False,
 ) -> list[Member]:
     """The members of the layer. `directory` is WORKDIR; `target` the stage as it is so far."""
-    found = [place for pattern in instruction.sources for place in _matches(source, pattern)]
+    found = [(part, place) for part in parts for place in _places(part, parents)]
     many = len(found) + len(instruction.inline) > 1
     wanted = posixpath.join("/", directory, instruction.destination)
     into = instruction.destination.endswith(("/", "/.")) or instruction.destination in (".", "")
@@ -66,26 +76,44 @@ def plan(
     into = into or (there is not None and there.kind == tar.DIRECTORY)
     if instruction.chmod:
         modes.check(instruction.chmod)
-    layer = _Layer(target, owner, instruction.chmod, keep_owner)
+    layer = _Layer(target, owner, instruction.chmod)
     excluded = ignore.Matcher(instruction.exclude)
-    for path in found:
-        layer.add_tree(source, path, _destination(source, path, place, into, parents), excluded)
+    for part, path in found:
+        layer.keep_owner = keep_owner or part.whole
+        if parents:
+            layer.add_parents(part.files, path, place, _pivot(part.pattern), excluded)
+        to = _destination(part, path, place, into, parents)
+        layer.add_tree(part.files, path, to, excluded)
     for inline in instruction.inline:
         name = f"{place}/{inline.name}" if into else place
         layer.add_data(name.lstrip("/"), inline.content.encode("utf-8", "surrogateescape"))
     return layer.members()
 
 
-def _destination(source: Files, path: str, place: str, into: bool, parents: bool) -> str:
-    entry = source.entry(files.resolve(source, path))
+def _destination(part: Part, path: str, place: str, into: bool, parents: bool) -> str:
+    entry = part.files.entry(files.resolve(part.files, path))
     if parents:
-        return f"{place}/{path}".strip("/")
+        return f"{place}/{path[_pivot(part.pattern) :]}".strip("/")
     if entry is not None and entry.kind == tar.DIRECTORY:
         return place  # a directory's contents, not itself
     return f"{place}/{posixpath.basename(path)}".lstrip("/") if into else place
 
 
-def _matches(source: Files, pattern: str) -> list[str]:
+def _pivot(pattern: str) -> int:
+    """Where in a match the part begins that --parents keeps: behind `/./`, else at its start."""
+    before, mark, _ = pattern.partition("/./")
+    base = files.clean(before) if mark else ""
+    return len(base) + 1 if base else 0
+
+
+def _places(part: Part, deep: bool) -> list[str]:
+    if part.whole:
+        return [""]
+    return [part.pattern] if part.literal else matches(part.files, part.pattern, deep=deep)
+
+
+def matches(source: Files, pattern: str, *, deep: bool = False) -> list[str]:
+    """The paths that a pattern names; with `deep`, `**` stands for any number of directories."""
     path = files.clean(pattern)
     if not _WILD.search(path):
         if source.entry(files.resolve(source, path)) is None:
@@ -93,6 +121,9 @@ def _matches(source: Files, pattern: str) -> list[str]:
         return [path]
     found = [""]
     for step in path.split("/"):
+        if deep and step == "**":
+            found = [*dict.fromkeys(below for base in found for below in _below(source, base))]
+            continue
         test = re.compile(fnmatch.translate(step.replace("[^", "[!").replace("\\", "")))
         found = [
             f"{base}/{name}" if base else name
@@ -105,15 +136,37 @@ def _matches(source: Files, pattern: str) -> list[str]:
     return found
 
 
+def _below(source: Files, base: str) -> list[str]:
+    """The directory and all directories in it, at any depth."""
+    return [
+        path
+        for path in files.walk(source, base)
+        if (entry := source.entry(path)) is None or entry.kind == tar.DIRECTORY
+    ]
+
+
 class _Layer:
-    def __init__(
-        self, target: Files, owner: tuple[int, int] | None, mode: str, keep_owner: bool
-    ) -> None:
-        self._target, self._owner, self._mode, self._keep = target, owner, mode, keep_owner
+    def __init__(self, target: Files, owner: tuple[int, int] | None, mode: str) -> None:
+        self._target, self._owner, self._mode = target, owner, mode
+        self.keep_owner = False
         self._members: dict[str, Member] = {}
 
     def members(self) -> list[Member]:
         return [self._members[name] for name in sorted(self._members)]
+
+    def add_parents(
+        self, source: Files, path: str, place: str, pivot: int, excluded: ignore.Matcher
+    ) -> None:
+        """The directories that lead to `path`, with the attributes that they have there."""
+        steps = path.split("/")[:-1]
+        for count in range(1, len(steps) + 1):
+            above = "/".join(steps[:count])
+            entry = source.entry(above)
+            if len(above) < pivot or entry is None or excluded.ignores(above):
+                continue
+            name = f"{place}/{above[pivot:]}".strip("/")
+            if name and name not in self._members:
+                self._add(name, entry, source, above)
 
     def add_tree(
         self, source: Files, path: str, destination: str, excluded: ignore.Matcher
@@ -126,9 +179,9 @@ class _Layer:
             entry = source.entry(place)
             name = f"{destination}/{below}".strip("/") if below else destination
             if entry is not None and name:
-                self._add(name, entry, place)
+                self._add(name, entry, source, place)
 
-    def _add(self, name: str, entry: tar.Entry, place: str) -> None:
+    def _add(self, name: str, entry: tar.Entry, source: Files, place: str) -> None:
         self.add_directories(name)
         present = self._target.entry(name)
         both = entry.kind == tar.DIRECTORY and present is not None
@@ -137,12 +190,14 @@ class _Layer:
         made = tar.Entry(name, entry.kind, mode=entry.mode, size=entry.size)
         made.link, made.device, made.xattrs = entry.link, entry.device, entry.xattrs
         made.mtime = entry.mtime // 10**9 * 10**9
-        self._own(made, (entry.uid, entry.gid) if self._keep else (0, 0))
+        self._own(made, (entry.uid, entry.gid) if self.keep_owner else (0, 0))
         if self._mode and entry.kind != tar.SYMLINK:
             directory = entry.kind == tar.DIRECTORY
             made.mode = modes.changed(self._mode, entry.mode, directory=directory)
-        data = place if entry.kind == tar.REGULAR else None
-        self._members[name] = Member(entry=made, source=data)
+        if entry.kind == tar.REGULAR:
+            self._members[name] = Member(entry=made, files=source, source=place)
+        else:
+            self._members[name] = Member(entry=made)
 
     def add_data(self, name: str, data: bytes) -> None:
         self.add_directories(name)
@@ -171,12 +226,12 @@ def directories(target: Files, path: str, owner: tuple[int, int]) -> list[Member
     place = files.resolve(target, path)
     if not place or target.entry(place) is not None:
         return []
-    layer = _Layer(target, owner, "", False)
+    layer = _Layer(target, owner, "")
     layer.add_directories(f"{place}/")
     return layer.members()
 
 
-def digest(members: list[Member], source: Files) -> str:
+def digest(members: list[Member]) -> str:
     """Of all that makes the layer but its times."""
     total = hashlib.sha256()
     for member in members:
@@ -184,22 +239,18 @@ def digest(members: list[Member], source: Files) -> str:
         head = (entry.name, entry.kind, entry.mode, entry.uid, entry.gid, entry.link, entry.size)
         total.update(repr((*head, entry.device, sorted(entry.xattrs.items()))).encode())
         total.update(member.data)
-        if member.source is not None:
-            source.copy(member.source, total.update)
+        if member.files is not None:
+            total.update(member.files.digest(member.source))
     return total.hexdigest()
 
 
-def write(
-    members: list[Member], source: Files, out: Callable[[bytes], object], latest: int | None
-) -> None:
+def write(members: list[Member], out: Callable[[bytes], object], latest: int | None) -> None:
     """The layer's tar; no member is younger than `latest` (SOURCE_DATE_EPOCH, seconds)."""
-    writer = tar.Writer(out)
+    writer = tar.Writer(out, latest=latest)
     for member in members:
-        if latest is not None:
-            member.entry.mtime = min(member.entry.mtime, latest * 10**9)
         writer.begin(member.entry)
-        if member.source is not None:
-            source.copy(member.source, out)
+        if member.files is not None:
+            member.files.copy(member.source, out)
         else:
             out(member.data)
         writer.pad(member.entry.size)

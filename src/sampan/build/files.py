@@ -1,17 +1,14 @@
-"""Where COPY takes files from: a context that came as a tar stream, or a stage's layers.
+"""Trees that COPY takes files from: `tar.Entry` by path (relative, "" is the root).
 
-Both are trees of `tar.Entry` by path (relative, "" is the root). A context stays the stream it was,
-spooled to one file: nothing of it is ever unpacked, so that no link in it leads out
-and 40,000 files are not created only to be packed again. Layers are read as overlayfs would
-show them, without a mount.
+`context.Context` is a tar stream, `stack.Stack` a stage's layers or a directory; here is what
+works on any of them, and trees made of others.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
+import hashlib
 import posixpath
-import stat
 
 from sampan.image import tar
 from sampan.kit import errors
@@ -19,7 +16,9 @@ from sampan.kit import errors
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO, Protocol
+    from typing import Protocol
+
+    from sampan.build.ignore import Matcher
 
     class Files(Protocol):
         def entry(self, path: str) -> tar.Entry | None:
@@ -29,8 +28,11 @@ if TYPE_CHECKING:
         def copy(self, path: str, write: Callable[[bytes], object]) -> None:
             """A regular file's `entry.size` bytes."""
 
+        def digest(self, path: str) -> bytes:
+            """The SHA-256 of a regular file's data."""
 
-_CHUNK = 1 << 20
+
+CHUNK = 1 << 20
 _LINKS = 40  # as the kernel's ELOOP
 
 
@@ -94,158 +96,125 @@ def beginning(files: Files, path: str, size: int) -> bytes:
     return b"".join(parts)[:size]
 
 
-class Context:
-    """A tar stream on disk. `spool` is an empty file open for reading and writing."""
+def text(files: Files, path: str) -> str:
+    """A small file's text, links followed. Raises PathNotFound."""
+    place = resolve(files, path)
+    entry = files.entry(place)
+    if entry is None or entry.kind != tar.REGULAR:
+        raise PathNotFound(path)
+    parts: list[bytes] = []
+    files.copy(place, parts.append)
+    return b"".join(parts).decode("utf-8", "surrogateescape")
 
-    def __init__(self, spool: BinaryIO, chunks: Iterator[bytes]) -> None:
-        self._spool = spool
-        self._entries: dict[str, tar.Entry] = {}
-        self._offsets: dict[str, int] = {}
-        self._children: dict[str, list[str]] = {"": []}
-        source = tar.Source(self._kept(chunks))
-        for entry in tar.read(source):
-            self._add(entry, source.offset)
-        source.drain()
-        spool.flush()
 
-    def _kept(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            self._spool.write(chunk)
-            yield chunk
+def sha256(files: Files, path: str) -> bytes:
+    """A regular file's, for trees that do not know it."""
+    total = hashlib.sha256()
+    files.copy(path, total.update)
+    return total.digest()
 
-    def _add(self, entry: tar.Entry, offset: int) -> None:
-        path = clean(entry.name)
-        if entry.sparse is not None:
-            raise errors.Unsupported(
-                f"{entry.name}: sparse files in a build context are not supported yet"
-            )
-        if not path:
-            return
-        self._parents(path)
-        if path not in self._entries:
-            self._children[posixpath.dirname(path)].append(posixpath.basename(path))
-        if entry.kind == tar.DIRECTORY:
-            self._children.setdefault(path, [])
-        if entry.kind == tar.HARD_LINK:
-            entry, offset = self._linked(entry)
-        self._entries[path], self._offsets[path] = entry, offset
 
-    def _linked(self, entry: tar.Entry) -> tuple[tar.Entry, int]:
-        target = clean(entry.link)
-        if target not in self._entries:
-            raise errors.InvalidArgument(
-                f"{entry.name}: a hard link to {entry.link}, which is not there"
-            )
-        return self._entries[target], self._offsets[target]
+def digest(files: Files, path: str) -> str:
+    """Of a path and all below it but its times."""
+    total = hashlib.sha256()
+    for place in walk(files, path):
+        entry = files.entry(place)
+        if entry is None:
+            continue
+        head = (place[len(path) :], entry.kind, entry.mode, entry.uid, entry.gid, entry.link)
+        total.update(repr((*head, entry.device, sorted(entry.xattrs.items()))).encode())
+        if entry.kind == tar.REGULAR:
+            total.update(files.digest(place))
+    return total.hexdigest()
 
-    def _parents(self, path: str) -> None:
-        parent = posixpath.dirname(path)
-        if parent in self._children:
-            return
-        self._parents(parent)
-        self._children[parent] = []
-        self._children[posixpath.dirname(parent)].append(posixpath.basename(parent))
-        self._entries[parent] = tar.Entry(parent, tar.DIRECTORY, mode=0o755)
 
-    def remove(self, path: str) -> None:
-        """Forget what a `.dockerignore` leaves behind (data stays in the spool, unread)."""
-        self._entries.pop(path, None)
-        self._children.pop(path, None)
-        siblings = self._children.get(posixpath.dirname(path), [])
-        if posixpath.basename(path) in siblings:
-            siblings.remove(posixpath.basename(path))
+class Subtree:
+    """A directory of another tree, as a tree."""
+
+    def __init__(self, files: Files, root: str) -> None:
+        self._files, self._root = files, root
+
+    def _inside(self, path: str) -> str:
+        return f"{self._root}/{path}".strip("/")
 
     def entry(self, path: str) -> tar.Entry | None:
-        return self._entries.get(path) if path else tar.Entry("", tar.DIRECTORY, mode=0o755)
+        return self._files.entry(self._inside(path))
 
     def children(self, path: str) -> list[str]:
-        return list(self._children.get(path, ()))
+        return self._files.children(self._inside(path))
 
     def copy(self, path: str, write: Callable[[bytes], object]) -> None:
-        left, at = self._entries[path].size, self._offsets[path]
-        while left:
-            part = os.pread(self._spool.fileno(), min(left, _CHUNK), at)
-            if not part:
-                raise tar.TarError("the context ends in the middle of a file")
-            write(part)
-            left, at = left - len(part), at + len(part)
+        self._files.copy(self._inside(path), write)
 
-    def text(self, path: str) -> str:
-        """A small file's text, links followed. Raises PathNotFound."""
-        place = resolve(self, path)
-        entry = self.entry(place)
-        if entry is None or entry.kind != tar.REGULAR:
-            raise PathNotFound(path)
-        parts: list[bytes] = []
-        self.copy(place, parts.append)
-        return b"".join(parts).decode("utf-8", "surrogateescape")
+    def digest(self, path: str) -> bytes:
+        return self._files.digest(self._inside(path))
 
 
-class Stack:
-    """Unpacked layers, top first, as overlayfs would join them. overlayfs.rst: "whiteouts"."""
+class Filtered(Subtree):
+    """A tree without what a `.dockerignore` leaves behind."""
 
-    def __init__(self, layers: list[str]) -> None:
-        self._layers = layers
+    def __init__(self, files: Files, matcher: Matcher) -> None:
+        super().__init__(files, "")
+        self._matcher = matcher
 
     def entry(self, path: str) -> tar.Entry | None:
-        place = self._find(path)
-        if place is None:
-            return None
-        return tar.entry_of(place, path, os.lstat(place))
-
-    def _find(self, path: str) -> str | None:
-        """The topmost layer's path, unless a whiteout, a file or an opaque directory hides it."""
-        steps = path.split("/") if path else []
-        for layer in self._layers:
-            place = layer
-            hidden = False
-            for step in steps:
-                hidden = hidden or _opaque(place)
-                place = f"{place}/{step}"
-                status = _lstat(place)
-                if status is None:
-                    break
-                if _whiteout(status):
-                    return None
-                if not stat.S_ISDIR(status.st_mode) and place != f"{layer}/{path}":
-                    return None
-            else:
-                return place
-            if hidden:
-                return None
-        return None
+        found = super().entry(path)
+        if found is None or not path or not self._matcher.ignores(path):
+            return found
+        # A directory stays for what a `!` has taken back in it.
+        return found if found.kind == tar.DIRECTORY and self.children(path) else None
 
     def children(self, path: str) -> list[str]:
-        names: set[str] = set()
-        for layer in self._layers:
-            place = f"{layer}/{path}" if path else layer
-            status = _lstat(place)
-            if status is not None and stat.S_ISDIR(status.st_mode):
-                names.update(os.listdir(place))
-        return [n for n in names if self._find(f"{path}/{n}" if path else n) is not None]
+        if path and self._matcher.prunes(path):
+            return []
+        names = super().children(path)
+        return [n for n in names if self.entry(f"{path}/{n}" if path else n) is not None]
+
+
+class Single:
+    """A tree of one regular file, whose data lie in a file of this machine."""
+
+    def __init__(self, entry: tar.Entry, path: str) -> None:
+        self._entry, self._path = entry, path
+
+    def named(self, name: str) -> Single:
+        entry = tar.Entry(name, mode=self._entry.mode, size=self._entry.size)
+        entry.mtime = self._entry.mtime
+        return Single(entry, self._path)
+
+    def entry(self, path: str) -> tar.Entry | None:
+        if path == self._entry.name:
+            return self._entry
+        return tar.Entry("", tar.DIRECTORY, mode=0o755) if not path else None
+
+    def children(self, path: str) -> list[str]:
+        return [] if path else [self._entry.name]
 
     def copy(self, path: str, write: Callable[[bytes], object]) -> None:
-        place = self._find(path)
-        if place is None:
+        if path != self._entry.name:
             raise PathNotFound(path)
-        with open(place, "rb") as file:
-            while part := file.read(_CHUNK):
+        with open(self._path, "rb") as file:
+            while part := file.read(CHUNK):
                 write(part)
 
-
-def _lstat(path: str) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    def digest(self, path: str) -> bytes:
+        return sha256(self, path)
 
 
-def _whiteout(status: os.stat_result) -> bool:
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+class Nothing:
+    """A tree without anything: what is copied with --link needs nothing below it."""
+
+    def entry(self, path: str) -> tar.Entry | None:
+        return None if path else tar.Entry("", tar.DIRECTORY, mode=0o755)
+
+    def children(self, _path: str) -> list[str]:
+        return []
+
+    def copy(self, path: str, _write: Callable[[bytes], object]) -> None:
+        raise PathNotFound(path)
+
+    def digest(self, path: str) -> bytes:
+        raise PathNotFound(path)
 
 
-def _opaque(directory: str) -> bool:
-    try:
-        return os.getxattr(directory, "trusted.overlay.opaque", follow_symlinks=False) == b"y"
-    except OSError:
-        return False
+NOTHING = Nothing()

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sampan.build.files import Files
     from sampan.build.instructions.run import Run
     from sampan.build.instructions.run_mount import Mount
     from sampan.build.state import State
@@ -24,6 +25,19 @@ class CommandFailed(errors.InvalidArgument):
         super().__init__(f"The command '{' '.join(args)}' returned a non-zero code: {code}")
 
 
+SCRIPT = "/dev/pipes/"  # where BuildKit has it, too
+
+
+class Bind(Record):
+    """What a mount of type bind shows: a place in a tree, of a stage or image if it has a state."""
+
+    target: str
+    files: Files
+    place: str
+    identity: str
+    state: State | None = None
+
+
 class Process(Record):
     args: tuple[str, ...]
     env: dict[str, str]
@@ -33,6 +47,10 @@ class Process(Record):
     directory: str
     network: str
     mounts: tuple[Mount, ...] = ()
+    binds: tuple[Bind, ...] = ()  # the trees of the mounts of type bind, in their order
+    script: bytes = b""  # what a heredoc with #! is, at SCRIPT
+    insecure: bool = False
+    epoch: int | None = None  # no file of the layer is younger, seconds
 
     def key(self, chain_id: str | None) -> str:
         return cache.key(
@@ -43,7 +61,12 @@ class Process(Record):
             user=self.user,
             directory=self.directory,
             network=self.network,
-            mounts=[(m.type, m.target, m.id, m.read_only) for m in self.mounts],
+            # Not what a secret says or an agent signs: a new one makes no new result.
+            mounts=[(m.type, m.target, m.id, m.read_only, m.env) for m in self.mounts],
+            binds=[bind.identity for bind in self.binds],
+            script=self.script.hex(),
+            insecure=self.insecure,
+            epoch=self.epoch,
         )
 
     def told(self) -> str:
@@ -59,33 +82,65 @@ def process_of(
     proxies: Mapping[str, str],
     network: str,
 ) -> Process:
-    if step.devices or step.security != "sandbox":
-        raise errors.Unsupported("RUN --device and --security=insecure are not supported yet")
+    if step.devices:
+        raise errors.Unsupported("RUN --device is not supported yet")
     directory = state.inner.get("WorkingDir") or "/"
     return Process(
         args=_args(step, state),
+        script=_script(step),
+        insecure=step.security == "insecure",
         env={**arguments, **state.env},
         proxies=proxies,
         arguments=arguments,
         user=state.inner.get("User") or "",
         directory=directory,
         network=network if step.network == "default" else step.network,
-        mounts=tuple(_mount(mount, directory) for mount in step.mounts),
+        mounts=_mounts(step.mounts, directory),
     )
 
 
-def _mount(mount: Mount, directory: str) -> Mount:
-    """With the place it has in the step."""
-    if mount.type not in ("cache", "tmpfs"):
-        raise errors.Unsupported(f"RUN --mount=type={mount.type} is not supported yet")
-    if mount.origin or mount.source:
-        raise errors.Unsupported(
-            f"RUN --mount=type={mount.type} with from or source is not supported yet"
-        )
+def _mounts(mounts: tuple[Mount, ...], directory: str) -> tuple[Mount, ...]:
+    """With the places that they have in the step."""
+    agents = 0
+    found = []
+    for mount in mounts:
+        if mount.type == "ssh":
+            mount = mount.replace(
+                id=mount.id or "default",
+                target=mount.target or f"/run/buildkit/ssh_agent.{agents}",
+            )
+            agents += 1
+        elif mount.type == "secret":
+            ident = mount.id or mount.source or posixpath.basename(mount.target)
+            only_env = mount.env is not None and not mount.target
+            place = "" if only_env else mount.target or f"/run/secrets/{ident}"
+            mount = mount.replace(id=ident, target=place)
+            if only_env:
+                found.append(mount)
+                continue
+        elif mount.type != "bind" and (mount.origin or mount.source):
+            raise errors.Unsupported(
+                f"RUN --mount=type={mount.type} with from or source is not supported yet"
+            )
+        found.append(_placed(mount, directory))
+    return tuple(found)
+
+
+def _placed(mount: Mount, directory: str) -> Mount:
     target = posixpath.normpath(posixpath.join("/", directory, mount.target))
     if not mount.target or target == "/":
         raise DockerfileError(f'invalid mount target "{mount.target}"')
     return mount.replace(target=target)
+
+
+def _shebang(step: Run) -> bool:
+    if len(step.files) != 1 or not step.shell or not step.args:
+        return False
+    return bool(heredoc.parse(step.args[0].strip())) and step.files[0].body.startswith("#!")
+
+
+def _script(step: Run) -> bytes:
+    return step.files[0].body.encode("utf-8", "surrogateescape") if _shebang(step) else b""
 
 
 def _args(step: Run, state: State) -> tuple[str, ...]:
@@ -95,8 +150,8 @@ def _args(step: Run, state: State) -> tuple[str, ...]:
     if not step.files:
         return (*state.shell, text)
     if len(step.files) == 1 and heredoc.parse(text.strip()):
-        if step.files[0].content.startswith("#!"):
-            raise errors.Unsupported("RUN with a heredoc that begins with #! is not supported yet")
+        if _shebang(step):
+            return (f"{SCRIPT}{step.files[0].name}",)
         return (*state.shell, step.files[0].body)
     # The shell reads them itself: `RUN cat <<A >x`.
     pieces = [f"\n{found.content}{found.name}" for found in step.files]

@@ -1,41 +1,40 @@
-"""A build: the stages that the target needs, step by step, into a `State`.
+"""A build: the stages that the target needs, each in a thread, into a `State`.
 
-`solve(request, workshop, say)` knows no engine. A `Workshop` is what it is handed: it finds images,
-stores layers, reads trees and runs processes. A step that makes a layer asks the cache first:
-
-* RUN by the layers below it, its command and its environment (a definition);
-* COPY, ADD, WORKDIR by what they would write (a content), whatever lies below.
-
-Everything else only changes the config, which is free. Messages are the classic builder's.
+`solve(request, workshop, progress)` knows no engine. A `Workshop` is what it is handed: it finds
+images, stores layers, reads trees and runs processes. A stage waits for another one only where it
+starts from it, copies from it or mounts it. What one stage does is `stages`.
 """
 
 from __future__ import annotations
 
-from sampan.build import cache, copying, files, instructions, parser, running, state
-from sampan.build.errors import DockerfileError
-from sampan.build.instructions.add import Add
-from sampan.build.instructions.arg import Arg
-from sampan.build.instructions.copy import Copy
-from sampan.build.instructions.run import Run
-from sampan.build.instructions.workdir import Workdir
-from sampan.build.owners import owner_of
+import threading
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+
+from sampan.build import checks
 from sampan.build.scope import Scope
+from sampan.build.stages import StageBuild
 from sampan.kit import errors
 from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Protocol
+    from typing import Any, Protocol
 
+    from sampan.build import running
+    from sampan.build.checks.rules import Warning
     from sampan.build.dockerfile import Dockerfile, Stage
     from sampan.build.files import Files
-    from sampan.build.instructions.base import Instruction
-    from sampan.build.instructions.sources import Sources
+    from sampan.build.ignore import Matcher
+    from sampan.build.progress import Progress
     from sampan.build.scope import Platform
     from sampan.build.state import Layer, State
 
     class Workshop(Protocol):
+        """Called from the threads of several stages."""
+
+        scratch: str  # a directory that is gone after the build
+
         def base(self, name: str, platform: str) -> State:
             """The image that FROM names, pulled if need be; its ONBUILD triggers still there."""
 
@@ -43,11 +42,23 @@ if TYPE_CHECKING:
             """The files of its layers."""
 
         def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer: ...
-        def run(self, state: State, process: running.Process) -> Layer:
-            """Raises running.CommandFailed."""
+        def run(
+            self, state: State, process: running.Process, tell: Callable[[int, bytes], object]
+        ) -> Layer:
+            """Raises running.CommandFailed. `tell` has the stream (1, 2) and what is written;
+            stream 0 is a note of the workshop's own."""
 
         def recall(self, key: str) -> Layer | None: ...
-        def remember(self, key: str, layer: Layer) -> None: ...
+        def seen(self, key: str) -> bool:
+            """Whether a step that makes no layer was done before; from now on it was."""
+
+        def remember(self, key: str, layer: Layer, what: str) -> None: ...
+        def abandon(self) -> None:
+            """Another stage has failed: what runs is to end, what waits is not to begin."""
+
+
+WORKERS = 4  # stages at once
+_SOURCE_DATE_EPOCH = "SOURCE_DATE_EPOCH"
 
 
 class Request(Record):
@@ -58,180 +69,120 @@ class Request(Record):
     args: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
     no_cache: bool = False
+    no_cache_stages: tuple[str, ...] = ()  # --no-cache-filter
     network: str = ""
     epoch: int | None = None  # SOURCE_DATE_EPOCH, seconds
+    ignored: Matcher | None = None  # .dockerignore, for the checks
+    contexts: Mapping[str, Files | str] = {}  # --build-context: a tree, or an image's name
+    cache_from: tuple[State, ...] | None = None  # these images alone are the cache
+    allowed: frozenset[str] = frozenset()  # --allow: "security.insecure"
 
 
-def solve(request: Request, workshop: Workshop, say: Callable[[str], object]) -> State:
-    return _Build(request, workshop, say).result()
+def stages_of(request: Request) -> list[int]:
+    """The numbers of the stages that will be made, in order."""
+    file = request.dockerfile
+    outer = Scope.outermost(file, request.args, request.platform)
+    return sorted(file.needed(file.target(request.target), outer.word))
+
+
+def solve(request: Request, workshop: Workshop, progress: Progress) -> State:
+    return _Build(request, workshop, progress).result()
+
+
+def epoch_of(text: str) -> int | None:
+    if text and not text.isdecimal():
+        raise errors.InvalidArgument(f"SOURCE_DATE_EPOCH={text}: not a number of seconds")
+    return int(text) if text else None
 
 
 class _Build:
-    def __init__(self, request: Request, workshop: Workshop, say: Callable[[str], object]) -> None:
-        self.request, self.workshop, self.say = request, workshop, say
+    def __init__(self, request: Request, workshop: Workshop, progress: Progress) -> None:
+        self.workshop, self.progress = workshop, progress
         self.file = request.dockerfile
-        self.done: dict[int, State] = {}
-        self.scopes: dict[int, Scope] = {}
-        self.step = 0
         self.outer = Scope.outermost(self.file, request.args, request.platform)
+        epoch = request.epoch
+        if epoch is None:
+            epoch = epoch_of(self.outer.args.get(_SOURCE_DATE_EPOCH, ""))
+        self.request = request.replace(epoch=epoch)
+        self.stages: dict[int, StageBuild] = {}
+        self.results: dict[int, Future[State]] = {}
+        self._bases: dict[tuple[str, str], State] = {}
+        self._looking = threading.Lock()
 
     def result(self) -> State:
         target = self.file.target(self.request.target)
         wanted = self.file.needed(target, self.outer.word)
         stages = [stage for stage in self.file.stages if stage.index in wanted]
-        self.total = sum(1 + len(stage.steps) for stage in stages) + bool(self.request.labels)
-        for stage in stages:
-            self.done[stage.index] = self._stage(stage)
-        made = self.done[target.index]
-        if self.request.labels:
-            text = " ".join(f"{name}={value}" for name, value in self.request.labels.items())
-            self._announce(f"LABEL {text}")
-            labels = {**(made.inner.get("Labels") or {}), **self.request.labels}
-            made = made.having(Labels=labels).noting(f"/bin/sh -c #(nop)  LABEL {text}")
-            self._told(made)
-        return made
-
-    def _announce(self, text: str) -> None:
-        self.step += 1
-        self.say(f"Step {self.step}/{self.total} : {text}\n")
-
-    def _told(self, state: State) -> None:
-        self.say(f" ---> {state.image_id[7:19]}\n")
-
-    def _stage(self, stage: Stage) -> State:
-        self._announce(stage.start.statement.original.strip())
+        if checks.demanded(self.file):
+            found = self._check(self.base)
+            if found:
+                raise checks.Violations(found)
         try:
-            current = self._start(stage)
-        except DockerfileError as error:
-            raise error.at(stage.start.statement.line) from None
-        self._told(current)
-        scope = Scope(self.file.document.escape, self.request.args, current.env)
-        parent = self.file.parent(stage, self.outer.word)
-        if parent:
-            scope.inherit(self.scopes[parent.index])
-        self.scopes[stage.index] = scope
-        triggers = current.inner.get("OnBuild") or []
-        current = current.having(OnBuild=None)
-        for trigger in triggers:
-            self.say(f"# Executing build trigger: {trigger}\n")
-            current = self._one(instructions.parse(parser.line(trigger)), current, scope, stage)
-        for step in stage.steps:
-            self._announce(step.statement.original.strip())
-            current = self._one(step, current, scope, stage)
-            self._told(current)
-        return current
+            made = self._solved(stages)[target.index]
+        finally:
+            self.progress.warn(self._check(self._seen))
+        return made
 
-    def _start(self, stage: Stage) -> State:
-        name = self.outer.word(stage.start.base)
-        if not name:
-            raise DockerfileError(f"base name ({stage.start.base}) should not be blank")
-        parent = self.file.parent(stage, self.outer.word)
-        if parent:
-            return self.done[parent.index]
-        created = state.moment(self.request.epoch) if self.request.epoch is not None else ""
-        if name == "scratch":
-            return state.scratch(self.request.platform, created or state.moment(0))
-        base = self.workshop.base(name, self.outer.word(stage.start.platform))
-        return base.replace(config={**base.config, "created": created or base.config["created"]})
+    def _solved(self, stages: list[Stage]) -> dict[int, State]:
+        labels = self.request.labels
+        total = sum(1 + len(stage.steps) for stage in stages) + bool(labels)
+        number = 1
+        with ThreadPoolExecutor(min(len(stages), WORKERS), "stage") as pool:
+            for stage in stages:
+                build = StageBuild(self, stage, number, total)
+                self.stages[stage.index] = build
+                number += 1 + len(stage.steps)
+            # In their order: a stage needs earlier ones only, so that a full pool still moves.
+            for stage in stages:
+                # The dictionary is whole before any of them looks for another.
+                self.results[stage.index] = Future()
+            work = [pool.submit(self._one, stage) for stage in stages]
+            finished, _ = wait(work, return_when=FIRST_EXCEPTION)
+            if any(item.exception() for item in finished):
+                self.workshop.abandon()
+        failures = [item.exception() for item in work]
+        for failure in sorted(filter(None, failures), key=_secondary):
+            raise failure
+        return {index: future.result() for index, future in self.results.items()}
 
-    def _one(self, step: Instruction, current: State, scope: Scope, stage: Stage) -> State:
+    def _one(self, stage: Stage) -> None:
+        future = self.results[stage.index]
         try:
-            return self._dispatch(step, current, scope, stage)
-        except DockerfileError as error:
-            raise error.at(step.statement.line, step.statement.end) from None
+            last = max(self.results) == stage.index
+            future.set_result(self.stages[stage.index].made(self.request.labels if last else {}))
+        except BaseException as error:
+            future.set_exception(error)
+            raise
 
-    def _dispatch(self, step: Instruction, current: State, scope: Scope, stage: Stage) -> State:
-        if isinstance(step, Arg):
-            scope.declare(step, self.outer.args)
-            return current.noting(f"/bin/sh -c #(nop)  {step.statement.original.strip()}")
-        step = step.expanded(scope)
-        if isinstance(step, Run):
-            return self._run(step, current, scope)
-        if isinstance(step, (Copy, Add)):
-            return self._copy(step, current, stage)
-        made = state.after(current, step)
-        if made is None:
-            raise errors.Unsupported(f"{step.name} is not supported yet")
-        if isinstance(step, Workdir):
-            made = self._directory(made, current)
-        scope.env = made.env
-        return made
+    def waited(self, stage: Stage) -> State:
+        return self.results[stage.index].result()
 
-    def _run(self, step: Run, current: State, scope: Scope) -> State:
-        declared = {n: scope.args[n] for n in scope.declared if n in scope.args}
-        process = running.process_of(step, current, declared, scope.proxies(), self.request.network)
-        layer = self._cached(
-            process.key(current.chain_id), lambda: self.workshop.run(current, process)
+    def base(self, name: str, platform: str) -> Mapping[str, Any]:
+        return self.image(name, platform).config
+
+    def image(self, name: str, platform: str) -> State:
+        key = (name, platform)
+        if key not in self._bases:
+            found = self.workshop.base(name, platform)
+            with self._looking:
+                self._bases.setdefault(key, found)
+        return self._bases[key]
+
+    def _seen(self, name: str, platform: str) -> Mapping[str, Any] | None:
+        found = self._bases.get((name, platform))
+        return found.config if found else None
+
+    def _check(self, base: Callable[[str, str], Mapping[str, Any] | None]) -> tuple[Warning, ...]:
+        inputs = checks.Inputs(
+            platform=self.request.platform,
+            args=self.request.args,
+            target=self.request.target,
+            ignored=self.request.ignored,
+            base=base,
         )
-        return current.noting(process.told(), layer)
-
-    def _copy(self, step: Copy | Add, current: State, stage: Stage) -> State:
-        source = self._source(step, stage)
-        tree = self.workshop.tree(current)
-        members = copying.plan(
-            step,
-            source,
-            tree,
-            directory=current.inner.get("WorkingDir") or "/",
-            owner=owner_of(tree, step.chown) if step.chown else None,
-            parents=isinstance(step, Copy) and step.parents,
-            keep_owner=isinstance(step, Copy) and bool(step.origin),
-        )
-        digest = copying.digest(members, source)
-        layer = self._layer("copy", digest, members, source)
-        where = f" in {step.destination} "
-        told = f"{step.name.upper()} {'multi' if len(members) > 1 else 'file'}:{digest}{where}"
-        return current.noting(f"/bin/sh -c #(nop) {told}", layer)
-
-    def _source(self, step: Sources, stage: Stage) -> Files:
-        if isinstance(step, Copy) and step.origin:
-            found = self.file.find(step.origin, before=stage.index)
-            made = self.done[found.index] if found else self.workshop.base(step.origin, "")
-            return self.workshop.tree(made)
-        if isinstance(step, Add):
-            _only_local(step, self.request.context)
-        return self.request.context
-
-    def _directory(self, made: State, current: State) -> State:
-        tree = self.workshop.tree(current)
-        owner = owner_of(tree, made.inner.get("User") or "0")
-        members = copying.directories(tree, made.inner["WorkingDir"], owner)
-        if not members:
-            return made
-        layer = self._layer("workdir", copying.digest(members, tree), members, tree)
-        *before, entry = made.config["history"]
-        entry = {key: value for key, value in entry.items() if key != "empty_layer"}
-        config = {**made.config, "history": [*before, entry]}
-        return made.replace(config=config, layers=(*made.layers, layer))
-
-    def _layer(self, kind: str, digest: str, members: list[copying.Member], source: Files) -> Layer:
-        epoch = self.request.epoch
-        return self._cached(
-            cache.key(kind, digest=digest, epoch=epoch),
-            lambda: self.workshop.store(lambda out: copying.write(members, source, out, epoch)),
-        )
-
-    def _cached(self, key: str, make: Callable[[], Layer]) -> Layer:
-        found = None if self.request.no_cache else self.workshop.recall(key)
-        if found:
-            self.say(" ---> Using cache\n")
-            return found
-        made = make()
-        self.workshop.remember(key, made)
-        return made
+        return checks.look(self.file, inputs)
 
 
-_ARCHIVES = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
-
-
-def _only_local(step: Add, context: Files) -> None:
-    for source in step.sources:
-        if "://" in source or source.startswith("git@"):
-            raise errors.Unsupported(f"ADD {source}: remote sources are not supported yet")
-        place = files.resolve(context, source)
-        entry = context.entry(place)
-        if step.unpack is False or entry is None or not entry.size or entry.kind:
-            continue
-        start = files.beginning(context, place, 512)
-        if start.startswith(_ARCHIVES) or start[257:262] == b"ustar":
-            raise errors.Unsupported(f"ADD {source}: unpacking archives is not supported yet")
+def _secondary(error: BaseException) -> bool:
+    """What failed only because the build was given up."""
+    return isinstance(error, errors.Unavailable)

@@ -49,6 +49,7 @@ class Layer(Record):
 class State(Record):
     config: dict[str, Any]  # an OCI image config without rootfs
     layers: tuple[Layer, ...] = ()
+    commanded: bool = False  # a CMD stood in this stage, which ENTRYPOINT leaves alone
 
     @property
     def inner(self) -> dict[str, Any]:
@@ -135,9 +136,11 @@ def _changed(state: State, step: Instruction) -> State | None:
         case label.Label():
             return state.having(Labels={**(state.inner.get("Labels") or {}), **dict(step.pairs)})
         case cmd.Cmd():
-            return state.having(Cmd=_command(state, step.args, step.shell))
+            made = state.having(Cmd=_command(state, step.args, step.shell))
+            return made.replace(commanded=True)
         case entrypoint.Entrypoint():
-            return state.having(Entrypoint=_command(state, step.args, step.shell), Cmd=None)
+            made = state.having(Entrypoint=_command(state, step.args, step.shell))
+            return made if state.commanded else made.having(Cmd=None)
         case expose.Expose():
             return state.having(
                 ExposedPorts={**(state.inner.get("ExposedPorts") or {}), **_ports(step)}

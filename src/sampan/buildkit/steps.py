@@ -1,97 +1,139 @@
-"""The solver's words as BuildKit's vertices.
+"""The solver's steps as BuildKit's vertices.
 
-The solver announces each instruction ("Step 2/4 : RUN make"); BuildKit shows those that make a
-layer, numbered within their stage: `[build 2/3] RUN make`. Announcements come in the order of the
-Dockerfile, so each is the next statement with that text.
+BuildKit shows the instructions that make a layer, numbered within their stage:
+`[build 2/3] RUN make`. The solver tells of its steps from several threads; vertices belong to the
+event loop.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sampan.build import running
 from sampan.build.instructions.add import Add
 from sampan.build.instructions.copy import Copy
 from sampan.build.instructions.run import Run
 from sampan.build.instructions.workdir import Workdir
-from sampan.kit.record import Record
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from sampan.build.checks.rules import Warning
     from sampan.build.dockerfile import Dockerfile
+    from sampan.build.instructions.base import Instruction
+    from sampan.build.progress import Step
     from sampan.buildkit.progress import Progress, Vertex
 
-_ANNOUNCED = re.compile(r"Step \d+/\d+ : (.*)\n", re.DOTALL)
-_CACHED = " ---> Using cache\n"
 _LAYERS = (Run, Copy, Add, Workdir)
 
 
-class Line(Record):
-    """A statement that can be announced."""
-
-    text: str
-    title: str  # "" for what only changes the config
-    start: int
-    end: int
-
-
 class Steps:
-    """`heard` takes what the solver says; `now` is the statement it is at."""
+    """A `build.progress.Progress`; `failed` has the lines of the step that did."""
 
-    def __init__(self, file: Dockerfile, progress: Progress) -> None:
-        self._lines = _lines(file)
-        self._at = 0
-        self._progress = progress
-        self.now: Line | None = None
-        self.vertex: Vertex | None = None
+    def __init__(
+        self,
+        file: Dockerfile,
+        progress: Progress,
+        loop: asyncio.AbstractEventLoop,
+        describe: Callable[[int, int], dict[str, Any]],
+    ) -> None:
+        self._titles, self._ends = _titles(file), _ends(file)
+        self._progress, self._loop, self._describe = progress, loop, describe
+        self._open: dict[int, Vertex] = {}
+        self.failed = (0, 0)
 
-    def heard(self, text: str) -> None:
-        if text == _CACHED and self.vertex is not None:
-            self.vertex.cached()
-        elif found := _ANNOUNCED.fullmatch(text):
-            self.end()
-            self._begin(found[1])
+    def begin(self, step: Step) -> None:
+        if title := self._titles.get(step.line):
+            self._later(self._begin, step.number, title)
 
-    def _begin(self, text: str) -> None:
-        for at in (*range(self._at, len(self._lines)), *range(self._at)):
-            if self._lines[at].text == text:
-                self._at, self.now = at + 1, self._lines[at]
-                break
-        else:
-            return
-        if self.now is not None and self.now.title:
-            self.vertex = self._progress.vertex(self.now.title).__enter__()
+    def _begin(self, number: int, title: str) -> None:
+        self._open[number] = self._progress.vertex(title).__enter__()
 
-    def end(self, error: str = "") -> None:
-        if self.vertex is not None:
-            self.vertex.end(error)
-        self.vertex = None
+    def _later(self, work: Callable[..., object], *args: object) -> None:
+        self._loop.call_soon_threadsafe(work, *args)
+
+    def note(self, step: Step, text: str) -> None:
+        pass  # the classic builder's words
+
+    def output(self, step: Step, stream: int, data: bytes) -> None:
+        self._later(self._log, step.number, stream, data)
+
+    def _log(self, number: int, stream: int, data: bytes) -> None:
+        if number in self._open:
+            self._open[number].log(stream, data)
+
+    def cached(self, step: Step, why: str) -> None:
+        if not why:
+            self._later(self._cached, step.number)
+
+    def _cached(self, number: int) -> None:
+        if number in self._open:
+            self._open[number].cached()
+
+    def end(self, step: Step, image_id: str) -> None:
+        self._later(self._end, step.number, "")
+
+    def fail(self, step: Step, error: Exception) -> None:
+        if not self.failed[0]:
+            self.failed = (step.line, self._ends.get(step.line, step.line))
+        self._later(self._end, step.number, said(error))
+
+    def _end(self, number: int, error: str) -> None:
+        vertex = self._open.pop(number, None)
+        if vertex is not None:
+            vertex.end(error)
+
+    def end_stage(self, stage: int) -> None:
+        pass
+
+    def warn(self, warnings: tuple[Warning, ...]) -> None:
+        for one in warnings:
+            self._later(self._warn, one)
+
+    def _warn(self, one: Warning) -> None:
+        self._progress.warn(
+            {
+                "level": 1,
+                "short": f"{one.rule}: {one.message} (line {one.line})".encode(),
+                "detail": [],
+                "url": one.url,
+                **self._describe(one.line, one.end),
+            }
+        )
+
+    def end_all(self, error: str = "") -> None:
+        """Called on the loop."""
+        for number in [*self._open]:
+            self._end(number, error)
 
 
-def _lines(file: Dockerfile) -> list[Line]:
+def said(error: BaseException) -> str:
+    """BuildKit's words."""
+    if isinstance(error, running.CommandFailed):
+        command = " ".join(error.command)
+        return f'process "{command}" did not complete successfully: exit code: {error.code}'
+    return str(error) or type(error).__name__
+
+
+def _titles(file: Dockerfile) -> dict[int, str]:
+    """By line; what only changes the config has none."""
     several = len(file.stages) > 1
-    lines: list[Line] = []
+    found: dict[int, str] = {}
     for stage in file.stages:
         name = stage.name or (f"stage-{stage.index}" if several else "")
-        total = 1 + sum(isinstance(step, _LAYERS) for step in stage.steps)
-        number = 1
-        lines.append(_line(stage.start, _title(name, number, total, stage.start)))
-        for step in stage.steps:
-            title = ""
-            if isinstance(step, _LAYERS):
-                number += 1
-                title = _title(name, number, total, step)
-            lines.append(_line(step, title))
-    return lines
+        shown = [stage.start, *(step for step in stage.steps if isinstance(step, _LAYERS))]
+        for number, step in enumerate(shown, 1):
+            found[step.statement.line] = _title(name, number, len(shown), step)
+    return found
 
 
-def _line(step: object, title: str) -> Line:
-    statement = step.statement  # type: ignore[attr-defined]
-    return Line(
-        text=statement.original.strip(), title=title, start=statement.line, end=statement.end
-    )
+def _ends(file: Dockerfile) -> dict[int, int]:
+    steps = [step for stage in file.stages for step in (stage.start, *stage.steps)]
+    return {step.statement.line: step.statement.end for step in steps}
 
 
-def _title(stage: str, number: int, total: int, step: object) -> str:
-    text = " ".join(step.statement.original.split())  # type: ignore[attr-defined]
+def _title(stage: str, number: int, total: int, step: Instruction) -> str:
+    text = " ".join(step.statement.original.split())
     place = f"{number:>{len(str(total))}}/{total}"
     return f"[{stage} {place}] {text}" if stage else f"[{place}] {text}"

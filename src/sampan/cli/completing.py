@@ -6,8 +6,7 @@ never starts one, and never complains.
 
 from __future__ import annotations
 
-from sampan.cli import commands, values
-from sampan.client import api
+from sampan.cli import commands, contexts, values
 from sampan.kit import errors
 
 TYPE_CHECKING = False
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from sampan.cli.options import Command, Option
     from sampan.cli.session import Session
+    from sampan.client import api
 
 FILES, DIRECTORIES = ":files", ":dirs"  # the shell completes these better than we could
 
@@ -129,7 +129,9 @@ def _source(name: str, beginning: str, session: Session) -> list[str]:
     if source is None:
         return _starting(beginning, [word for word in name.split("|") if word])
     try:
-        with api.Client(session.address) as client:
+        if name == "context":
+            return _starting(beginning, ["default", *contexts.Store(session.config_dir).names()])
+        with session.new_client() as client:
             return _starting(beginning, source(client))
     except (errors.SampanError, OSError):
         return []

@@ -25,12 +25,19 @@ SAMPAN = Command(
     interspersed=False,
     options=(
         option("--config", "string", "Directory of config.json", completes="dir"),
+        option("-c --context", "string", "Context to use: an engine by name", completes="context"),
         option("-D --debug", "bool", "Show a traceback where the program itself fails"),
-        option("-H --host", "string", "Engine to speak to: unix:///path or tcp://host:port"),
+        option("-H --host", "string", "Engine to speak to: unix:///path, tcp://host:port or"
+               " ssh://user@host"),
         option("--root", "string", "Directory of the state that outlives a reboot",
                completes="dir"),
         option("--run", "string", "Directory of sockets and other passing state",
                completes="dir"),
+        option("--tls", "bool", "Speak TLS; implied by --tlsverify"),
+        option("--tlscacert", "string", "Who signs the engine's certificate", completes="file"),
+        option("--tlscert", "string", "Our certificate", completes="file"),
+        option("--tlskey", "string", "Its key", completes="file"),
+        option("--tlsverify", "bool", "Speak TLS and check the engine's certificate"),
         option("-v --version", "bool", "Print the version"),
     ),
 )  # fmt: skip
@@ -83,12 +90,25 @@ def _dispatch(args: Arguments) -> int:
 
         print(help_.command(command))
         return 0
-    session = Session(host=args["host"], root=args["root"], run=args["run"], config=args["config"])
+    session = Session(
+        host=args["host"], context=args["context"], root=args["root"], run=args["run"],
+        config=args["config"], tls=_tls(args),
+    )  # fmt: skip
     run: Callable[[Session, Arguments], int | None] = module.run
     try:
         return run(session, parsed) or 0
     finally:
         session.close()
+
+
+def _tls(args: Arguments) -> dict[str, str]:
+    """What was said of TLS: the options' names without `tls`, and their values."""
+    found = {name: args[f"tls{name}"] for name in ("cacert", "cert", "key") if args[f"tls{name}"]}
+    if args.given("tls"):
+        found["on"] = "1" if args["tls"] else ""
+    if args.given("tlsverify"):
+        found["verify"] = "1" if args["tlsverify"] else ""
+    return found
 
 
 def _find(words: list[str]) -> tuple[str, list[str]]:

@@ -6,17 +6,33 @@ import os
 import sys
 
 from sampan.client import api, errors
+from sampan.kit import errors as kit_errors
 from sampan.kit import paths
+
+DEFAULT_CONTEXT = "default"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Mapping
     from typing import Any
+
+    from sampan.cli import contexts
+    from sampan.client import tunnel
 
 
 class Session:
-    def __init__(self, *, host: str = "", root: str = "", run: str = "", config: str = "") -> None:
+    def __init__(
+        self, *, host: str = "", context: str = "", root: str = "", run: str = "",
+        config: str = "", tls: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.paths = paths.from_environment(root or None, run or None)
-        self.host = host or os.environ.get("SAMPAN_HOST", "")
+        self._host = host or os.environ.get("SAMPAN_HOST", "")
+        self._own = bool(run or os.environ.get("SAMPAN_RUN"))  # an engine by its directory
+        if host and context:
+            raise kit_errors.InvalidArgument("--host and --context both name an engine: give one")
+        self._wanted_context, self._tls = context, tls or {}
+        self._endpoint: contexts.Endpoint | None = None
         self.config_dir = (
             config
             or os.environ.get("DOCKER_CONFIG", "")
@@ -26,8 +42,40 @@ class Session:
         self._config: dict[str, Any] | None = None
 
     @property
+    def context(self) -> str:
+        """The name of the context in use. What is said now precedes what was said before: -c, then
+        -H and SAMPAN_HOST or an own run directory, DOCKER_CONTEXT, `context use`."""
+        if self._wanted_context:
+            return self._wanted_context
+        if self._host or self._own:
+            return DEFAULT_CONTEXT
+        named = os.environ.get("DOCKER_CONTEXT") or self.config.get("currentContext")
+        return str(named or DEFAULT_CONTEXT)
+
+    @property
+    def host(self) -> str:
+        """The address of an engine that the user named; "" for the default one, which we start."""
+        return self._host if self.context == DEFAULT_CONTEXT else self._of_context().host
+
+    @property
     def address(self) -> str:
         return self.host or f"unix://{self.paths.api_socket}"
+
+    def _of_context(self) -> contexts.Endpoint:
+        if self._endpoint is None:
+            from sampan.cli import contexts
+
+            self._endpoint = contexts.Store(self.config_dir).endpoint(self.context)
+        return self._endpoint
+
+    def _tls_material(self) -> tunnel.Tls | None:
+        if self.context != DEFAULT_CONTEXT:
+            return self._of_context().tls
+        if not self._host.startswith("tcp:"):
+            return None
+        from sampan.cli import tls_settings
+
+        return tls_settings.find(self._tls, self.config_dir)
 
     @property
     def client(self) -> api.Client:
@@ -47,7 +95,13 @@ class Session:
         return self._client
 
     def new_client(self) -> api.Client:
-        return api.Client(self.address)
+        return api.Client(self.address, tls=self._tls_material())
+
+    def connect(self) -> _socket.socket:
+        """A connection to the engine, of the caller's own."""
+        from sampan.client import address
+
+        return address.connect(address.parse(self.address, self._tls_material()))
 
     @property
     def config(self) -> dict[str, Any]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, Self
 
+    from sampan.client import tunnel
+
     Query = Mapping[str, object] | None
 
 API_VERSION = "1.51"
@@ -27,8 +29,10 @@ class Client:
     Safe for one thread. Connections are kept and used again; a stream has its own.
     """
 
-    def __init__(self, host: str, *, user_agent: str = "sampan") -> None:
-        self.address = address.parse(host)
+    def __init__(
+        self, host: str, *, tls: tunnel.Tls | None = None, user_agent: str = "sampan"
+    ) -> None:
+        self.address = address.parse(host, tls)
         self.version = API_VERSION
         self._agreed = False
         self._user_agent = user_agent
@@ -152,7 +156,7 @@ class Client:
     def _downgrade(self, answer: bytes) -> bool:
         _, found, rest = answer.decode("utf-8", "replace").partition(_TOO_NEW)
         version = rest.strip('"}\r\n ').split(" ")[0].strip('".,}')
-        if not found or not version.replace(".", "").isdigit():
+        if not found or not version.replace(".", "").isdecimal():
             return False
         self._agree(version)
         return True
@@ -184,7 +188,7 @@ def _encode(body: object, fields: dict[str, str]) -> http.Body:
 
 
 def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 def _target(path: str, query: Query) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from sampan.dockerapi import own_builds, shapes
 from sampan.dockerapi.images import body_chunks
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Routes
-from sampan.engine import building
+from sampan.engine import builds
 from sampan.kit import errors
+from sampan.registry import credentials as registry_credentials
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -33,7 +34,7 @@ _TEXTS = {"cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems", "cgroupparent"
 async def build(call: Call) -> web.StreamResponse:
     options = _options(call)
     async with Progress(call) as report:
-        await building.build(call.engine, body_chunks(call), options, report=report)
+        await builds.build(call.engine, body_chunks(call), options, report=report)
     return await report.finish()
 
 
@@ -41,19 +42,18 @@ async def build(call: Call) -> web.StreamResponse:
 async def prune(call: Call) -> web.StreamResponse:
     if call.query("filters") not in ("", "{}"):
         raise errors.Unsupported("filters of build/prune are not supported yet")
-    deleted, size = await building.prune(call.engine)
+    deleted, size = await builds.prune(call.engine)
     return call.json({"CachesDeleted": deleted, "SpaceReclaimed": size})
 
 
-def _options(call: Call) -> building.Options:
+def _options(call: Call) -> builds.Options:
     if call.query("version") == "2":
         raise errors.Unsupported("version 2 of POST /build is not supported: BuildKit uses /grpc")
-    if remote := call.query("remote"):
-        raise errors.Unsupported(f"a remote context ({remote}) is not supported yet")
     if call.flag("squash") or call.query("outputs"):
         raise errors.Unsupported("squash and outputs are not supported yet")
-    return building.Options(
+    return builds.Options(
         dockerfile=call.query("dockerfile") or "Dockerfile",
+        remote=call.query("remote"),
         names=tuple(name for name in call.request.query.getall("t", []) if name),
         target=call.query("target"),
         args=_mapping(call, "buildargs"),
@@ -64,19 +64,18 @@ def _options(call: Call) -> building.Options:
         platform=call.query("platform"),
         network=call.query("networkmode"),
         host_config=_host_config(call),
+        cache_from=tuple(filter(None, call.document("cachefrom", [shapes.TEXT]) or ())),
+        credentials=registry_credentials.from_config_header(
+            call.request.headers.get("X-Registry-Config", "")
+        ),
+        **own_builds.options(call),
     )
 
 
 def _mapping(call: Call, name: str) -> dict[str, str]:
-    """JSON; a build argument without a value is null, and as if it were not given."""
-    text = call.query(name)
-    try:
-        found = json.loads(text) if text else {}
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise errors.InvalidArgument(f"error reading {name}: {text!r} is no JSON object")
-    return {str(key): str(value) for key, value in found.items() if value is not None}
+    """A build argument without a value is null, and as if it were not given."""
+    found = call.document(name, shapes.Each(shapes.ANY)) or {}
+    return {key: str(value) for key, value in found.items() if value is not None}
 
 
 def _host_config(call: Call) -> dict[str, Any]:
@@ -96,6 +95,6 @@ def _host_config(call: Call) -> dict[str, Any]:
     ]
     if hosts:
         host["ExtraHosts"] = hosts
-    if ulimits := call.query("ulimits"):
-        host["Ulimits"] = json.loads(ulimits)
+    if ulimits := call.document("ulimits", shapes.RESOURCES["Ulimits"]):
+        host["Ulimits"] = ulimits
     return host

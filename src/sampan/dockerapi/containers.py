@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Routes, to_json
 from sampan.engine.containers import (
     archive,
@@ -59,11 +60,11 @@ async def list_(call: Call) -> web.StreamResponse:
 
 @routes.post("/containers/create")
 async def create_(call: Call) -> web.StreamResponse:
-    body = await call.body()
-    if not isinstance(body, dict) or not body:
+    body = await call.body(shapes.CONTAINER)
+    if not body:
         raise errors.InvalidArgument("config cannot be empty in order to create a container")
     if call.version < (1, 40):  # until then containers shared their IPC namespace when asked
-        host = body.setdefault("HostConfig", {})
+        host = body["HostConfig"] = body.get("HostConfig") or {}
         host["IpcMode"] = host.get("IpcMode") or "shareable"
     container, warnings = await create.create(call.engine, call.query("name"), body)
     return call.json({"Id": container.id, "Warnings": warnings}, status=201)
@@ -91,14 +92,14 @@ async def start_(call: Call) -> web.StreamResponse:
 
 @routes.post("/containers/{id}/stop")
 async def stop_(call: Call) -> web.StreamResponse:
-    await stop.stop(container_of(call), call.number("t"), call.query("signal"))
-    return call.empty()
+    note = await stop.stop(container_of(call), call.number("t"), call.query("signal"))
+    return call.empty(note=note)
 
 
 @routes.post("/containers/{id}/restart")
 async def restart(call: Call) -> web.StreamResponse:
-    await stop.restart(container_of(call), call.number("t"), call.query("signal"))
-    return call.empty()
+    note = await stop.restart(container_of(call), call.number("t"), call.query("signal"))
+    return call.empty(note=note)
 
 
 @routes.post("/containers/{id}/kill")
@@ -127,7 +128,7 @@ async def rename_(call: Call) -> web.StreamResponse:
 
 @routes.post("/containers/{id}/update")
 async def update_(call: Call) -> web.StreamResponse:
-    await update.update(container_of(call), await call.body())
+    await update.update(container_of(call), await call.body(shapes.RESOURCES))
     return call.json({"Warnings": []})
 
 

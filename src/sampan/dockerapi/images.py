@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from sampan.dockerapi import shapes
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Call, Routes
 from sampan.image import choice
@@ -55,12 +55,9 @@ def platform(call: Call) -> str:
     text = call.query("platform")
     if not text.startswith("{"):
         return text
-    try:
-        found = json.loads(text)
-        words = [found.get("os") or "", found.get("architecture") or "", found.get("variant") or ""]
-        return "/".join(words).rstrip("/")
-    except (ValueError, TypeError, AttributeError) as error:
-        raise errors.InvalidArgument(f"invalid platform: {text}") from error
+    found = shapes.parse(text, shapes.PLATFORM, "platform")
+    words = [found.get(name) or "" for name in ("os", "architecture", "variant")]
+    return "/".join(words).rstrip("/")
 
 
 def summary_json(image: Summary) -> dict[str, Any]:
@@ -69,7 +66,7 @@ def summary_json(image: Summary) -> dict[str, Any]:
         "Created": clock.parse(image.created) // 1_000_000_000 if image.created else 0,
         "Id": image.id,
         "Labels": image.labels or None,
-        "ParentId": "",
+        "ParentId": image.parent,
         "RepoDigests": list(image.digests),
         "RepoTags": list(image.tags),
         "SharedSize": image.shared,
@@ -87,7 +84,7 @@ async def create(call: Call) -> web.StreamResponse:
     if not name:
         raise errors.InvalidArgument("no image name: give fromImage or fromSrc")
     if tag := call.query("tag"):
-        name = f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
+        name = f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
     async with Progress(call) as report:
         await call.engine.images.pull(
             name,
@@ -181,7 +178,7 @@ def _inspect(engine: Engine, named: Image, image: Image) -> dict[str, Any]:
         "Id": image.id,
         "RepoTags": [tag for tag in summary.tags if tag != "<none>:<none>"],
         "RepoDigests": list(summary.digests),
-        "Parent": "",
+        "Parent": summary.parent,
         "Comment": _last_comment(config),
         "Created": config.get("created") or clock.ZERO,
         "DockerVersion": config.get("docker_version", ""),
@@ -192,7 +189,10 @@ def _inspect(engine: Engine, named: Image, image: Image) -> dict[str, Any]:
         "Os": config.get("os", "linux"),
         "Size": summary.size,
         "VirtualSize": summary.size,
-        "GraphDriver": {"Name": choice.docker_name(engine.snapshots.name), "Data": {}},
+        "GraphDriver": {
+            "Name": choice.docker_name(engine.snapshots.name),
+            "Data": engine.snapshots.layer_places(image.chain_id),
+        },
         "RootFS": {"Type": "layers", "Layers": (config.get("rootfs") or {}).get("diff_ids") or []},
         "Metadata": {"LastTagTime": engine.images.last_tagged(named.id)},
     }
@@ -281,7 +281,7 @@ async def commit(call: Call) -> web.StreamResponse:
         author=call.query("author"),
         comment=call.query("comment"),
         changes=call.request.query.getall("changes", []),
-        config=await call.body(),
+        config=await call.body(shapes.CONFIG),
         pause=call.flag("pause", True),
     )
     return call.json({"Id": image_id}, 201)
@@ -296,7 +296,7 @@ async def distribution(call: Call) -> web.StreamResponse:
 
 @routes.post("/auth")
 async def authenticate(call: Call) -> web.StreamResponse:
-    body = await call.body()
+    body = await call.body(shapes.AUTH)
     given = registry_credentials.from_entry(body)
     await call.engine.images.login(str(body.get("serveraddress") or ""), given)
     return call.json({"Status": "Login Succeeded", "IdentityToken": ""})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Call, Routes
 from sampan.engine import pools
 from sampan.kit import errors
@@ -84,8 +85,8 @@ async def list_(call: Call) -> web.StreamResponse:
 
 @routes.post("/networks/create")
 async def create(call: Call) -> web.StreamResponse:
-    body = await call.body()
-    if not isinstance(body, dict) or not body.get("Name"):
+    body = await call.body(shapes.NETWORK)
+    if not body.get("Name"):
         raise errors.InvalidArgument("network name cannot be blank")
     ipam = body.get("IPAM") or {}
     asked = [_asked(pool) for pool in ipam.get("Config") or []]
@@ -130,17 +131,17 @@ async def remove(call: Call) -> web.StreamResponse:
 
 @routes.post("/networks/{name}/connect")
 async def connect(call: Call) -> web.StreamResponse:
-    body = await call.body()
+    body = await call.body(shapes.CONNECT)
     await call.engine.networks.connect(
-        call["name"], str(body.get("Container") or ""), body.get("EndpointConfig") or {}
+        call["name"], body.get("Container") or "", body.get("EndpointConfig") or {}
     )
     return call.empty(200)
 
 
 @routes.post("/networks/{name}/disconnect")
 async def disconnect(call: Call) -> web.StreamResponse:
-    body = await call.body()
+    body = await call.body(shapes.DISCONNECT)
     await call.engine.networks.disconnect(
-        call["name"], str(body.get("Container") or ""), force=bool(body.get("Force"))
+        call["name"], body.get("Container") or "", force=bool(body.get("Force"))
     )
     return call.empty(200)

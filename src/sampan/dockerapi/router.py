@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from sampan.dockerapi import shapes
 from sampan.engine.filters import Filters
 from sampan.kit import errors
 
@@ -65,7 +66,7 @@ class Call:
         return self.parameters[name]
 
     def query(self, name: str, default: str = "") -> str:
-        return self.request.query.get(name, default)
+        return shapes.text(self.request.query.get(name, default), name)
 
     def flag(self, name: str, default: bool = False) -> bool:
         """A boolean of the query; docker-py writes `True`, Go `1`."""
@@ -77,22 +78,26 @@ class Call:
         if value is None or value == "":
             return default
         try:
-            return int(value)
+            found: int = shapes.check(int(value), shapes.WHOLE, name)
         except ValueError:
             raise errors.InvalidArgument(f'invalid {name}: "{value}" is no number') from None
+        return found
+
+    def document(self, name: str, shape: Any) -> Any:
+        """A parameter of the query that is JSON of that shape; None where it is not given."""
+        text = self.query(name)
+        return shapes.parse(text, shape, name) if text else None
 
     def filters(self) -> Filters:
         return Filters.parse(self.request.query.get("filters"))
 
-    async def body(self) -> Any:
-        """The JSON body; an empty one is `{}`."""
+    async def body(self, shape: dict[str, Any] | shapes.Each) -> dict[str, Any]:
+        """The JSON body, an object of that shape (`shapes`); an empty one is `{}`."""
         raw = await self.request.read()
         if not raw.strip():
             return {}
-        try:
-            return json.loads(raw)
-        except ValueError as error:
-            raise errors.InvalidArgument(f"invalid JSON: {error}") from error
+        found: dict[str, Any] = shapes.parse(raw, shape) or {}
+        return found
 
     def json(
         self, value: Any, status: int = 200, headers: dict[str, str] | None = None
@@ -101,8 +106,11 @@ class Call:
             body=to_json(value), status=status, headers=headers, content_type="application/json"
         )
 
-    def empty(self, status: int = 204) -> web.Response:
-        return web.Response(status=status)
+    def empty(self, status: int = 204, *, note: str = "") -> web.Response:
+        """`note`: a sentence for the user, as a Warning header (RFC 7234 5.5)."""
+        quoted = note.replace("\\", "\\\\").replace('"', '\\"')
+        headers = {"Warning": f'299 sampan "{quoted}"'} if note else None
+        return web.Response(status=status, headers=headers)
 
     async def stream(
         self, content_type: str = "application/json", headers: dict[str, str] | None = None
@@ -162,7 +170,8 @@ class Routes:
         """The first route that fits, with its parameters decoded."""
         for pattern, handler in self._table.get(f"{method} {_group(path)}", ()):
             if match := pattern.fullmatch(path):
-                return handler, {k: unquote(v) for k, v in match.groupdict().items()}
+                named = match.groupdict()
+                return handler, {k: shapes.text(unquote(v), k) for k, v in named.items()}
         return None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sampan.dockerapi import hijack
+from sampan.dockerapi import hijack, shapes
 from sampan.dockerapi.containers import container_of, size_of
 from sampan.dockerapi.router import Routes, to_json
 from sampan.engine import events
@@ -123,7 +123,7 @@ async def logs_(call: Call) -> web.StreamResponse:
         details=call.flag("details"),
         since=_since(call.query("since")),
         until=_since(call.query("until")),
-        tail=int(tail) if tail.isdigit() else None,
+        tail=int(tail) if tail.isdecimal() else None,
         multiplexed=not container.tty,
     )
     logs.check(container, options)
@@ -141,17 +141,17 @@ def _since(text: str) -> int | None:
 
 @routes.post("/containers/{id}/exec")
 async def create_exec(call: Call) -> web.StreamResponse:
-    made = await exec.create(container_of(call), await call.body())
+    made = await exec.create(container_of(call), await call.body(shapes.EXEC))
     return call.json({"Id": made.id}, status=201)
 
 
 @routes.post("/exec/{id}/start")
 async def start_exec(call: Call) -> web.StreamResponse:
     process = exec.get(call.engine, call["id"])
-    body = await call.body()
+    body = await call.body(shapes.EXEC_START)
     exec.check_start(process)
-    rows_columns = body.get("ConsoleSize") or process.config.get("ConsoleSize")
-    size = (rows_columns[0], rows_columns[1]) if rows_columns else None
+    given = body.get("ConsoleSize") or process.config.get("ConsoleSize") or []
+    size = (given[0], given[1]) if len(given) == 2 else None
     if body.get("Detach"):
         await exec.run(process, None, size)
         return web.Response()

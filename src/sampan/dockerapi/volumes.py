@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Call, Routes
 from sampan.engine import disk_usage
 from sampan.kit.threads import in_thread
@@ -37,7 +38,7 @@ async def list_(call: Call) -> web.StreamResponse:
 
 @routes.post("/volumes/create")
 async def create(call: Call) -> web.StreamResponse:
-    body = await call.body()
+    body = await call.body(shapes.VOLUME)
     volume = call.engine.volumes.ensure(
         body.get("Name") or "",
         driver=body.get("Driver") or "local",

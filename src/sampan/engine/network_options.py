@@ -122,7 +122,7 @@ def _flag(options: dict[str, str], name: str) -> bool:
 
 def _number(options: dict[str, str], name: str) -> int:
     text = options.get(name) or "0"
-    if not text.isdigit() or int(text) > 65535:
+    if not text.isdecimal() or int(text) > 65535:
         raise errors.InvalidArgument(f"{name} must be a number of bytes, not {text!r}")
     return int(text)
 

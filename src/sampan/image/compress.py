@@ -1,4 +1,4 @@
-"""Compressed streams, told by their first bytes: gzip (isal, else zlib), zstd, or none.
+"""Compressed streams, told by their first bytes: gzip (isal, else zlib), zstd, xz, bzip2, none.
 
     for chunk in decompress(read_chunks(file)): …
     writer = compressor("zstd", write); writer.write(data); writer.finish()
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_XZ, _BZIP2 = b"\xfd7zX", b"BZh"
 _CHUNK = 1 << 18
 _PIECE = 1 << 20  # bytes that come out at a time
 _FREE, _GROWTH = 1 << 30, 1032
@@ -56,6 +57,8 @@ def decompress(stream: Iterator[bytes]) -> Iterator[bytes]:
         return _gunzip(whole)
     if head.startswith(_ZSTD) or (len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18"):
         return _unzstd(whole)
+    if head.startswith((_XZ, _BZIP2)):
+        return _unpacked(whole, "lzma" if head.startswith(_XZ) else "bz2")
     return whole
 
 
@@ -119,6 +122,37 @@ def _inflated(member: Any, chunk: bytes, growth: _Growth) -> Iterator[bytes]:
         chunk = member.unconsumed_tail
         if piece:
             yield growth.give(piece)
+
+
+def _unpacked(stream: Iterator[bytes], module: str) -> Iterator[bytes]:
+    """bzip2 and xz: no image has them, but a build's context and what ADD unpacks may."""
+    new, failures = _library(module)
+    member, growth = new(), _Growth()
+    try:
+        for chunk in stream:
+            growth.take(chunk)
+            while chunk.strip(b"\0") or not member.eof:
+                if member.eof:
+                    member = new()
+                if piece := member.decompress(chunk, _PIECE):
+                    yield growth.give(piece)
+                chunk = member.unused_data if member.eof else b""
+                if not member.eof and member.needs_input:
+                    break
+    except failures as error:
+        raise Corrupt(error) from error
+    if not member.eof:
+        raise Corrupt("it ends too early")
+
+
+def _library(module: str) -> tuple[Any, Any]:
+    if module == "bz2":
+        import bz2
+
+        return bz2.BZ2Decompressor, (OSError, ValueError)
+    import lzma
+
+    return lzma.LZMADecompressor, (lzma.LZMAError,)
 
 
 def zstd() -> Any:

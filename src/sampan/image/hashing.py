@@ -1,15 +1,26 @@
-"""Hashing beside the work: hashlib lets go of the lock, so files are written meanwhile."""
+"""What a layer's diff_id is compared with, and hashing beside the work.
+
+hashlib lets go of the interpreter's lock, so files are written meanwhile.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import threading
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import hashlib
+from sampan.image.content.store import algorithm_of
 
 _BEHIND = 8  # chunks
+
+
+def hasher(expected: str | None) -> hashlib._Hash:
+    """For bytes that should be `expected`. Raises InvalidArgument, UnknownAlgorithm."""
+    return hashlib.new(algorithm_of(expected))
+
+
+def digest(done: hashlib._Hash) -> str:
+    return f"{done.name}:{done.hexdigest()}"
 
 
 class Beside:

@@ -11,16 +11,18 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from sampan.image import compress
 from sampan.image import unpack as unpacking
+from sampan.image.ahead import ahead
 from sampan.image.removal import remove_tree
 from sampan.kit import errors
 from sampan.linux import _libc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     Filled = tuple[unpacking.Unpacked, bool]  # whether it hides all that is below
 
@@ -32,6 +34,7 @@ class SnapshotNotFound(errors.NotFound):
 
 class Layers:
     directory = "overlay"  # below root/snapshots
+    kept_as = "fs"  # a layer's name in its own directory
 
     def __init__(self, root: str) -> None:
         self._base = f"{root}/snapshots/{self.directory}"
@@ -73,8 +76,9 @@ class Layers:
         os.mkdir(f"{place}/fs", 0o755)
         fd = os.open(f"{place}/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            stream = compress.decompress(compress.chunks(layer))
-            return unpacking.unpack(stream, fd, expected=diff_id), is_opaque(f"{place}/fs")
+            with plain(layer) as stream:
+                done = unpacking.unpack(stream, fd, expected=diff_id)
+            return done, is_opaque(f"{place}/fs")
         finally:
             os.close(fd)
 
@@ -167,6 +171,11 @@ class Layers:
     def _visible(self) -> set[str]:
         links = f"{self._base}/l/by-chain"
         return {os.readlink(f"{links}/{n}").rpartition("/")[2] for n in os.listdir(links)}
+
+
+def plain(layer: compress.Readable) -> closing[Generator[bytes, None, None]]:
+    """The layer's tar, decompressed in a thread ahead of who reads it."""
+    return closing(ahead(compress.decompress(compress.chunks(layer))))
 
 
 def discard(place: str) -> None:

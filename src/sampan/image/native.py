@@ -49,6 +49,9 @@ class Native(Overlay):
             self.prepare(key, chain_id)
         return [Mount(type="bind", source=f"{self._place(key)}/fs", options=("rbind", "ro"))]
 
+    def places(self, key: str) -> dict[str, str]:
+        return {"Dir": f"{self._place(key)}/fs"} if key in self.keys() else {}
+
     def changes(self, key: str, between: tuple[str, ...] = ()) -> list[Change]:
         return list(self._changes(key, between))
 
@@ -57,8 +60,10 @@ class Native(Overlay):
         stack = [*between, *self._parents(key)]
         yield from _compare(f"{place}/fs", "", stack)
 
-    def diff(self, key: str, write: Callable[[bytes], object]) -> None:
-        writer = tar.Writer(write)
+    def diff(
+        self, key: str, write: Callable[[bytes], object], *, latest: int | None = None
+    ) -> None:
+        writer = tar.Writer(write, latest=latest)
         seen: dict[tuple[int, int], str] = {}
         for change in self._changes(key, ()):
             name = change.path.lstrip("/")

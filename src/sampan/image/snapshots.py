@@ -81,16 +81,24 @@ class Snapshotter(Protocol):
     def stack(self, chain_id: str | None) -> list[str]:
         """The layers' trees, top first, whiteouts as overlayfs has them."""
 
-    def diff(self, key: str, write: Callable[[bytes], object]) -> None:
-        """The writable layer as an OCI layer tar, whiteouts included."""
+    def diff(
+        self, key: str, write: Callable[[bytes], object], *, latest: int | None = None
+    ) -> None:
+        """The writable layer as an OCI layer tar, whiteouts included, as `tar.Writer` has it."""
 
     def changes(self, key: str, between: tuple[str, ...] = ()) -> list[Change]:
         """What the writable layer has that parents and `between` have not."""
 
     def remove_empty(self, key: str, paths: Iterable[str]) -> None:
-        """Those of the writable layer's directories that nothing is in, in this order."""
+        """Those of the writable layer's directories and files that nothing is in, in this order."""
 
     def usage(self, key: str) -> Usage: ...
+    def places(self, key: str) -> dict[str, str]:
+        """Docker's GraphDriver.Data of a writable layer: where on the disk it is."""
+
+    def layer_places(self, chain_id: str | None) -> dict[str, str]:
+        """The same of a stack of layers; empty where they are not here."""
+
     def layer_size(self, chain_id: str) -> int: ...
     def layers(self) -> Iterator[str]: ...
     def keys(self) -> Iterator[str]: ...
@@ -148,6 +156,23 @@ class Overlay(Layers):
         options = (f"lowerdir={':'.join(stack)}", "ro")
         return [Mount(type="overlay", source="overlay", options=options)]
 
+    def places(self, key: str) -> dict[str, str]:
+        if key not in self.keys():
+            return {}
+        place = self._place(key)
+        return {"UpperDir": f"{place}/fs", "WorkDir": f"{place}/work"}
+
+    def layer_places(self, chain_id: str | None) -> dict[str, str]:
+        found: list[str] = []
+        while chain_id:
+            if not self.has(chain_id):
+                return {}
+            found.append(self.layer(chain_id))
+            chain_id = get(f"{found[-1]}/parent")
+        names = [f"{place}/{self.kept_as}" for place in found]
+        below = {"LowerDir": ":".join(names[1:])} if names[1:] else {}
+        return {"UpperDir": names[0], **below} if names else {}
+
     def _parents(self, key: str) -> list[str]:
         return self.stack(get(f"{self._place(key)}/parent"))
 
@@ -158,7 +183,11 @@ class Overlay(Layers):
             # A link that the container put on the way would lead out of its files.
             if os.path.realpath(os.path.dirname(place)) == os.path.dirname(place):
                 with contextlib.suppress(OSError):  # made into something else, or in use: it stays
-                    os.rmdir(place)
+                    status = os.lstat(place)
+                    if stat.S_ISREG(status.st_mode) and not status.st_size:
+                        os.unlink(place)
+                    else:
+                        os.rmdir(place)
 
     def _place(self, key: str) -> str:
         place = f"{self._writable}/{key}"
@@ -185,8 +214,10 @@ class Overlay(Layers):
         _compare(f"{place}/fs", "", stack, found)
         return found
 
-    def diff(self, key: str, write: Callable[[bytes], object]) -> None:
-        writer = tar.Writer(write)
+    def diff(
+        self, key: str, write: Callable[[bytes], object], *, latest: int | None = None
+    ) -> None:
+        writer = tar.Writer(write, latest=latest)
         seen: dict[tuple[int, int], str] = {}
         _write_upper(writer, f"{self._place(key)}/fs", "", seen)
         writer.finish()

@@ -314,13 +314,19 @@ def set_xattrs(file: int | str, entry: Entry) -> None:
 
 
 class Writer:
-    """Writes members through `write(bytes)`; the same members give the same bytes."""
+    """Writes members through `write(bytes)`; the same members give the same bytes.
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    No member is younger than `latest`, seconds since 1970 (SOURCE_DATE_EPOCH).
+    """
+
+    def __init__(self, write: Callable[[bytes], object], *, latest: int | None = None) -> None:
         self._write = write
+        self._latest = None if latest is None else latest * 10**9
 
     def begin(self, entry: Entry) -> None:
         """The header; `entry.size` bytes of data are to follow, then `pad`."""
+        if self._latest is not None:
+            entry.mtime = min(entry.mtime, self._latest)
         name = os.fsencode(entry.name)
         if entry.kind == DIRECTORY and not name.endswith(b"/"):
             name += b"/"

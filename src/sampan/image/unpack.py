@@ -12,17 +12,17 @@ directory (image-spec layer.md; kernel overlayfs.rst). Nothing is synced here: t
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 
-from sampan.image import tar
+from sampan.image import hashing, tar
 from sampan.image.removal import remove_tree
 from sampan.kit import errors
 from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Generator, Iterator
 
 WHITEOUT, META, OPAQUE = ".wh.", ".wh..wh.", ".wh..wh..opq"
@@ -72,7 +72,7 @@ def unpack(
     names are ordinary files (`import`, `cp`). Raises Trap, TarError, DiffIdMismatch, TooLarge,
     OSError; what was unpacked until then is the caller's to remove.
     """
-    digest = hashlib.sha256()
+    digest = hashing.hasher(expected)
     measured = _measured(chunks, digest, limit)
     source = tar.Source(measured)
     old = os.umask(0)
@@ -86,7 +86,7 @@ def unpack(
         measured.close()
         worker.close()
         os.umask(old)
-    actual = f"sha256:{digest.hexdigest()}"
+    actual = hashing.digest(digest)
     if expected not in (None, actual):
         raise DiffIdMismatch(str(expected), actual)
     return Unpacked(diff_id=actual, size=worker.size, entries=worker.entries)
@@ -101,9 +101,7 @@ def _measured(
     try:
         for chunk in chunks:
             if total > _LARGE and beside is None:
-                from sampan.image.hashing import Beside
-
-                beside = Beside(digest)
+                beside = hashing.Beside(digest)
             (beside or digest).update(chunk)
             total += len(chunk)
             if limit is not None and total > limit:

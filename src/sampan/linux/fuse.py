@@ -6,8 +6,9 @@
     read = file.receive()             a Read to answer; None for what was answered here
     file.answer(read, data) or file.fail(read, errno.EIO)
 
-Readers get nothing that was not given here: when the server is gone they get an error. The format
-is the kernel's include/uapi/linux/fuse.h.
+Readers get nothing that was not given here. They wait as long as anybody has the descriptor open,
+so a second holder can bring it to the next server (`File(size, fd)`, `again`); then they get an
+error. The format is the kernel's include/uapi/linux/fuse.h.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _OPEN_OUT = struct.Struct("<QII")
 _STATFS_OUT = struct.Struct("<QQQQQIIII24x")
 _FORGET, _GETATTR, _OPEN, _READ_OP, _STATFS, _RELEASE, _INIT = 2, 3, 14, 15, 17, 18, 26
 _INTERRUPT, _BATCH_FORGET = 36, 42
+_RESEND = 7  # a notification (Linux 6.9)
 _ASYNC_READ, _ASYNC_DIO, _MAX_PAGES = 1 << 0, 1 << 15, 1 << 22
 _MAJOR, _MINOR = 7, 31  # the protocol that is spoken: that of Linux 5.4
 _REQUEST = 1 << 16  # bytes; none of those that come is larger
@@ -43,9 +45,11 @@ class Read(Record):
 
 
 class File:
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    def __init__(self, size: int, fd: int = -1) -> None:
+        """`fd`: of a file that is mounted already, to go on with."""
+        self._size, self._fd = size, fd
+        if fd < 0:
+            self._fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
 
     def fileno(self) -> int:
         """Readable when there is something to `receive`."""
@@ -64,6 +68,11 @@ class File:
             filesystem.close()
             raise
         return filesystem.mount(MOUNT_ATTR.RDONLY)
+
+    def again(self) -> None:
+        """Have what another server received, and did not answer, come once more. OSError where the
+        kernel cannot."""
+        os.write(self._fd, _OUT.pack(_OUT.size, _RESEND, 0))
 
     def receive(self) -> Read | None:
         """Raises BlockingIOError where nothing waits, OSError(ENODEV) when nobody has it open."""
@@ -93,7 +102,7 @@ class File:
         self._reply(read.unique, b"", error)
 
     def close(self) -> None:
-        """From now on readers get ENOTCONN."""
+        """If nobody else has the descriptor, readers get ENOTCONN from now on."""
         os.close(self._fd)
 
     def _attributes(self) -> bytes:

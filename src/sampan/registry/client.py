@@ -170,11 +170,10 @@ class Client:
             raise errors.SchemaOne(self._named(wanted))
         said = response.headers.get("Docker-Content-Digest", "")
         expected = wanted if ":" in wanted else said
-        algorithm = expected.partition(":")[0]
-        if algorithm not in ("sha256", "sha512"):
-            algorithm, expected = "sha256", ""
-        digest = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
-        if expected and digest != expected:
+        digest = _same_digest(data, expected)
+        if ":" in wanted and not digest.startswith(algorithm := f"{wanted.partition(':')[0]}:"):
+            raise kinds.Unsupported(f"{wanted}: {algorithm[:-1]} cannot be checked")
+        if digest.partition(":")[0] == expected.partition(":")[0] and digest != expected:
             raise errors.WrongDigest(host.host.name, expected, digest)
         return Target(media_type=media_type, digest=digest, data=data)
 
@@ -266,9 +265,9 @@ class Client:
         if response.status not in (200, 201, 202):
             self._refuse(host, response.status, await transport.problem(response), "push")
         await transport.discard(response)
-        digest = oci_image.digest_of(data)
-        said = response.headers.get("Docker-Content-Digest", digest)
-        if said.startswith("sha256:") and said != digest:
+        said = response.headers.get("Docker-Content-Digest") or oci_image.digest_of(data)
+        digest = _same_digest(data, said)
+        if said != digest:
             raise errors.WrongDigest(host.host.name, digest, said)
         return digest
 
@@ -331,6 +330,12 @@ class Client:
             for note in notes:
                 error.add_note(note)
             raise
+
+
+def _same_digest(data: bytes, other: str) -> str:
+    """The digest of some bytes, by the algorithm of another one where that can be checked."""
+    algorithm = "sha512" if other.startswith("sha512:") else "sha256"
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 def _warning(listener: Listener, host: str, text: str) -> None:

@@ -143,12 +143,34 @@ def _ask(helper: str, server: str, warnings: list[str]) -> Credentials | None:
 
 def from_header(value: str) -> Credentials | None:
     """Docker's X-Registry-Auth: base64url of a JSON object. Raises InvalidArgument."""
-    if not value:
-        return None
+    entry = _object("X-Registry-Auth", value)
     try:
-        padded = value.replace("+", "-").replace("/", "_").rstrip("=")
-        raw = base64.urlsafe_b64decode(padded + "=" * (-len(padded) % 4))
-        entry = json.loads(raw)
         return from_entry(entry) if entry else None
     except (binascii.Error, ValueError, AttributeError) as error:
         raise errors.InvalidArgument(f"X-Registry-Auth is malformed: {error}") from error
+
+
+def from_config_header(value: str) -> dict[str, Credentials]:
+    """Docker's X-Registry-Config, registry → entry, by domain. Raises InvalidArgument."""
+    found = {}
+    for server, entry in _object("X-Registry-Config", value).items():
+        try:
+            known = from_entry(entry)
+        except (binascii.Error, ValueError, AttributeError) as error:
+            raise errors.InvalidArgument(f"X-Registry-Config: {server}: {error}") from error
+        domain = _plain(server)
+        if known is not None:
+            found["docker.io" if domain == "index.docker.io" else domain] = known
+    return found
+
+
+def _object(header: str, value: str) -> dict[str, Any]:
+    try:
+        padded = value.replace("+", "-").replace("/", "_").rstrip("=")
+        raw = base64.urlsafe_b64decode(padded + "=" * (-len(padded) % 4))
+        entry = json.loads(raw) if value else {}
+    except (binascii.Error, ValueError) as error:
+        raise errors.InvalidArgument(f"{header} is malformed: {error}") from error
+    if not (entry is None or isinstance(entry, dict)):
+        raise errors.InvalidArgument(f"{header} is malformed: no JSON object")
+    return entry or {}

@@ -70,6 +70,8 @@ class _Push:
                 await self._child(_digest(entry))
         else:
             await self._blobs(document)
+        if identifier != digest and not digest.startswith("sha256:"):  # a tag means its sha256
+            await self._client.push_manifest(digest, media_type, data)
         await self._client.push_manifest(identifier, media_type, data)
         return {"mediaType": media_type, "digest": digest, "size": len(data)}
 

@@ -35,9 +35,10 @@ async def all_of(client: Client, host: Transport) -> list[str]:
 
 
 async def referrers(client: Client, host: Transport, digest: str) -> list[dict[str, Any]]:
-    """Asks the API, else the tag `sha256-…` that stands in for it."""
+    """Asks the API, else the tag `sha256-…` that stands in for it ("Referrers Tag Schema")."""
     scopes = client._scope("pull")
-    for rest in (f"/referrers/{digest}", f"/manifests/{digest.replace(':', '-')}"):
+    algorithm, _, encoded = digest.partition(":")
+    for rest in (f"/referrers/{digest}", f"/manifests/{algorithm[:32]}-{encoded[:64]}"):
         response = await host.request(
             "GET", client._path(host, rest), scopes=scopes,
             headers={"Accept": "application/vnd.oci.image.index.v1+json"},

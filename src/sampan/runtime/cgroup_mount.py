@@ -13,14 +13,19 @@ from sampan.linux.mount import MOUNT_ATTR, MS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sampan.runtime.enter import LateCgroups
     from sampan.runtime.options import MountOptions
 
 _SAFE = MS.NOSUID | MS.NODEV | MS.NOEXEC
 
 
-def mount_all(place: int, chosen: MountOptions, *, own_namespace: bool) -> None:
+def mount_all(
+    place: int, chosen: MountOptions, cgroups: LateCgroups, *, own_namespace: bool
+) -> None:
     """Mount every hierarchy of the host below the directory `place` (or cgroup2 on it)."""
-    hosts = _hierarchies()
+    if own_namespace:
+        cgroups.join()
+    hosts = _hierarchies(cgroups.directories())
     readonly = bool(chosen.flags & MS.RDONLY)
     if len(hosts) == 1 and hosts[0][1] == "cgroup2":
         _mount_one(place, hosts[0], chosen.flags, own_namespace)
@@ -59,8 +64,11 @@ def _mount_one(
     os.close(mount.bind(own, place, prepare=lambda tree: mount.set_attributes(tree, attributes)))
 
 
-def _hierarchies() -> list[tuple[str, str, tuple[str, ...], str]]:
-    """(mount point, fstype, controllers, this process's path in it) of each cgroup mount."""
+def _hierarchies(late: list[str]) -> list[tuple[str, str, tuple[str, ...], str]]:
+    """(mount point, fstype, controllers, this process's path in it) of each cgroup mount.
+
+    In one whose directory is in `late` it will be.
+    """
     own = {}
     with open("/proc/self/cgroup", encoding="utf-8") as file:
         for line in file:
@@ -79,7 +87,7 @@ def _hierarchies() -> list[tuple[str, str, tuple[str, ...], str]]:
                 key = ""
             if key in own and key not in seen:
                 seen.add(key)
-                found.append(
-                    (before.split()[4], fstype, tuple(filter(None, key.split(","))), own[key])
-                )
+                place = before.split()[4]
+                path = next((d[len(place) :] for d in late if d.startswith(f"{place}/")), own[key])
+                found.append((place, fstype, tuple(filter(None, key.split(","))), path))
     return found

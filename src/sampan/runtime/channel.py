@@ -103,5 +103,6 @@ class Wires:
         self.channel, self.gate, self.stdio, self.console = channel, gate, stdio, console
         self.label = -1  # of this process: the file in the host's /proc that takes its label
         self.cgroups: list[int] = []  # `tasks` files to write ourselves into
+        self.late_cgroups: list[int] = []  # the same, when the mounts are made
         self.joined: set[str] = set()  # namespaces that the clone began in
         self.idmaps: sources.Namespaces = {}  # user namespaces of id-mapped mounts

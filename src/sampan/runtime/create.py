@@ -39,6 +39,7 @@ class Options(Record):
     console: Any = None  # a socket: the terminal's master is sent over it (SCM_RIGHTS)
     rootfs: tuple[oci_runtime.Mount, ...] = ()  # mounted at root.path, first of all
     cgroup: str = ""  # overrides linux.cgroupsPath
+    cgroups: bool = True  # False: it stays in the caller's
     init: bool = False  # PID 1 is a small reaper of ours, the process its child
     preserve_fds: int = 0  # so many descriptors from 3 on stay open
     gate: int = -1  # a listening SOCK_SEQPACKET: `start` comes over it, the caller may go
@@ -53,6 +54,8 @@ def create(config: oci_runtime.Config, options: Options) -> Created:
     manager = None
     try:
         manager = _cgroup(config, options)
+        if plan.new & CLONE.NEWCGROUP and (config.linux.uid_mappings or plan.process.uid):
+            cgroups.delegate(manager, config, plan)
         return _spawn(config, plan, options, manager)
     except BaseException:
         if manager:
@@ -64,6 +67,8 @@ def create(config: oci_runtime.Config, options: Options) -> Created:
 
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
+    if not options.cgroups:
+        return _limited(cgroups.none("--cgroup-manager disabled"), config)
     path = cgroups.path_of(config, options.container_id, options.cgroup)
     manager = cgroups.manager(config, path)
     cgroups.check_unused(manager)
@@ -72,11 +77,13 @@ def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
     except PermissionError:
         if not os.geteuid() or config.linux.cgroups_path:
             raise
-        from sampan.runtime import rootless
+        manager = cgroups.none("none was delegated to this user")
+    return _limited(manager, config)
 
-        manager = rootless.no_cgroup()
+
+def _limited(manager: Manager, config: oci_runtime.Config) -> Manager:
     try:
-        manager.apply(_resources(config))
+        manager.apply(resources(config))
     except BaseException:
         manager.delete()
         raise
@@ -94,13 +101,13 @@ _ALLOWED = tuple(
 )
 
 
-def _resources(config: oci_runtime.Config) -> dict[str, Any]:
+def resources(config: oci_runtime.Config) -> dict[str, Any]:
     """The limits, and where devices are ruled, the exceptions that the specification promises."""
-    resources = config.linux.resources
-    rules = resources.get("devices")
+    limits = config.linux.resources
+    rules = limits.get("devices")
     if not rules:
-        return resources
-    return {**resources, "devices": [*rules, *_ALLOWED]}
+        return limits
+    return {**limits, "devices": [*rules, *_ALLOWED]}
 
 
 def _spawn(
@@ -113,7 +120,8 @@ def _spawn(
         stdio=options.stdio,
         console=options.console.fileno() if options.console is not None else -1,
     )
-    wires.cgroups, unified = _open_cgroups(manager)
+    doors = cgroups.open_doors(manager, config.linux.resources, copies=plan.copies_up)
+    wires.cgroups, wires.late_cgroups, unified = doors
     need_sources = container_mounts.load_rare(plan)
     if need_sources:
         from sampan.runtime import sources
@@ -133,7 +141,7 @@ def _spawn(
         raise
     finally:
         theirs.close()
-        for fd in (*wires.cgroups, unified):
+        for fd in (*wires.cgroups, *wires.late_cgroups, unified):
             if fd >= 0:
                 os.close(fd)
 
@@ -155,17 +163,30 @@ def _spawn(
             _map_ids(config.linux, pid)
         free_cpus(pid)
         settle(plan.process, pid, manager if plan.joins("user") >= 0 else None)
-        if plan.net_devices:
-            from sampan.runtime import special
-
-            special.move_devices(plan, pid)
+        _special(config, plan, options.container_id, created)
         created.send_go()
         created.wait_joined()
-        manager.occupied()
     except BaseException:
         created.abort()
         raise
     return created
+
+
+def _special(
+    config: oci_runtime.Config, plan: plans.Plan, container_id: str, created: Created
+) -> None:
+    """What few ask for and only the caller can do, while the child waits."""
+    if plan.net_devices:
+        from sampan.runtime import special
+
+        special.move_devices(plan, created.pid)
+    if config.linux.intel_rdt:
+        from sampan.linux import resctrl
+
+        group = resctrl.Group(config.linux.intel_rdt, container_id)
+        created.undo = group.remove
+        group.make()
+        group.add(created.pid)
 
 
 def _early(plan: plans.Plan, wires: channels.Wires) -> Callable[[], None] | None:
@@ -183,21 +204,6 @@ def _early(plan: plans.Plan, wires: channels.Wires) -> Callable[[], None] | None
             wires.joined.add(kind)
 
     return join
-
-
-def _open_cgroups(manager: Manager) -> tuple[list[int], int]:
-    """(`tasks` of each v1 hierarchy for the child to write itself into, v2 directory for clone3).
-
-    Moving another process takes a lock that waits for all CPUs (percpu_down_write, 10 to 20 ms when
-    it is cold); a thread that moves itself, and a clone into a cgroup, need none.
-    """
-    tasks, unified = [], -1
-    for controller, directory in manager.paths().items():
-        if controller:
-            tasks.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
-        elif directory:
-            unified = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return tasks, unified
 
 
 def free_cpus(pid: int) -> None:

@@ -40,6 +40,7 @@ class Created:
         self.sources: Server | None = None
         self.agent: tuple[str, str] | None = None  # of seccomp
         self.state: dict[str, Any] = {}
+        self.undo: Callable[[], None] | None = None  # what else was made for it
 
     def fileno(self) -> int:
         """Readable when PID 1 has something to say."""
@@ -50,7 +51,7 @@ class Created:
         self._channel.send("go")
 
     def wait_joined(self) -> None:
-        """It is in its cgroup."""
+        """It is in its cgroups, but for those that come late."""
         message = self._channel.receive()
         if message[:1] != ("joined",):
             raise self._failure(message)
@@ -61,6 +62,8 @@ class Created:
             while True:
                 message = self._channel.receive()
                 if message[:1] == ("ready",):
+                    if self.manager and self._owns_cgroup:
+                        self.manager.occupied()
                     return
                 if message[:1] == ("source",) and self.sources:
                     self.sources.serve(message[1])
@@ -116,6 +119,9 @@ class Created:
             self.manager.kill()
             self.manager.delete()
             self.manager = None
+        if self.undo:
+            self.undo()
+            self.undo = None
 
     @staticmethod
     def _failure(message: tuple[str, ...]) -> Exception:

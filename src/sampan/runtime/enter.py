@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 def enter(plan: Plan, wires: Wires) -> None:
     """Wait until the caller has mapped our ids; go into the cgroup, then join the rest."""
     expect(wires.channel, "go")
-    for fd in wires.cgroups:
-        os.write(fd, b"0")
-        os.close(fd)  # RLIMIT_NOFILE holds already, and may be small
+    _go_into(wires.cgroups)
     wires.channel.send("joined")
     open_label(plan.process, wires)
     _join(plan, wires.joined)
@@ -42,6 +40,30 @@ def enter(plan: Plan, wires: Wires) -> None:
         process.setdomainname(plan.domainname)
     for name, value in plan.sysctl:
         _sysctl(name, value)
+
+
+def _go_into(cgroups: list[int]) -> None:
+    while cgroups:
+        fd = cgroups.pop()
+        os.write(fd, b"0")
+        os.close(fd)  # RLIMIT_NOFILE holds already, and may be small
+
+
+class LateCgroups:
+    """The cgroups still to be joined, and the cgroup namespace, whose root is what we are in."""
+
+    def __init__(self, plan: Plan, wires: Wires) -> None:
+        self._files, self._namespace = wires.late_cgroups, plan.new & CLONE.NEWCGROUP
+
+    def directories(self) -> list[str]:
+        """Where we shall be, as the host's mounts have it."""
+        return [os.path.dirname(os.readlink(files.magic(fd))) for fd in self._files]
+
+    def join(self) -> None:
+        _go_into(self._files)
+        if self._namespace:
+            namespaces.unshare(CLONE.NEWCGROUP)
+            self._namespace = 0
 
 
 def open_label(plan: ProcessPlan, wires: Wires) -> None:
@@ -62,8 +84,6 @@ def _join(plan: Plan, joined: set[str]) -> None:
             raise errors.NotPermitted(
                 f"linux.namespaces: the {kind} namespace cannot be joined: {errors.reason(error)}"
             ) from error
-    if plan.new & CLONE.NEWCGROUP:  # only now: its root is the cgroup we are in
-        namespaces.unshare(CLONE.NEWCGROUP)
     if plan.new & CLONE.NEWTIME:
         _new_time(plan.time_offsets)
 

@@ -69,5 +69,6 @@ def _target(container: Container, cgroups: tuple[str, ...]) -> exec_verb.Target:
             "status": "running",
             "pid": container.pid,
             "bundle": container.bundle,
+            **({"annotations": container.annotations} if container.annotations else {}),
         },
     )

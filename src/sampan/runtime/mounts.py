@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sampan.runtime.enter import LateCgroups
     from sampan.runtime.mount_plan import MountPlan
     from sampan.runtime.plan import Plan
 
@@ -38,8 +39,8 @@ _OVER_PROC = frozenset(
 class Mounter:
     """Makes the mounts of one container; `later` is what becomes read-only at the very end."""
 
-    def __init__(self, plan: Plan, root: int, sources: Sources) -> None:
-        self._plan, self._root, self._sources = plan, root, sources
+    def __init__(self, plan: Plan, root: int, sources: Sources, cgroups: LateCgroups) -> None:
+        self._plan, self._root, self._sources, self._cgroups = plan, root, sources, cgroups
         self._top = os.readlink(files.magic(root)).rstrip("/")
         self.later: list[int] = []
 
@@ -121,7 +122,10 @@ class Mounter:
                 os.close(tree)
             elif item.type == "cgroup":
                 cgroup_mount.mount_all(
-                    place, item.options, own_namespace=self._plan.own_cgroup_namespace
+                    place,
+                    item.options,
+                    self._cgroups,
+                    own_namespace=self._plan.own_cgroup_namespace,
                 )
             elif item.options.copy_up:
                 self._copy_up(place, item, data)
@@ -227,7 +231,7 @@ def load_rare(plan: Plan) -> bool:
 
     Returns whether a mount may need the caller (`sources`).
     """
-    if any(item.options.copy_up for item in plan.mounts):
+    if plan.copies_up:
         from sampan.runtime import copy_up  # noqa: F401
     if plan.user_namespace or any(item.options.idmap for item in (*plan.rootfs, *plan.mounts)):
         from sampan.runtime import sources  # noqa: F401

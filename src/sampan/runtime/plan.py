@@ -56,6 +56,11 @@ class Plan(Record):
     def own_pids(self) -> bool:
         return bool(self.new & CLONE.NEWPID)
 
+    @property
+    def copies_up(self) -> bool:
+        """Whether a tmpfs begins with files of the image."""
+        return any(item.options.copy_up for item in self.mounts)
+
     def joins(self, kind: str) -> int:
         """The descriptor of the namespace of this kind that is joined, or -1."""
         return dict(self.joined).get(kind, -1)
@@ -82,7 +87,13 @@ def make(config: oci_runtime.Config, options: Options) -> Plan:
     root = find_root(config.root, options.bundle)
     mounts = tuple(
         [
-            mount_plan.make(m, options.bundle, root=root, user_namespace=own_users)
+            mount_plan.make(
+                m,
+                options.bundle,
+                root=root,
+                user_namespace=own_users,
+                label=linux.mount_label,
+            )
             for m in config.mounts
         ]
     )
@@ -99,6 +110,7 @@ def make(config: oci_runtime.Config, options: Options) -> Plan:
             init=options.init,
             new_keyring=f"_ses.{options.container_id}" if options.new_keyring else "",
             linux=linux,
+            annotations=config.annotations,
         ),
         root=root,
         root_readonly=bool(config.root and config.root.readonly),
@@ -138,6 +150,11 @@ def check_fit(config: oci_runtime.Config) -> None:
     for name, needed in ((config.hostname, "hostname"), (config.domainname, "domainname")):
         if name and "uts" not in kinds:
             raise errors.InvalidConfig(f"{needed} needs a uts namespace of the container")
+    other = linux.sysctl.get("kernel.domainname", config.domainname)
+    if config.domainname and other != config.domainname:
+        raise errors.InvalidConfig(
+            f"domainname is {config.domainname!r}, and sysctl kernel.domainname {other!r}"
+        )
     if "mount" not in kinds and (linux.masked_paths or linux.readonly_paths):
         raise errors.InvalidConfig(
             "linux.maskedPaths and readonlyPaths need a mount namespace of the container"

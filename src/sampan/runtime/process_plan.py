@@ -21,7 +21,7 @@ class ProcessPlan(Record):
     size: tuple[int, int] | None  # rows, columns
     uid: int
     gid: int
-    groups: tuple[int, ...]
+    groups: tuple[int, ...] | None  # None keeps those of the caller
     umask: int | None
     # bounding, effective, permitted, inheritable, ambient; None keeps what the caller has
     capabilities: tuple[int, int, int, int, int] | None
@@ -49,6 +49,7 @@ def make(
     init: bool = False,
     new_keyring: str = "",
     linux: oci_runtime.Linux | None = None,
+    annotations: dict[str, str] | None = None,
 ) -> ProcessPlan:
     if not spec.args:
         raise errors.InvalidConfig("process.args must name a command")
@@ -63,7 +64,7 @@ def make(
         size=(size.height, size.width) if size and spec.terminal else None,
         uid=_id(spec.user.uid, "process.user.uid"),
         gid=_id(spec.user.gid, "process.user.gid"),
-        groups=spec.user.additional_gids,
+        groups=None if _keeps_groups(annotations) else spec.user.additional_gids,
         umask=spec.user.umask,
         capabilities=_capabilities(spec.capabilities),
         rlimits=_rlimits(spec.rlimits),
@@ -79,6 +80,12 @@ def make(
         tuning=tune(spec, linux),
         personality=personality(linux.personality) if linux else None,
     )
+
+
+def _keeps_groups(annotations: dict[str, str] | None) -> bool:
+    """crun's, and what `podman --group-add keep-groups` asks for: what the caller may read by a
+    group of his the container may, too, without that id being mapped."""
+    return (annotations or {}).get("run.oci.keep_original_groups") == "1"
 
 
 def tune(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:

@@ -16,6 +16,7 @@ from sampan.runtime import options as mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sampan.runtime.enter import LateCgroups
     from sampan.runtime.mount_plan import MountPlan
     from sampan.runtime.mounts import Sources
     from sampan.runtime.plan import Plan
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _ROOT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def prepare(plan: Plan, sources: Sources) -> tuple[int, list[int]]:
+def prepare(plan: Plan, sources: Sources, cgroups: LateCgroups) -> tuple[int, list[int]]:
     """Mount the root file system and all of config.mounts.
 
     Returns a descriptor of the new root and those of the mounts that `finish` makes read-only.
@@ -31,7 +32,7 @@ def prepare(plan: Plan, sources: Sources) -> tuple[int, list[int]]:
     if plan.own_mounts:
         _set_host_propagation(plan)
     root = _mount_root(plan, sources)
-    mounter = mounts.Mounter(plan, root, sources)
+    mounter = mounts.Mounter(plan, root, sources, cgroups)
     for item in plan.mounts:
         mounter.make(item)
     return root, mounter.later

@@ -24,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sampan.linux.cgroup import Manager
     from sampan.runtime.created import Created
     from sampan.runtime.state import Container
 
@@ -45,6 +46,7 @@ class Launch(Record):
     keep: bool = False
     subreaper: bool = True
     systemd: bool = False  # its cgroup is a unit of systemd's
+    cgroups: bool = True  # False: it gets none
     warn: Any = print  # told of what goes wrong after the container's end
 
 
@@ -79,11 +81,15 @@ def run_container(launch: Launch) -> int:
         if terminal:
             terminal.receive()
         foreground.catch_signals(detached=launch.detach)
+        notify = run_files.notifying()
+        relay = notify.relay(directory) if notify else None
         created.start()
         start.poststart(container)
         if launch.detach:
+            if relay:
+                relay.wait(created.pid)
             return 0
-        code = foreground.wait(created.pid, created.pidfd, terminal)
+        code = foreground.wait(created.pid, created.pidfd, terminal, relay)
     except BaseException:
         if container:
             delete.delete(container, force=True, warn=launch.warn)
@@ -109,29 +115,34 @@ def _made(
     if config.process:
         process, sockets = run_files.listen_fds(config.process)
         config = config.replace(process=process)
-    created = create.create(
-        config,
-        create.Options(
-            container_id=launch.container_id,
-            bundle=bundle,
-            cgroup=_cgroup_path(launch, config) if launch.systemd else "",
-            console=console,
-            preserve_fds=sockets + launch.preserve_fds,
-            gate=gate,
-            no_pivot=launch.no_pivot,
-            new_keyring=not launch.no_new_keyring,
-        ),
-    )
+    if notify := run_files.notifying():
+        config = notify.show(config, directory)
+    chosen = options(launch, config, bundle)
+    chosen = chosen.replace(console=console, gate=gate, preserve_fds=sockets + launch.preserve_fds)
+    created = create.create(config, chosen)
     trace.say("nsexec container setup: namespaces and cgroup are made")
     created.wait_ready()
     trace.say("child process in init(): root file system and hooks are done")
     try:
-        container = _record(launch, directory, created, config, bundle)
+        pid, pidfd = created.pid, created.pidfd
+        container = record(launch, directory, config, pid=pid, pidfd=pidfd, manager=created.manager)
     except BaseException:
         created.abort()
         raise
     trace.say("init: closing the pipe to signal completion")
     return created, container
+
+
+def options(launch: Launch, config: oci_runtime.Config, bundle: str) -> create.Options:
+    return create.Options(
+        container_id=launch.container_id,
+        bundle=bundle,
+        cgroup=_cgroup_path(launch, config) if launch.systemd else "",
+        cgroups=launch.cgroups,
+        preserve_fds=launch.preserve_fds,
+        no_pivot=launch.no_pivot,
+        new_keyring=not launch.no_new_keyring,
+    )
 
 
 def read_bundle(path: str, config: str = "") -> tuple[oci_runtime.Config, str, str]:
@@ -152,35 +163,35 @@ def read_bundle(path: str, config: str = "") -> tuple[oci_runtime.Config, str, s
     return oci_runtime.parse(document), text, bundle
 
 
-def _record(
+def record(
     launch: Launch,
     directory: str,
-    created: Created,
     config: oci_runtime.Config,
-    bundle: str,
+    *,
+    pid: int,
+    pidfd: int,
+    manager: Manager | None,
 ) -> Container:
+    """Write down that it exists, for later commands and for who called."""
+    bundle = os.path.abspath(launch.bundle)
     container = state.Container(
         id=launch.container_id,
-        pid=created.pid,
-        start_time=state.start_time(created.pid),
+        pid=pid,
+        start_time=state.start_time(pid),
         bundle=bundle,
         rootfs=os.path.join(bundle, config.root.path if config.root else ""),
         created=clock.now(),
-        cgroup=_cgroup_path(launch, config) if _has_cgroup(created) else "",
+        cgroup=_cgroup_path(launch, config) if manager and manager.paths() else "",
         directory=directory,
         annotations=config.annotations,
     )
     state.save(container)
     if launch.pidfd_socket:
-        run_files.send_pidfd(launch.pidfd_socket, created.pidfd)
+        run_files.send_pidfd(launch.pidfd_socket, pidfd)
     if launch.pid_file:
-        run_files.write_pid(launch.pid_file, created.pid)
+        run_files.write_pid(launch.pid_file, pid)
     return container
 
 
 def _cgroup_path(launch: Launch, config: oci_runtime.Config) -> str:
     return cgroups.path_of(config, launch.container_id, systemd=launch.systemd)
-
-
-def _has_cgroup(created: Created) -> bool:
-    return bool(created.manager and created.manager.paths())

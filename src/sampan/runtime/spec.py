@@ -118,12 +118,14 @@ def features() -> dict[str, Any]:
                 "modes": sorted(scheduling.MEMORY_MODES),
                 "flags": sorted(scheduling.MEMORY_FLAGS),
             },
-            "intelRdt": {"enabled": False},
+            "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
             "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },
         "annotations": _annotations(),
-        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
+        "potentiallyUnsafeConfigAnnotations": [
+            *("org.systemd.property.", "org.criu.config", "run.oci.keep_original_groups"),
+        ],
     }
 
 

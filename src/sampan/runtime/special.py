@@ -9,7 +9,7 @@ import errno
 import os
 import socket
 
-from sampan.linux import netlink
+from sampan.linux import netlink, resctrl
 from sampan.runtime import errors, tuning
 
 TYPE_CHECKING = False
@@ -24,27 +24,21 @@ def make(config: oci_runtime.Config) -> tuple[str, tuple[tuple[str, str], ...]]:
     """(text for /proc/self/timens_offsets, network devices to move); refuses what cannot be."""
     linux = config.linux
     if linux.intel_rdt:
-        _refuse_rdt()
+        resctrl.Group(linux.intel_rdt, "any")
+        resctrl.check_mounted()
     if linux.mount_label:
-        _refuse_mount_label()
+        _check_mount_label(linux.mount_label)
     kinds = {item.type: item.path for item in linux.namespaces}
     return _offsets(linux.time_offsets, kinds), _devices(linux.net_devices, kinds)
 
 
-def _refuse_rdt() -> None:
-    if not os.path.exists("/sys/fs/resctrl/schemata"):
-        raise errors.NotPermitted(
-            "linux.intelRdt is set, but resctrl is not mounted at /sys/fs/resctrl on this host"
-        )
-    raise errors.NotPermitted("linux.intelRdt is not built yet")
-
-
-def _refuse_mount_label() -> None:
+def _check_mount_label(label: str) -> None:
+    if '"' in label or not label.isprintable():
+        raise errors.InvalidConfig(f"linux.mountLabel: {label!r} is no SELinux context")
     if not tuning.selinux():
         raise errors.NotPermitted(
             "linux.mountLabel is set, but SELinux is disabled or not supported by this host"
         )
-    raise errors.NotPermitted("linux.mountLabel is not built yet")
 
 
 def _offsets(offsets: dict[str, Any], kinds: dict[str, str]) -> str:

@@ -47,6 +47,17 @@ def update(container: Container, resources: dict[str, Any]) -> None:
     container.manager.apply(wanted)
 
 
+def update_rdt(container: Container, schemas: dict[str, str]) -> None:
+    """New `l3CacheSchema` and `memBwSchema` for a container that has linux.intelRdt."""
+    from sampan.linux import resctrl
+
+    resctrl.check_mounted()
+    rdt = container.config.linux.intel_rdt
+    if not rdt:
+        raise errors.WrongState(f"container {container.id!r} was made without linux.intelRdt")
+    resctrl.Group({**rdt, "schemata": [], **schemas}, container.id).write()
+
+
 def check(resources: Any) -> None:
     """The form of what a file or standard input gave."""
     if not isinstance(resources, dict):
@@ -78,7 +89,7 @@ def _value(name: str, text: str, form: str) -> int | str:
         if form == "size":
             return -1 if text == "-1" else _size(text)
         digits = text.removeprefix("-") if form == "signed" else text
-        if not (digits.isascii() and digits.isdigit()):
+        if not (digits.isascii() and digits.isdecimal()):
             raise ValueError(text)
         return int(text)
     except ValueError:
@@ -89,6 +100,6 @@ def _size(text: str) -> int:
     """Bytes of "64M", "1.5g", "64MiB", "100 kB": powers of 1024, as docker and runc read them."""
     number = text.rstrip("kKmMgGtTpPiIbB ")
     unit = text[len(number) :].strip().lower().removesuffix("b").removesuffix("i")
-    if not (number.isascii() and number.replace(".", "", 1).isdigit()) or unit not in _UNITS:
+    if not (number.isascii() and number.replace(".", "", 1).isdecimal()) or unit not in _UNITS:
         raise ValueError(text)
     return int(float(number) * (1 << _UNITS[unit]))

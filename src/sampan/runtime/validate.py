@@ -11,6 +11,7 @@ import os
 
 from sampan.kit import errors as kinds
 from sampan.runtime import (
+    cgroups,
     devices,
     hooks,
     mount_plan,
@@ -67,6 +68,7 @@ def _checks(config: oci_runtime.Config, bundle: str) -> Iterator[Callable[[], An
     yield lambda: devices.plan(linux.devices)
     for name, value in linux.sysctl.items():
         yield lambda n=name, v=value: namespace_plan.sysctl({n: v}, linux)  # type: ignore[misc]
+    yield lambda: cgroups.check_path(linux.cgroups_path)
     yield lambda: special.make(config)
     yield lambda: process_plan.personality(linux.personality)
     if linux.seccomp:

@@ -72,7 +72,7 @@ def parse(text: str) -> Reference:
     domain, path = _split_domain(path)
     if path.lower() != path:
         raise InvalidReference(text, f"repository name ({path}) must be lowercase")
-    if not _PATH.fullmatch(path) or not _DOMAIN.fullmatch(domain):
+    if not _PATH.fullmatch(path) or not is_domain(domain):
         raise InvalidReference(text)
     if re.fullmatch("[0-9a-f]{64}", text):
         raise InvalidReference(text, "cannot specify 64-byte hexadecimal strings")
@@ -83,6 +83,12 @@ def parse(text: str) -> Reference:
     return Reference(
         domain=domain, path=path, tag=tag or ("" if digest else DEFAULT_TAG), digest=digest
     )
+
+
+def is_domain(text: str) -> bool:
+    """Whether this can name a registry: HOST or HOST:PORT."""
+    port = text.rpartition(":")[2]
+    return bool(_DOMAIN.fullmatch(text)) and (not port.isdecimal() or int(port) < 1 << 16)
 
 
 def _split_domain(path: str) -> tuple[str, str]:

@@ -71,7 +71,7 @@ def _(rt):
     "devices that were not allowed cannot be opened",
     Edit(
         file="runtime/create.py",
-        old='    return {**resources, "devices": [*rules, *_ALLOWED]}\n',
+        old='    return {**limits, "devices": [*rules, *_ALLOWED]}\n',
         new="    return {}\n",
     ),
 )

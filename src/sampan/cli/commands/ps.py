@@ -101,7 +101,7 @@ def _image(container: Container, whole: bool) -> str:
     short = listing.short_id(container.get("ImageID") or "")
     if short and short == listing.short_id(image):
         return short
-    name, at, _ = image.partition("@sha256:")
+    name, at, _ = image.partition("@")
     return name if at and ":" in name.rpartition("/")[2] else image
 
 

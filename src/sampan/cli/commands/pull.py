@@ -19,8 +19,8 @@ COMMAND = Command(
     at_most=1,
     options=(
         option("-a --all-tags", "bool", "Fetch every tag of the repository"),
-        *pulling.OPTIONS,
         option("--lazy", "bool", "Fetch eStargz layers when they are read, and the rest behind"),
+        *pulling.OPTIONS,
     ),
     completes="image",
 )

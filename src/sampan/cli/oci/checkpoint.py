@@ -28,8 +28,8 @@ VERB = Verb(
 
 
 def run(context: Context, args: dict[str, Any], operands: list[str]) -> int:
-    from sampan.kit import errors
-    from sampan.runtime import state
+    from sampan.runtime import checkpoint, state
 
-    state.load(context.root, operands[0])
-    raise errors.Unsupported("checkpoint is not built yet")
+    container = state.load(context.root, operands[0])
+    checkpoint.checkpoint(container, criu_options.options(args))
+    return 0

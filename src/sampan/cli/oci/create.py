@@ -20,8 +20,11 @@ VERB = Verb(
 
 
 def run(context: Context, args: dict[str, Any], operands: list[str]) -> int:
+    chosen = launching.launch(context, operands[0], args)
+    if args["dry-run"]:
+        return launching.dry_run(chosen, detached=True)
     launching.seal()
     from sampan.runtime import run as runs
 
-    runs.create_container(launching.launch(context, operands[0], args))
+    runs.create_container(chosen)
     return 0

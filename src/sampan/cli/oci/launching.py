@@ -28,6 +28,7 @@ CREATE = (
     flag("--no-pivot", "", "change the root by a moved mount: for a root on a ramdisk"),
     flag("--no-new-keyring", "", "keep the caller's session keyring"),
     PRESERVE,
+    flag("--dry-run", "", "say each step that would be taken, and take none"),
 )
 
 
@@ -43,6 +44,13 @@ def seal() -> None:
         sealed.ensure()
 
 
+def dry_run(chosen: Launch, *, detached: bool) -> int:
+    from sampan.runtime import describe
+
+    print("".join([f"{line}\n" for line in describe.steps(chosen, detached=detached)]), end="")
+    return 0
+
+
 def launch(context: Context, container_id: str, args: dict[str, Any]) -> Launch:
     from sampan.runtime import run
 
@@ -50,16 +58,17 @@ def launch(context: Context, container_id: str, args: dict[str, Any]) -> Launch:
         root=context.root,
         container_id=container_id,
         bundle=args["bundle"],
-        config=args["config"] or context.config,
+        config=args.get("config", "") or context.config,
         console_socket=args["console-socket"],
-        pidfd_socket=args["pidfd-socket"],
+        pidfd_socket=args.get("pidfd-socket", ""),
         pid_file=args["pid-file"],
         no_pivot=args["no-pivot"],
-        no_new_keyring=args["no-new-keyring"],
-        preserve_fds=args["preserve-fds"],
+        no_new_keyring=args.get("no-new-keyring", False),
+        preserve_fds=args.get("preserve-fds", 0),
         detach=args.get("detach", False),
         keep=args.get("keep", False),
         subreaper=not args.get("no-subreaper", False),
         systemd=context.cgroup_manager == "systemd",
+        cgroups=context.cgroup_manager != "disabled",
         warn=context.log.warning,
     )

@@ -30,5 +30,9 @@ VERB = Verb(
 
 def run(context: Context, args: dict[str, Any], operands: list[str]) -> int:
     from sampan.kit import errors
+    from sampan.runtime import restore
 
-    raise errors.Unsupported("restore is not built yet")
+    if args["lsm-mount-context"]:
+        raise errors.Unsupported("--lsm-mount-context is not supported")
+    chosen = criu_options.options(args)
+    return restore.restore(launching.launch(context, operands[0], args), chosen)

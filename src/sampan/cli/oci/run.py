@@ -25,7 +25,10 @@ VERB = Verb(
 
 
 def run(context: Context, args: dict[str, Any], operands: list[str]) -> int:
+    chosen = launching.launch(context, operands[0], args)
+    if args["dry-run"]:
+        return launching.dry_run(chosen, detached=args["detach"])
     launching.seal()
     from sampan.runtime import run as runs
 
-    return runs.run_container(launching.launch(context, operands[0], args))
+    return runs.run_container(chosen)

@@ -50,7 +50,7 @@ __all__ = ["Image", "Images", "Summary"]
 
 
 class Image(Record):
-    id: str  # digest of the config
+    id: str  # sha256 of the config, whatever the manifest names it by (config.md)
     manifest: str
     chain_id: str | None  # None: it has no layers
     config: dict[str, Any]  # OCI image config
@@ -254,7 +254,7 @@ class Images:
             raise
 
     async def collect_garbage(self) -> int:
-        """Remove what nothing names; the bytes of blobs that went."""
+        """Remove what nothing names; the bytes of the blobs and layers that went."""
         return await self.garbage.collect()
 
     async def start(self) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from sampan.image import estargz
+from sampan.image import estargz, platforms
 from sampan.image.erofs_snapshots import Erofs
 from sampan.image.lazy import filling, plan, toc
 from sampan.kit import errors
@@ -18,10 +18,11 @@ from sampan.kit.threads import in_thread
 from sampan.linux import unix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from sampan.engine.engine import Engine
     from sampan.engine.images.leases import Lease
+    from sampan.image.content import ContentStore
     from sampan.registry.auth import Credentials
     from sampan.registry.client import Client
 
@@ -29,7 +30,8 @@ log = logging.getLogger("sampan.lazy")
 SMALLEST = 1 << 20  # bytes of a blob: less is here as soon as its table of contents
 _TAIL = 128 << 10  # bytes that the first request brings: of most layers, the whole table
 _LARGEST_TABLE = 256 << 20
-_PAUSE = 1.0  # seconds before a page server that died is replaced
+_PAUSE = 1.0
+_STEADY = 10.0  # seconds; a page server that lived shorter is not replaced at once
 
 
 class Pull:
@@ -103,6 +105,29 @@ class Pull:
             self._engine.images.lazy.wake()
 
 
+class NotWhole(errors.Conflict):
+    def __init__(self, blob: str) -> None:
+        super().__init__(f"layer {blob} is still being fetched (lazy pull); try again later")
+        self.blob = blob
+
+
+def must_be_whole(engine: Engine, digests: Sequence[str]) -> None:
+    """For who needs blobs of manifests or indexes, not just their files. Raises NotWhole."""
+    if isinstance(engine.snapshots, Erofs) and (waiting := engine.snapshots.promised()):
+        promised = {promise.blob for promise in waiting.values()}
+        for blob in _blobs(engine.store, digests):
+            if blob in promised and blob not in engine.store:
+                raise NotWhole(blob)
+
+
+def _blobs(store: ContentStore, digests: Sequence[str]) -> Iterator[str]:
+    for digest in digests:
+        if digest in store:
+            blobs, documents = platforms.parts(store, digest)
+            yield from blobs
+            yield from _blobs(store, documents)
+
+
 class Keeper:
     """Sees to it that a page server runs while there is something for it to do."""
 
@@ -120,14 +145,18 @@ class Keeper:
             promised = await in_thread(snapshots.promised)
             waiting = [place for place, promise in promised.items() if not promise.failed]
             if not waiting:
+                self._engine.pages.let_go()
                 return
+            began = asyncio.get_running_loop().time()
             for place in waiting:
                 try:
                     await in_thread(self._engine.pages.device, place)
                 except (errors.SampanError, OSError) as error:
                     log.warning("%s: %s", place, error)
+                    self._engine.pages.let_go()
             await self._until_it_ends()
-            await asyncio.sleep(_PAUSE)
+            if asyncio.get_running_loop().time() - began < _STEADY:
+                await asyncio.sleep(_PAUSE)
 
     async def _until_it_ends(self) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sampan.engine.images import names
@@ -77,10 +76,12 @@ async def register(
     full_names: Iterable[str],
     *,
     target: str = "",
+    parent: str = "",
 ) -> str:
     """Unpack what is not unpacked yet, then make the image known; its id.
 
-    `target` is what the names stand for, where that is an index. Raises InvalidArgument for an
+    `target` is what the names stand for, where that is an index; `parent` the id of the image that
+    it was made from here. Raises InvalidArgument for an
     image that is none.
     """
     manifest, config = read(lease.store, manifest_digest)
@@ -91,23 +92,25 @@ async def register(
         for at, (layer, diff_id) in enumerate(pairs)
     ]
     sizes = await together(jobs)
-    image_id = manifest["config"]["digest"]
+    described = content.read(lease.store, manifest["config"]["digest"])
+    image_id = oci_image.digest_of(described)
     with engine.db.transaction():
         engine.db.execute(
-            "insert into images (id, manifest, chain_id, config, created, size)"
-            " values (?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
+            "insert into images (id, manifest, chain_id, config, created, size, parent)"
+            " values (?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
             (
                 image_id,
                 manifest_digest,
                 chain[-1] if chain else None,
-                content.read(lease.store, image_id).decode(),
+                described.decode(),
                 clock.now(),
                 sum(sizes),
+                parent if parent != image_id else "",
             ),
         )
         for name in full_names:
             names.put(engine.db, name, image_id, target or manifest_digest)
-    return str(image_id)
+    return image_id
 
 
 def read(
@@ -124,10 +127,4 @@ def read(
 
 
 def _document(store: content.ContentStore, digest: str) -> dict[str, Any]:
-    try:
-        document = json.loads(content.read(store, digest))
-    except ValueError as error:
-        raise errors.InvalidArgument(f"{digest} is no JSON document") from error
-    if not isinstance(document, dict):
-        raise errors.InvalidArgument(f"{digest} is no JSON object")
-    return document
+    return oci_image.decode(content.read(store, digest), digest)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.image import platforms
+from sampan.image import content, platforms
 from sampan.kit import errors
 from sampan.spec import oci_image, reference
 
@@ -63,11 +63,9 @@ def _own(engine: Engine, name: str, image: Image) -> str:
     """Several manifests may have one config (and so one id); a name means one of them."""
     for member in platforms.members(engine.store, target(engine, name)):
         digest = str(member.descriptor["digest"])
-        if (
-            member.here
-            and not member.attests
-            and image.id in platforms.parts(engine.store, digest)[0]
-        ):
+        if not member.here or member.attests or member.platform is None:
+            continue
+        if config(engine, digest)[0] == image.id:
             return digest
     return image.manifest
 
@@ -87,8 +85,8 @@ def _is(platform: oci_image.Platform | None, wanted: oci_image.Platform) -> bool
 def config(engine: Engine, manifest_digest: str) -> tuple[str, dict[str, Any]]:
     """(image id, image config) of a manifest."""
     document = platforms.decode(engine.store, manifest_digest)
-    image_id = str(document["config"]["digest"])
-    return image_id, platforms.decode(engine.store, image_id)
+    data = content.read(engine.store, str(document["config"]["digest"]))
+    return oci_image.digest_of(data), oci_image.decode(data, manifest_digest)
 
 
 def descriptor(store: ContentStore, digest: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from sampan.kit import errors
@@ -27,6 +28,8 @@ _TRIES = 3  # the server may be about to end
 class Pages:
     def __init__(self, paths: Paths, registries: Config) -> None:
         self._paths, self._registries = paths, registries
+        self._held: dict[str, int] = {}  # by place: what keeps readers waiting between two servers
+        self._lock = threading.Lock()
 
     @property
     def address(self) -> str:
@@ -43,32 +46,40 @@ class Pages:
             "credentials": vars(credentials) if credentials else None,
             "registries": {name: getattr(known, name) for name in known._fields},
         }
-        answer = self._ask(message)
-        if "error" in answer:
-            raise errors.Unavailable(f"a layer that is not whole yet: {answer['error']}")
+        with self._lock:
+            answer, fds = self._ask(message, [self._held[place]] if place in self._held else [])
+            if "error" in answer:
+                raise errors.Unavailable(f"a layer that is not whole yet: {answer['error']}")
+            if (old := self._held.get(place)) is not None:
+                os.close(old)
+            (self._held[place],) = fds
         return str(answer["device"])
 
-    def ensure(self) -> None:
-        """Have a server running."""
-        self._ask({"op": "watch"})
+    def let_go(self) -> None:
+        """Readers do not wait for another server any more: without one they get I/O errors."""
+        with self._lock:
+            for fd in self._held.values():
+                os.close(fd)
+            self._held.clear()
 
     def stop(self) -> None:
         """End it, if one runs: readers of what is not whole get I/O errors."""
+        self.let_go()
         with contextlib.suppress(OSError), unix.connect(self.address) as sock:
             sock.settimeout(_PATIENCE)
             unix.send(sock, {"op": "stop"})
             unix.receive(sock)
 
-    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, message: dict[str, Any], fds: list[int]) -> tuple[dict[str, Any], list[int]]:
         for _ in range(_TRIES):
             try:
                 with self._connected() as sock:
-                    unix.send(sock, message)
-                    answer: dict[str, Any] | None = unix.receive(sock)[0]
+                    unix.send(sock, message, fds)
+                    answer, received = unix.receive(sock)
             except OSError:
                 continue
             if answer is not None:
-                return answer
+                return answer, received
         raise errors.Unavailable("the page server does not answer")
 
     @contextlib.contextmanager

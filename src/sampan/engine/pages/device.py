@@ -2,8 +2,8 @@
 
 The device is a loop device. Its file is at first one of ours, which the kernel reads through FUSE;
 when the layer is whole LOOP_CHANGE_FD puts the layer file in its place under whoever has it
-mounted. A new page server does the same the other way round. EROFS over fanotify's pre-content
-events would be faster, but gives zeros when the server dies (docs/decisions/0006-lazy-pull.md).
+mounted. EROFS over fanotify's pre-content events would be faster, but gives zeros when the server
+dies (docs/decisions/0007-lazy-pull.md).
 """
 
 from __future__ import annotations
@@ -28,46 +28,52 @@ log = logging.getLogger("sampan.pages")
 class Device:
     def __init__(self, size: int, source: Source, what: str) -> None:
         """`what` names the layer in the log."""
-        self._source, self._what = source, what
-        self._file = fuse.File(size)
+        self._size, self._source, self._what = size, source, what
         self._device = -1
         self._answers: set[asyncio.Task[None]] = set()
 
-    async def open(self, name: str, old: str) -> str:
-        """The device's path. `old` is the one before, taken again if it is still named so."""
+    @property
+    def descriptor(self) -> int:
+        """A descriptor that keeps readers waiting when this process dies."""
+        return self._file.fileno()
+
+    async def open(self, name: str, old: str, inherited: int) -> str:
+        """The device's path. `old` is the one before, taken again if it is still named so;
+        `inherited` the FUSE file behind it as another server left it, or -1; ours from here on."""
+        device = _named(name, old)
+        if inherited >= 0 and device >= 0:
+            self._file = fuse.File(self._size, inherited)
+            try:
+                self._file.again()
+            except OSError:  # before Linux 6.9: what was asked for and not answered is lost
+                pass
+            else:
+                self._device = device
+                asyncio.get_running_loop().add_reader(inherited, self._ready)
+                return old
+        if inherited >= 0:
+            os.close(inherited)
+        self._file = fuse.File(self._size)
         mounted = self._file.mount()  # before it the kernel has nothing to ask
         asyncio.get_running_loop().add_reader(self._file.fileno(), self._ready)
-        return await in_thread(self._open, mounted, name, old)
+        return await in_thread(self._attach, mounted, name, old, device)
 
-    def _open(self, mounted: int, name: str, old: str) -> str:
+    def _attach(self, mounted: int, name: str, old: str, device: int) -> str:
         try:
             file = os.open(f"/proc/self/fd/{mounted}", os.O_RDONLY | os.O_CLOEXEC)
         finally:
             os.close(mounted)
         try:
-            path = old
-            if not old or not self._take(name, old, file):
+            if device >= 0:
+                path, self._device = old, device
+                loop.change(device, file)
+            else:
                 path, self._device = loop.attach(file, name)
             with contextlib.suppress(OSError):  # it is only faster
                 loop.read_directly(self._device, on=True)
             return path
         finally:
             os.close(file)
-
-    def _take(self, name: str, old: str, file: int) -> bool:
-        try:
-            device = os.open(old, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            if loop.name_of(device) == name:
-                loop.change(device, file)
-                self._device, device = device, -1
-                return True
-            return False
-        finally:
-            if device >= 0:
-                os.close(device)
 
     async def hand_over(self, file: int) -> None:
         """From here on the device shows this file; nobody asks us any more."""
@@ -115,3 +121,15 @@ class Device:
             self._file.fail(read, errno.EIO)
         else:
             self._file.answer(read, data)
+
+
+def _named(name: str, path: str) -> int:
+    """A descriptor of the loop device there, if it has that name; else -1."""
+    try:
+        device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
+    if loop.name_of(device) == name:
+        return device
+    os.close(device)
+    return -1

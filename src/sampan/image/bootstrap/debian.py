@@ -202,7 +202,9 @@ def _mmdebstrap(state: State, files: dict[str, bytes], write: Any, say: Say) -> 
             normal.copy(compress.chunks(process.stdout), write, epoch=state.epoch, files=files)
         except tar.TarError as error:
             problem = error
+            process.stdout.close()  # it ends by SIGPIPE, if it has not
         except BaseException:
+            process.stdout.close()
             process.terminate()
             raise
         finally:

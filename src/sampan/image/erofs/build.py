@@ -1,24 +1,22 @@
 """A stream of tar into a layer file: the tar kept as it comes, hashed, and indexed.
 
-Inflating (the caller's stream), hashing and writing let go of the interpreter's lock, so a thread
-for each uses the second core while this one reads headers.
+Inflating (the caller's stream, see `layers.plain`), hashing and writing let go of the
+interpreter's lock, so a thread for each uses the second core while this one reads headers.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 
-from sampan.image import tar
-from sampan.image.ahead import ahead
+from sampan.image import hashing, tar
 from sampan.image.erofs import index
 from sampan.image.erofs.keep import Keeper, write
 from sampan.image.erofs.tree import Tree
-from sampan.image.hashing import Beside
 from sampan.image.unpack import DiffIdMismatch, Unpacked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Generator, Iterator
 
     from sampan.image.erofs.tree import Node
@@ -34,7 +32,7 @@ def build(
 
     `expected` is the diff_id. Raises Trap, TarError, DiffIdMismatch, index.TooLarge, OSError.
     """
-    digest = hashlib.sha256()
+    digest = hashing.hasher(expected)
     kept = _kept(chunks, fd, digest)
     source = tar.Source(kept)
     tree = Tree()
@@ -44,7 +42,7 @@ def build(
         source.drain()
     finally:
         kept.close()
-    actual = f"sha256:{digest.hexdigest()}"
+    actual = hashing.digest(digest)
     if expected not in (None, actual):
         raise DiffIdMismatch(str(expected), actual)
     total, places = _expand(fd, index.RESERVE + source.offset, tree.sparse)
@@ -56,15 +54,13 @@ def build(
 def _kept(chunks: Iterator[bytes], fd: int, digest: hashlib._Hash) -> Generator[bytes, None, None]:
     """The chunks on their way into the file."""
     keeper = Keeper(fd, index.RESERVE)
-    beside = Beside(digest)
-    coming = ahead(chunks)
+    beside = hashing.Beside(digest)
     try:
-        for chunk in coming:
+        for chunk in chunks:
             beside.update(chunk)
             keeper.write(chunk)
             yield chunk
     finally:
-        coming.close()
         beside.finish()
         keeper.finish()
 

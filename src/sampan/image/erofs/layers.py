@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sampan.image import compress
 from sampan.image.erofs import build
-from sampan.image.layers import Layers
+from sampan.image.layers import Layers, plain
 from sampan.image.lazy import filling
 from sampan.image.unpack import Unpacked
 
 if TYPE_CHECKING:
+    from sampan.image import compress
     from sampan.image.layers import Filled
 
 FILE = "layer"
@@ -22,14 +22,15 @@ FILE = "layer"
 
 class ErofsLayers(Layers):
     directory = "erofs"
+    kept_as = FILE
 
     def _fill(self, place: str, layer: compress.Readable, diff_id: str) -> Filled:
         os.mkdir(f"{place}/fs", 0o755)  # where it may be attached
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = os.open(f"{place}/{FILE}", flags, 0o600)
         try:
-            stream = compress.decompress(compress.chunks(layer))
-            return build.build(stream, fd, expected=diff_id)
+            with plain(layer) as stream:
+                return build.build(stream, fd, expected=diff_id)
         finally:
             os.close(fd)
 

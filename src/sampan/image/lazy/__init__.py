@@ -1,4 +1,4 @@
-"""Layers that are mounted before their bytes are here (docs/decisions/0006-lazy-pull.md).
+"""Layers that are mounted before their bytes are here (docs/decisions/0007-lazy-pull.md).
 
 An eStargz blob ends in a table of contents. From the table alone comes the EROFS index of a layer
 file whose data is still a hole; a reader's bytes are fetched as the piece of the blob that holds

@@ -6,6 +6,7 @@ holes at first:
     promise   what it is: blob, size, diff_id, where the table begins, which registry (Promise)
     toc       the table of contents
     blob      the compressed bytes so far, each at its place, holes between
+    device    the path of the device that shows it, as the page server wrote it down
 
 No book is kept of what has come: after a crash a span of `blob` counts when it inflates to the
 digests of its chunks. `promise` goes away when the layer is whole and verified; from then on it is
@@ -14,6 +15,7 @@ an ordinary layer, and its blob one in the content store.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from sampan.image.lazy.toc import Member
 
 NAME = "promise"
-_READ = 1 << 20
+_READ = 1 << 16  # bytes at a time: a gzip member copies what of them follows it
 
 
 class Promise(Record):
@@ -139,6 +141,8 @@ class Filling:
     def accept(self, number: int, data: bytes) -> None:
         """Check a span's bytes and keep them. Raises WrongBytes."""
         span = self.plan.spans[number]
+        if len(data) != span.end - span.start:
+            raise WrongBytes(f"bytes {span.start}-{span.end - 1} are {len(data)}")
         self._place(span, data)
         write(self._blob, data, span.start)
         self.has[number] = 1
@@ -210,8 +214,9 @@ class Filling:
     def settle(self) -> None:
         """From here on it is an ordinary layer."""
         os.unlink(f"{self.place}/{NAME}")
-        for name in ("toc", "blob"):
-            os.unlink(f"{self.place}/{name}")
+        for name in ("toc", "blob", "device"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self.place}/{name}")
         atomic.sync_directory(self.place)
 
     def fail(self, why: str) -> None:

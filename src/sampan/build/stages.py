@@ -1,0 +1,273 @@
+"""One stage, step by step. A step that makes a layer asks the cache first:
+
+* RUN by the layers below it, its command and its environment (a definition);
+* COPY, ADD, WORKDIR by what they would write (a content), whatever lies below.
+
+Everything else only changes the config, which is free.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from sampan.build import (
+    adding,
+    cache,
+    cache_from,
+    copying,
+    files,
+    instructions,
+    named,
+    parser,
+    progress,
+    running,
+    state,
+)
+from sampan.build.errors import DockerfileError
+from sampan.build.instructions.add import Add
+from sampan.build.instructions.arg import Arg
+from sampan.build.instructions.copy import Copy
+from sampan.build.instructions.run import Run
+from sampan.build.instructions.workdir import Workdir
+from sampan.build.owners import owner_of
+from sampan.build.scope import Scope
+from sampan.kit import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sampan.build.dockerfile import Stage
+    from sampan.build.files import Files
+    from sampan.build.instructions.base import Instruction
+    from sampan.build.progress import Step
+    from sampan.build.solve import Request, Workshop, _Build
+    from sampan.build.state import Layer, State
+
+
+class StageBuild:
+    def __init__(self, build: _Build, stage: Stage, number: int, total: int) -> None:
+        self._build, self.stage = build, stage
+        self._number, self._total = number, total
+        self.scope: Scope | None = None
+
+    @property
+    def _request(self) -> Request:
+        return self._build.request
+
+    @property
+    def _workshop(self) -> Workshop:
+        return self._build.workshop
+
+    def made(self, labels: Mapping[str, str]) -> State:
+        try:
+            current = self._begun()
+            for at, step in enumerate(self.stage.steps, 1):
+                told = self._step(step.statement.original.strip(), at, step.statement.line)
+                current = self._told(told, functools.partial(self._one, step, current, told))
+            return self._labelled(current, labels) if labels else current
+        finally:
+            self._build.progress.end_stage(self.stage.index)
+
+    def _step(self, text: str, at: int, line: int = 0) -> Step:
+        return progress.Step(
+            number=self._number + at,
+            total=self._total,
+            stage=self.stage.index,
+            title=self.stage.title,
+            text=text,
+            line=line,
+        )
+
+    def _told(self, step: Step, work: Callable[[], State]) -> State:
+        self._build.progress.begin(step)
+        try:
+            made = work()
+        except Exception as error:
+            self._build.progress.fail(step, error)
+            raise
+        self._build.progress.end(step, made.image_id)
+        return made
+
+    def _labelled(self, made: State, labels: Mapping[str, str]) -> State:
+        text = " ".join(f"{name}={value}" for name, value in labels.items())
+        step = self._step(f"LABEL {text}", 1 + len(self.stage.steps))
+        merged = {**(made.inner.get("Labels") or {}), **labels}
+        note = f"/bin/sh -c #(nop)  LABEL {text}"
+        return self._told(step, lambda: made.having(Labels=merged).noting(note))
+
+    # -- FROM
+
+    def _begun(self) -> State:
+        statement = self.stage.start.statement
+        step = self._step(statement.original.strip(), 0, statement.line)
+        try:
+            current = self._told(step, self._start)
+        except DockerfileError as error:
+            raise error.at(statement.line) from None
+        self.scope = scope = Scope(
+            self._build.file.document.escape, self._request.args, current.env
+        )
+        parent = self._build.file.parent(self.stage, self._build.outer.word)
+        before = self._build.stages[parent.index].scope if parent else None
+        if before is not None:
+            scope.inherit(before)
+        triggers = current.inner.get("OnBuild") or []
+        current = current.having(OnBuild=None)
+        for trigger in triggers:
+            self._build.progress.note(step, f"# Executing build trigger: {trigger}\n")
+            current = self._one(instructions.parse(parser.line(trigger)), current, step)
+        return current
+
+    def _start(self) -> State:
+        outer = self._build.outer
+        name = outer.word(self.stage.start.base)
+        if not name:
+            raise DockerfileError(f"base name ({self.stage.start.base}) should not be blank")
+        parent = self._build.file.parent(self.stage, outer.word)
+        if parent:
+            return self._build.waited(parent).replace(commanded=False)
+        epoch = self._request.epoch
+        created = state.moment(epoch) if epoch is not None else ""
+        if name == "scratch":
+            return state.scratch(self._request.platform, created or state.moment(0))
+        base = named.image(self._build, name, outer.word(self.stage.start.platform))
+        return base.replace(config={**base.config, "created": created or base.config["created"]})
+
+    # -- the others
+
+    def _one(self, step: Instruction, current: State, told: Step) -> State:
+        try:
+            return self._dispatch(step, current, told)
+        except DockerfileError as error:
+            raise error.at(step.statement.line, step.statement.end) from None
+
+    def _dispatch(self, step: Instruction, current: State, told: Step) -> State:
+        scope = self.scope
+        assert scope is not None
+        if isinstance(step, Arg):
+            scope.declare(step, self._build.outer.args)
+            text = f"/bin/sh -c #(nop)  {step.statement.original.strip()}"
+            return self._free(told, current, current.noting(text))
+        step = step.expanded(scope)
+        if isinstance(step, Run):
+            return self._run(step, current, scope, told)
+        if isinstance(step, (Copy, Add)):
+            return self._copy(step, current, told)
+        made = state.after(current, step)
+        if made is None:
+            raise errors.Unsupported(f"{step.name} is not supported yet")
+        scope.env = made.env
+        if isinstance(step, Workdir):
+            return self._directory(made, current, told)
+        return self._free(told, current, made)
+
+    def _run(self, step: Run, current: State, scope: Scope, told: Step) -> State:
+        declared = {n: scope.args[n] for n in scope.declared if n in scope.args}
+        process = running.process_of(
+            step, current, declared, scope.proxies(), self._request.network
+        )
+        if process.insecure and "security.insecure" not in self._request.allowed:
+            raise errors.InvalidArgument(
+                "security.insecure is not allowed: build with --allow security.insecure"
+            )
+        binds = tuple(
+            named.bind(self._build, mount, self.stage) for mount in process.mounts
+            if mount.type == "bind"
+        )  # fmt: skip
+        process = process.replace(binds=binds, epoch=self._request.epoch)
+
+        def tell(stream: int, data: bytes) -> None:
+            if stream:
+                self._build.progress.output(told, stream, data)
+            else:
+                self._build.progress.note(told, data.decode())
+
+        note = process.told()
+        run = functools.partial(self._workshop.run, current, process, tell)
+        layer = self._cached(told, current.noting(note), process.key(current.chain_id), run)
+        return current.noting(note, layer)
+
+    def _copy(self, step: Copy | Add, current: State, told: Step) -> State:
+        tree = self._workshop.tree(current)
+        parts = self._parts(step)
+        members = copying.plan(
+            step,
+            parts,
+            files.NOTHING if step.link else tree,
+            directory=current.inner.get("WorkingDir") or "/",
+            owner=owner_of(tree, step.chown) if step.chown else None,
+            parents=isinstance(step, Copy) and step.parents,
+            keep_owner=isinstance(step, Copy) and bool(step.origin),
+        )
+        digest = copying.digest(members)
+        where = f" in {step.destination} "
+        what = f"{step.name.upper()} {'multi' if len(members) > 1 else 'file'}:{digest}{where}"
+        noted = f"/bin/sh -c #(nop) {what}"
+        layer = self._layer(told, current.noting(noted), "copy", digest, members)
+        return current.noting(noted, layer)
+
+    def _parts(self, step: Copy | Add) -> list[copying.Part]:
+        if isinstance(step, Add):
+            return adding.parts(step, self._request.context, self._workshop.scratch)
+        source: Files = self._request.context
+        if step.origin:
+            source = named.tree(self._build, step.origin, self.stage)
+        return [copying.Part(files=source, pattern=pattern) for pattern in step.sources]
+
+    def _directory(self, made: State, current: State, told: Step) -> State:
+        tree = self._workshop.tree(current)
+        owner = owner_of(tree, made.inner.get("User") or "0")
+        members = copying.directories(tree, made.inner["WorkingDir"], owner)
+        if not members:
+            return self._free(told, current, made)
+        layer = self._layer(told, made, "workdir", copying.digest(members), members)
+        *before, entry = made.config["history"]
+        entry = {key: value for key, value in entry.items() if key != "empty_layer"}
+        config = {**made.config, "history": [*before, entry]}
+        return made.replace(config=config, layers=(*made.layers, layer))
+
+    def _layer(
+        self, told: Step, noted: State, kind: str, digest: str, members: list[copying.Member]
+    ) -> Layer:
+        epoch = self._request.epoch
+        return self._cached(
+            told,
+            noted,
+            cache.key(kind, digest=digest, epoch=epoch),
+            lambda: self._workshop.store(lambda out: copying.write(members, out, epoch)),
+        )
+
+    # -- the cache
+
+    @property
+    def _fresh(self) -> bool:
+        skipped = {name.lower() for name in self._request.no_cache_stages}
+        return self._request.no_cache or self.stage.title in skipped
+
+    def _free(self, told: Step, current: State, made: State) -> State:
+        """A step that only changes the config: nothing to save, but people count on being told."""
+        sources = self._request.cache_from
+        if sources is None:
+            known = self._workshop.seen(cache.key("config", image=made.image_id))
+        else:
+            known = any(cache_from.knows(source, made) for source in sources)
+        if known and not self._fresh:
+            self._build.progress.cached(told, "")
+        return made
+
+    def _cached(self, told: Step, noted: State, key: str, make: Callable[[], Layer]) -> Layer:
+        """`noted` is the state with the step's words, but without its layer."""
+        sources = self._request.cache_from
+        found = None
+        if not self._fresh and sources is None:
+            found = self._workshop.recall(key)
+        elif not self._fresh:
+            layers = (cache_from.layer(source, noted) for source in sources or ())
+            found = next(filter(None, layers), None)
+        if found:
+            self._build.progress.cached(told, "")
+            return found
+        made = make()
+        self._workshop.remember(key, made, told.text)
+        return made

@@ -1,0 +1,89 @@
+"""`RUN --mount=type=cache`: directories of `root/build/caches`, and a lock file beside each.
+
+`shared` users hold the lock shared, a `locked` one alone, and a `private` one takes the first cache
+of its id that nobody holds. One step that names an id twice has it once, as strictly as the
+strictest of the two wants it; several are taken in the order of their names, so that two steps
+never wait for each other. Locks are flock(2)'s: an engine that is killed leaves none behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from sampan.kit import errors
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+
+    from sampan.build.instructions.run_mount import Mount
+
+_AGAIN = 0.1  # seconds between two tries for a lock; a cancelled build stops trying
+
+
+def place(root: str) -> str:
+    return f"{root}/build/caches"
+
+
+class Caches:
+    """Those of one step: `take` all at once, then `at` says where each is."""
+
+    def __init__(self, root: str, held: contextlib.ExitStack, cancelled: threading.Event) -> None:
+        self._root, self._held, self._cancelled = place(root), held, cancelled
+        self._places: dict[int, str] = {}  # by the mount's number in the step
+
+    def take(self, mounts: Sequence[tuple[int, Mount]]) -> None:
+        os.makedirs(self._root, mode=0o711, exist_ok=True)
+        common: dict[str, list[tuple[int, Mount]]] = {}
+        for number, mount in mounts:
+            if mount.sharing == "private":
+                continue
+            common.setdefault(_name(mount), []).append((number, mount))
+        for name in sorted(common):
+            alone = any(mount.sharing == "locked" for _, mount in common[name])
+            self._wait(f"{self._root}/{name}-0.lock", fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            for number, mount in common[name]:
+                self._places[number] = self._made(f"{self._root}/{name}-0", mount)
+        for number, mount in mounts:
+            if mount.sharing == "private":
+                self._places[number] = self._private(mount)
+
+    def at(self, number: int) -> str:
+        return self._places[number]
+
+    def _wait(self, lock: str, how: int) -> None:
+        while not self._locked(lock, how):
+            if self._cancelled.wait(_AGAIN):
+                raise errors.Unavailable("the build was cancelled")
+
+    def _private(self, mount: Mount) -> str:
+        number = 0
+        while not self._locked(f"{self._root}/{_name(mount)}-{number}.lock", fcntl.LOCK_EX):
+            number += 1
+        return self._made(f"{self._root}/{_name(mount)}-{number}", mount)
+
+    def _made(self, directory: str, mount: Mount) -> str:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory)
+            os.chmod(directory, 0o755 if mount.mode is None else mount.mode)
+            os.chown(directory, mount.uid or 0, mount.gid or 0)
+        return directory
+
+    def _locked(self, path: str, how: int) -> bool:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        os.utime(fd)  # when it was used last
+        self._held.callback(os.close, fd)
+        return True
+
+
+def _name(mount: Mount) -> str:
+    return hashlib.sha256((mount.id or mount.target).encode()).hexdigest()

@@ -1,0 +1,82 @@
+"""Where a build's files come from: the tar stream of the request, git, or an address."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+from sampan.build import files, ignore, remote
+from sampan.build.context import Context
+from sampan.image import compress, tar
+from sampan.kit import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sampan.build.files import Files
+
+INSIDE = ".sampan-contexts"  # the directory of a context's tar that named contexts travel in
+_IMAGE = "docker-image://"
+
+
+def streamed(stream: Iterator[bytes], scratch: str) -> Context:
+    spool = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 (it lives as long as the context)
+    return Context(spool, compress.decompress(stream))
+
+
+def fetched(address: str, scratch: str) -> Files:
+    """A repository, or a file behind http: an archive, or a Dockerfile that needs no others."""
+    if remote.is_git(address):
+        return remote.clone(address, scratch)
+    if not remote.is_url(address):
+        raise errors.InvalidArgument(f"{address}: a remote context is a git or http address")
+    single = remote.fetch(address, scratch)
+    (name,) = single.children("")
+    with tempfile.TemporaryFile(dir=scratch) as packed:
+        single.copy(name, packed.write)
+        packed.seek(0)
+        try:
+            return streamed(compress.chunks(packed), scratch)
+        except (tar.TarError, compress.Corrupt):
+            return single.named("Dockerfile")
+
+
+def named(context: Files, given: Mapping[str, str], scratch: str) -> dict[str, Files | str]:
+    """`--build-context`: an image by name, a repository, or a directory that came along."""
+    found: dict[str, Files | str] = {}
+    for name, value in given.items():
+        if value.startswith(_IMAGE):
+            found[name] = value.removeprefix(_IMAGE)
+        elif value.startswith("local:"):
+            inside = f"{INSIDE}/{value.removeprefix('local:')}"
+            entry = context.entry(inside)
+            if entry is None or entry.kind != tar.DIRECTORY:
+                raise errors.InvalidArgument(f"the build context {name} did not come along")
+            found[name] = files.Subtree(context, inside)
+        else:
+            found[name] = fetched(value, scratch)
+    return found
+
+
+def ignored(context: Files, dockerfile: str) -> ignore.Matcher | None:
+    """What `Dockerfile.dockerignore`, or else `.dockerignore`, leaves behind."""
+    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
+        if context.entry(name) is not None:
+            return ignore.Matcher(ignore.read(files.text(context, name)))
+    return None
+
+
+def visible(context: Files, matcher: ignore.Matcher | None) -> Files:
+    patterns = [INSIDE, *(matcher.patterns if matcher else ())]
+    if matcher is None and context.entry(INSIDE) is None:
+        return context
+    return files.Filtered(context, ignore.Matcher(patterns))
+
+
+def dockerfile(context: Files, path: str) -> str:
+    try:
+        return files.text(context, path)
+    except errors.NotFound:
+        raise errors.InvalidArgument(
+            f"Cannot locate specified Dockerfile: {path}: it is not in the build context"
+        ) from None

@@ -1,0 +1,38 @@
+"""What a build is asked for: Docker's `POST /build`, checked, and what we have beyond it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sampan.build import providers
+from sampan.kit.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sampan.build.providers import Agents, Secrets
+    from sampan.registry.auth import Credentials
+
+
+class Options(Record):
+    dockerfile: str = "Dockerfile"
+    remote: str = (
+        ""  # a context from afar: a git repository, an archive or a Dockerfile behind http
+    )
+    names: tuple[str, ...] = ()
+    target: str = ""
+    args: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+    no_cache: bool = False
+    no_cache_stages: tuple[str, ...] = ()
+    cache_from: tuple[str, ...] = ()
+    pull: bool = False
+    quiet: bool = False
+    platform: str = ""
+    network: str = ""
+    host_config: Mapping[str, Any] = {}  # limits of the steps' containers
+    contexts: Mapping[str, str] = {}  # name → docker-image://NAME, or a directory of the context
+    allowed: frozenset[str] = frozenset()
+    secrets: Secrets = providers.GivenSecrets()
+    agents: Agents = providers.LocalAgents()
+    credentials: Mapping[str, Credentials] = {}  # by registry

@@ -1,0 +1,245 @@
+"""What the engine gives to the build room: images, layers, trees, and containers for RUN."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sampan.build import cache, running, state
+from sampan.build.files import NOTHING
+from sampan.build.stack import Stack
+from sampan.engine.builds.mounts import Given, Mounts
+from sampan.engine.containers import create, logs, remove, start, wait
+from sampan.engine.errors import NoSuchImage
+from sampan.engine.images import Image, register
+from sampan.image import archive
+from sampan.kit import errors
+from sampan.spec import docker_stream, oci_image, reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from sampan.build.files import Files
+    from sampan.build.state import Layer, State
+    from sampan.engine.builds.options import Options
+    from sampan.engine.containers.container import Container
+    from sampan.engine.engine import Engine
+    from sampan.engine.images import Report
+    from sampan.engine.images.leases import Lease
+    from sampan.registry.auth import Credentials
+
+T = TypeVar("T")
+
+
+class Workshop:
+    """Made on the event loop; used in the build's threads."""
+
+    def __init__(
+        self, engine: Engine, lease: Lease, scratch: str, options: Options, report: Report
+    ) -> None:
+        self._engine, self._lease, self._options, self._report = engine, lease, options, report
+        self._loop = asyncio.get_running_loop()
+        self._records = cache.Records(engine.paths.root)
+        self._containers: set[Container] = set()
+        self._pulling = threading.Lock()
+        self.scratch = scratch
+        self.cancelled = threading.Event()
+        self.left = False
+        self._given = Given(
+            root=engine.paths.root,
+            run=engine.paths.run,
+            scratch=scratch,
+            snapshots=engine.snapshots,
+            secrets=options.secrets,
+            agents=options.agents,
+            cancelled=self.cancelled,
+        )
+
+    def _await(self, work: Coroutine[Any, Any, T]) -> T:
+        if self.cancelled.is_set():
+            work.close()
+            raise errors.Unavailable("the build was cancelled")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _tell(self, message: dict[str, Any]) -> None:
+        await self._report(message)
+
+    def say(self, text: str) -> None:
+        if not self.left:
+            told = self._tell({"stream": text})
+            asyncio.run_coroutine_threadsafe(told, self._loop).result()
+
+    def leave(self) -> None:
+        """The client is gone: nobody hears any more."""
+        self.left = True
+        self.abandon()
+
+    def abandon(self) -> None:
+        """From any thread: nothing new begins, and what runs is killed."""
+        self.cancelled.set()
+        for container in [*self._containers]:
+            asyncio.run_coroutine_threadsafe(_killed(container), self._loop)
+
+    # -- images
+
+    def base(self, name: str, platform: str) -> State:
+        with self._pulling:  # two stages that start from one image pull it once
+            return self._await(self._base(name, platform or self._options.platform))
+
+    async def _base(self, name: str, platform: str) -> State:
+        image = None if self._options.pull else self._local(name)
+        if image is None:
+            await self._engine.images.pull(
+                name,
+                platform=platform,
+                credentials=await self._credentials(name),
+                report=self._report,
+            )
+        return await self._state(name)
+
+    async def _credentials(self, name: str) -> Credentials | None:
+        """Who we are at the registry of this image."""
+        return self._options.credentials.get(reference.parse(name).domain)
+
+    async def _state(self, name: str) -> State:
+        image = self._engine.images.get(name)
+        manifest, config = register.read(self._lease.store, image.manifest)
+        layers = tuple(
+            state.Layer(descriptor=descriptor, diff_id=diff_id)
+            for descriptor, diff_id in oci_image.layers_of(manifest, config)
+        )
+        self._lease.hold_all(layer.descriptor["digest"] for layer in layers)
+        return state.based(config, layers)
+
+    def _local(self, name: str) -> Image | None:
+        try:
+            return self._engine.images.get(name)
+        except NoSuchImage:
+            return None
+
+    async def caches(self) -> tuple[State, ...] | None:
+        """Those of `--cache-from` that are here; None where nothing was named."""
+        if not self._options.cache_from:
+            return None
+        there = [name for name in self._options.cache_from if self._local(name) is not None]
+        return tuple([await self._state(name) for name in there])
+
+    def tree(self, made: State) -> Files:
+        if made.chain_id is None:
+            return NOTHING
+        self._await(self._unpacked(made))
+        return Stack(self._engine.snapshots.stack(made.chain_id))
+
+    async def _unpacked(self, made: State) -> None:
+        chain = oci_image.chain_ids(layer.diff_id for layer in made.layers)
+        for at, layer in enumerate(made.layers):
+            await register.unpack(
+                self._engine,
+                self._lease,
+                layer.descriptor["digest"],
+                chain=[*chain[: at + 1]],
+                diff_id=layer.diff_id,
+            )
+
+    # -- layers
+
+    def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer:
+        with self._lease.store.write() as ingest:
+            writer = archive.LayerWriter(ingest)
+            body(writer.write)
+            descriptor, diff_id = writer.finish()
+        return state.Layer(descriptor=descriptor, diff_id=diff_id)
+
+    def recall(self, key: str) -> Layer | None:
+        found = self._records.get(key)
+        if found is None or found.descriptor["digest"] not in self._lease.store:
+            return None
+        return found
+
+    def seen(self, key: str) -> bool:
+        return self._records.see(key)
+
+    def remember(self, key: str, layer: Layer, what: str) -> None:
+        self._records.put(key, layer, what)
+
+    # -- RUN
+
+    def run(
+        self, made: State, process: running.Process, tell: Callable[[int, bytes], object]
+    ) -> Layer:
+        self._await(self._unpacked(made))
+        with Mounts(self._given, process) as mounts:
+            return self._run(made, process, mounts, tell)
+
+    def _run(
+        self,
+        made: State,
+        process: running.Process,
+        mounts: Mounts,
+        tell: Callable[[int, bytes], object],
+    ) -> Layer:
+        stubs = mounts.stubs(self.tree(made)) if mounts.host_config else []
+        container = self._await(self._created(made, process, mounts))
+        self._containers.add(container)
+        try:
+            tell(0, f" ---> Running in {container.id[:12]}\n".encode())
+            code = self._ended(container, tell)
+            if code:
+                raise running.CommandFailed(process.args, code)
+            self._engine.snapshots.remove_empty(container.id, stubs)
+            snapshots, latest = self._engine.snapshots, process.epoch
+            layer = self.store(lambda out: snapshots.diff(container.id, out, latest=latest))
+        finally:
+            self._containers.discard(container)
+            done = remove.remove(container, force=True, volumes=True)
+            asyncio.run_coroutine_threadsafe(done, self._loop).result()
+        tell(0, f" ---> Removed intermediate container {container.id[:12]}\n".encode())
+        return layer
+
+    async def _created(self, made: State, process: running.Process, mounts: Mounts) -> Container:
+        image = Image(id=made.image_id, manifest="", chain_id=made.chain_id, config=made.document)
+        env = {
+            "PATH": state.DEFAULT_PATH,
+            **process.proxies,
+            **process.env,
+            **mounts.environment,
+        }
+        config: dict[str, Any] = {
+            "Image": made.image_id,
+            "Cmd": list(process.args),
+            "Entrypoint": None,
+            "Env": [f"{name}={value}" for name, value in env.items()],
+            "User": process.user,
+            "WorkingDir": process.directory,
+            "Labels": {},
+        }
+        host = {
+            **self._options.host_config,
+            **mounts.host_config,
+            "NetworkMode": process.network or "default",
+            "Privileged": process.insecure,
+        }
+        return await create.from_image(self._engine, image, config, host)
+
+    def _ended(self, container: Container, tell: Callable[[int, bytes], object]) -> int:
+        self._await(start.start(container))
+        ended = asyncio.run_coroutine_threadsafe(_exit_code(container), self._loop)
+        decoder = docker_stream.FrameDecoder()
+        chunks = logs.read(container, logs.Options(follow=True))
+        while chunk := self._await(_next(chunks)):
+            for frame in decoder.feed(chunk):
+                tell(frame.stream, frame.payload)
+        return ended.result()
+
+
+async def _next(chunks: Any) -> bytes:
+    return await anext(chunks, b"")
+
+
+async def _exit_code(container: Container) -> int:
+    return await wait.prepare(container)
+
+
+async def _killed(container: Container) -> None:
+    await remove.remove(container, force=True, volumes=True)
