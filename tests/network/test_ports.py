@@ -85,3 +85,18 @@ def test_what_can_never_work_is_refused(own_host):
             ports.reserve("203.0.113.7", 80, "tcp")
 
     on_own_host(own_host, body)
+
+
+def test_sctp_is_reserved_or_said_to_be_missing(own_host):
+    def body():
+        try:
+            held = ports.reserve("", 9999, "sctp")
+        except errors.InvalidPort:
+            with pytest.raises(errors.InvalidPort, match=r"no SCTP \(module sctp\)"):
+                ports.reserve("", 9999, "sctp")
+            return
+        with pytest.raises(errors.PortAllocated):
+            ports.reserve("", 9999, "sctp")
+        held.close()
+
+    on_own_host(own_host, body)

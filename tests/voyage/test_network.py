@@ -295,6 +295,37 @@ def test_a_network_of_cni_plugins(sampan: Cli, engine: Engine, tmp_path: Path) -
         sampan("network", "rm", "pods")
 
 
+def test_an_overlay_needs_to_know_its_hosts(sampan: Cli, host: Host) -> None:
+    subnet = ["--subnet", "10.214.0.0/16", "--ip-range", "10.214.1.0/24"]
+    hosts = ["-o", "local=127.0.0.1", "-o", "peers=127.0.0.2,127.0.0.3"]
+    wrong: dict[str, list[str]] = {
+        "--ip-range, another on each": [*hosts, "-o", "vni=7"],
+        "-o peers=": [*subnet, "-o", "vni=7"],
+        "vni must be": [*subnet, *hosts, "-o", "vni=none"],
+        "not supported": [*subnet, *hosts, "-o", "vni=7", "-o", "encrypted="],
+    }
+    before = host.traces()
+    for sentence, options in wrong.items():
+        done = sampan("network", "create", "-d", "overlay", *options, "sea", check=False)
+        assert sentence in done.stderr
+    done = sampan(
+        "network", "create", "-d", "overlay", *subnet, *hosts, "-o", "vni=7", "sea", check=False
+    )
+    if "no VXLAN" in done.stderr:
+        pytest.skip("this kernel has no VXLAN")
+    assert done.returncode == 0, done.stderr
+    try:
+        options = ["--name", "sailor", "--network", "sea", "-p", "80"]
+        sampan.run("-d", *options, IMAGE, "sh", "-c", SERVE)
+        assert address(sampan, "sailor", "sea").startswith("10.214.1.")
+        port = sampan.text("port", "sailor", "80/tcp").splitlines()[0].rpartition(":")[2]
+        until(lambda: fetch(f"http://127.0.0.1:{port}/") == "page\n")
+    finally:
+        sampan.remove_all()
+        sampan("network", "rm", "sea")
+    until(lambda: host.traces() == before, message=f"{host.traces()} != {before}")
+
+
 EGRESS = "sampan.network.egress"
 
 

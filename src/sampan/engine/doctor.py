@@ -23,7 +23,7 @@ async def examine(engine: Engine) -> list[Finding]:
     items: list[tuple[str, Published]] = []
     for container in engine.containers:
         place = gateways.main(endpoints.places(container)) if container.running else None
-        if place and place.network.driver == "bridge":
+        if place and place.network.bridged:
             wanted = published(place.network, place.endpoint, endpoints.bindings(container))
             items += [(container.name, item) for item in wanted]
     nft = Nft()

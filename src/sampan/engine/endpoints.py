@@ -38,6 +38,7 @@ from sampan.network.bridge import BridgeDriver
 from sampan.network.cni import CniDriver
 from sampan.network.firewall import Firewall
 from sampan.network.macvlan import IpvlanDriver, MacvlanDriver
+from sampan.network.overlay import OverlayDriver
 from sampan.network.publish import publish, published, unpublish
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.networks import NetworkInfo
     from sampan.network.ipam import Address, Subnet
-    from sampan.network.publish import Binding
+from sampan.network.publish import Binding
 
 WITHOUT_ENDPOINTS = ("host", "null")
 
@@ -94,6 +95,7 @@ class Endpoints:
         self._drivers: dict[str, BridgeDriver | MacvlanDriver | CniDriver] = {
             "cni": self._cni,
             "bridge": BridgeDriver(self.firewall),
+            "overlay": OverlayDriver(self.firewall),
             "macvlan": MacvlanDriver(),
             "ipvlan": IpvlanDriver(),
         }
@@ -156,7 +158,7 @@ class Endpoints:
             await self._ensure(network)
             if info.driver == "cni":
                 await self._collect(network)
-            if info.driver == "bridge":
+            if network.bridged:
                 bridges.append(network)
         wanted = []
         for container in self._engine.containers:
@@ -348,11 +350,11 @@ class Endpoints:
             )
 
     async def _publish(self, place: Place, bindings: Sequence[Binding]) -> None:
-        if place.network.driver == "bridge":
+        if place.network.bridged:
             await publish(self.firewall, place.network, place.endpoint, bindings)
 
     async def _unpublish(self, place: Place, bindings: Sequence[Binding]) -> None:
-        if place.network.driver == "bridge":
+        if place.network.bridged:
             await unpublish(self.firewall, place.network, place.endpoint, bindings)
 
     async def release(self, container: Container) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.engine import pools
 from sampan.kit import errors
-from sampan.network import driver, policy
+from sampan.network import driver, overlay, policy
 
 if TYPE_CHECKING:
     from sampan.engine.networks import NetworkInfo
@@ -27,6 +27,10 @@ def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
     spec = info.spec
     options: dict[str, str] = spec.get("options") or {}
     four, six = pools.of(spec, 4), pools.of(spec, 6)
+    usual_mtu, vni = 0, 0
+    peers: tuple[str, ...] = ()
+    if info.driver == "overlay":
+        usual_mtu, (vni, peers) = overlay.MTU, _overlay(options, four)
     return driver.Network(
         id=info.id,
         name=info.name,
@@ -41,7 +45,10 @@ def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
         masquerade=_flag(options, f"{BRIDGE}enable_ip_masquerade"),
         mode=_mode(options, "4", internal=bool(spec.get("internal"))),
         mode6=_mode(options, "6", internal=bool(spec.get("internal"))),
-        mtu=_number(options, "com.docker.network.driver.mtu"),
+        mtu=_number(options, "com.docker.network.driver.mtu") or usual_mtu,
+        vni=vni,
+        local=_address(options, "local"),
+        peers=peers,
         bind_address=_address(options, f"{BRIDGE}host_binding_ipv4"),
         policy=policy.parse(options),
         conflist=options.get("conflist", ""),
@@ -56,7 +63,7 @@ def interface_prefix(info: NetworkInfo) -> str:
 
 
 def _bridge(paths: Paths, info: NetworkInfo, options: dict[str, str]) -> str:
-    if info.driver != "bridge":
+    if info.driver not in ("bridge", "overlay"):
         return ""
     usual = paths.bridge if info.name == "bridge" else f"smp-{info.id[:10]}"
     name = options.get(f"{BRIDGE}name") or usual
@@ -79,6 +86,31 @@ def _mode(options: dict[str, str], family: str, *, internal: bool) -> str:
             "gateway mode 'isolated' can only be used for an internal network"
         )
     return mode
+
+
+def _overlay(options: dict[str, str], pool: pools.Pool | None) -> tuple[int, tuple[str, ...]]:
+    """(VXLAN identifier, peers), and whether the rest can work."""
+    if options.get("encrypted", "false") != "false":
+        raise errors.InvalidArgument(
+            "encrypted overlay networks are not supported: run the hosts over a VPN (WireGuard)"
+        )
+    if pool is None or pool.part is None:
+        raise errors.InvalidArgument(
+            "an overlay network needs --subnet, the same on all hosts, and --ip-range, another on "
+            "each, so that no address is given twice"
+        )
+    if not options.get("local") or not options.get("peers"):
+        raise errors.InvalidArgument(
+            "an overlay network needs -o local=ADDRESS of this host and -o peers=ADDRESS,… of the "
+            "others"
+        )
+    vni = options.get("vni") or ""
+    if not vni.isdigit() or not 0 < int(vni) < 1 << 24:
+        raise errors.InvalidArgument(
+            f"vni must be a number from 1 to {(1 << 24) - 1}, the same on all hosts, not {vni!r}"
+        )
+    peers = [_address({"peers": one.strip()}, "peers") for one in options["peers"].split(",")]
+    return int(vni), tuple(filter(None, peers))
 
 
 def _flag(options: dict[str, str], name: str) -> bool:

@@ -42,7 +42,7 @@ def examine(
     published: Sequence[tuple[str, Published]],
 ) -> list[Finding]:
     """`published` with the names of the containers. Looks at this thread's network namespace."""
-    bridges = [network for network in networks if network.driver == "bridge"]
+    bridges = [network for network in networks if network.bridged]
     found = [*_host(bridges), *_own_table(firewall, bridges)]
     with netlink.Socket() as sock:
         for network in networks:
@@ -149,7 +149,7 @@ def _clashes(sock: netlink.Socket, network: Network, index: int) -> Iterator[str
 
 
 def _reach(network: Network) -> str:
-    if network.driver != "bridge":
+    if not network.bridged:
         return f"reachable from the network of {network.parent}, but not from this host itself"
     subnets = " and ".join(filter(None, (network.subnet, network.subnet6)))
     if network.internal:

@@ -51,8 +51,16 @@ class Network(Record):
     bind_address: str = ""  # where ports are published that name no address
     policy: Policy = Policy()  # of everybody's traffic on it
     parent: str = ""  # macvlan, ipvlan: the host's interface
+    vni: int = 0  # overlay: the VXLAN's number
+    local: str = ""  # overlay: this host's address
+    peers: tuple[str, ...] = ()  # overlay: the other hosts'
     conflist: str = ""  # cni: the file that names the plugins
     parent_mode: str = ""  # bridge, private, vepa, passthru; l2, l3, l3s
+
+    @property
+    def bridged(self) -> bool:
+        """There is a bridge on the host, so ports are published and rules hold there."""
+        return self.driver in ("bridge", "overlay")
 
 
 class Endpoint(Record):

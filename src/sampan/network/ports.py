@@ -6,6 +6,7 @@
 The monitor holds the sockets for the container's life, so nobody else can take the port, engine
 running or not, and the kernel frees it with the monitor. nft translates before a socket is looked
 up; what it does not translate (IPv6, ::1) arrives at these sockets and is relayed by the monitor.
+An SCTP socket is bound but does not listen: it is not relayed, and bound is enough to have it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ import socket
 from sampan.kit.record import Record
 from sampan.network import errors
 
-_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_KINDS = {
+    "tcp": (socket.SOCK_STREAM, 0),
+    "udp": (socket.SOCK_DGRAM, 0),
+    "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
 _ATTEMPTS = 32  # for a free port that is free in both address families
 _BACKLOG = 1024
 
@@ -45,7 +50,7 @@ def reserve(host_ip: str, port: int, protocol: str, *, last: int = 0) -> Reserva
     """
     if protocol not in _KINDS:
         raise errors.InvalidPort(
-            f"cannot publish a port of protocol {protocol}: only tcp and udp are supported"
+            f"cannot publish a port of protocol {protocol}: only tcp, udp and sctp are supported"
         )
     if not port:
         return _any_port(host_ip, protocol)
@@ -91,7 +96,8 @@ _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 def _socket(address: str, port: int, protocol: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    s = socket.socket(family, _KINDS[protocol] | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    kind, number = _KINDS[protocol]
+    s = socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, number)
     try:
         if family == socket.AF_INET6:
             s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -117,5 +123,7 @@ def _refused(error: OSError, host_ip: str, port: int, protocol: str) -> Exceptio
             port=port,
             protocol=protocol,
         )
-    reason = error.strerror or str(error)
-    return errors.InvalidPort(f"cannot listen on {shown}/{protocol}: {reason.lower()}")
+    reason = (error.strerror or str(error)).lower()
+    if error.errno == errno.EPROTONOSUPPORT:
+        reason = f"this kernel has no {protocol.upper()} (module {protocol})"
+    return errors.InvalidPort(f"cannot listen on {shown}/{protocol}: {reason}")

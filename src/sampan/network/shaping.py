@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def shape(network: Network, endpoint: Endpoint, netns: int, *, egress: int, ingress: int) -> None:
     """Bytes a second, 0 for as fast as it goes. Raises NetworkUnavailable, InvalidNetwork."""
-    if ingress and network.driver != "bridge":
+    if ingress and not network.bridged:
         raise errors.InvalidNetwork(
             f"network {network.name}: an ingress rate needs a bridge; {network.driver} has no "
             "interface on the host to hold it"

@@ -27,7 +27,6 @@ from sampan.linux.netlink._wire import (
     IFLA_VXLAN_LOCAL,
     IFLA_VXLAN_LOCAL6,
     IFLA_VXLAN_PORT,
-    IFLA_VXLAN_PROXY,
     RTM_DELLINK,
     RTM_NEWLINK,
     VETH_INFO_PEER,
@@ -91,12 +90,12 @@ def add_vlan(name: str, *, parent: int, number: int) -> Request:
 def add_vxlan(
     name: str, *, number: int, local: str, port: int, netns: int = -1, mtu: int = 0
 ) -> Request:
-    """A VXLAN end point with network identifier `number`, which learns nothing by itself."""
+    """A VXLAN end point with network identifier `number`, down; it learns who is where."""
     family, packed = address_bytes(local)
     data = attribute(IFLA_VXLAN_ID, struct.pack("=I", number))
     data += attribute(IFLA_VXLAN_LOCAL if family == socket.AF_INET else IFLA_VXLAN_LOCAL6, packed)
     data += attribute(IFLA_VXLAN_PORT, struct.pack(">H", port))
-    data += attribute(IFLA_VXLAN_LEARNING, b"\0") + attribute(IFLA_VXLAN_PROXY, b"\1")
+    data += attribute(IFLA_VXLAN_LEARNING, b"\1")
     return _sub_link("vxlan", name, data, netns=netns, mtu=mtu)
 
 
