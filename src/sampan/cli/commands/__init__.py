@@ -134,6 +134,7 @@ NAMES = {
     "network rm": "network_rm",
     "registry gc": "registry_gc",
     "registry serve": "registry_serve",
+    "system check": "system_check",
     "system df": "system_df",
     "system dial-stdio": "system_dial_stdio",
     "system events": "events",
