@@ -72,13 +72,13 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def session(client: Client, shared_key: str = "") -> AsyncIterator[sessions.Session]:
+async def session(client: Client) -> AsyncIterator[sessions.Session]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
     serving = asyncio.create_task(grpc.serve(theirs, b"", [client.service]))
     channel = await grpc.dial(ours, b"")
-    said = sessions.Hello(id="s", shared_key=shared_key, methods=frozenset(client.service.methods))
+    said = sessions.hello({"X-Docker-Expose-Session-Uuid": "s"}, [*client.service.methods])
     try:
         yield sessions.Session(said, channel)
     finally:
