@@ -198,6 +198,12 @@ ROWS: dict[str, tuple[str, str, str, Callable[[list[Peer], int], Row]]] = {
     ),
 }
 
+PULLS = {
+    "pull": ("pull and mount: 486 MB, 41,500 files", "≤ 2.5 s", pull_row.row),
+    "lazy": ("the same as eStargz, lazily: pull to first instruction", "", pull_row.lazy_row),
+}
+KNOWN = [*ROWS, "oci", *PULLS]
+
 
 def busybox_rootfs(work: Path) -> tuple[Path, Path]:
     """A directory and its tar: static busybox with links for its applets."""
@@ -227,7 +233,7 @@ def show(title: str, unit: str, goal: str, row: Row) -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./do bench", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", help="rows, comma-separated: " + ",".join([*ROWS, "oci", "pull"]))
+    parser.add_argument("--only", help="rows, comma-separated: " + ",".join(KNOWN))
     parser.add_argument("--peers", default="docker,podman", help="which peers, comma-separated")
     parser.add_argument("--runs", type=int, default=10, help="repetitions (medians are shown)")
     return parser.parse_args()
@@ -236,14 +242,14 @@ def arguments() -> argparse.Namespace:
 def _wanted(only: str | None) -> list[str]:
     """The rows by name; "network" stands for all about networks."""
     if not only:
-        return [*ROWS, "oci", "pull"]
+        return KNOWN
     return only.replace("network", "dns,to-host,between").split(",")
 
 
 def main() -> int:
     options = arguments()
     rows = _wanted(options.only)
-    if unknown := set(rows) - {*ROWS, "oci", "pull"}:
+    if unknown := set(rows) - {*KNOWN}:
         sys.exit(f"./do bench knows no row {', '.join(sorted(unknown))}")
     work = Path(tempfile.mkdtemp(prefix="sampan-bench-", dir="/var/tmp"))
     rootfs, archive = busybox_rootfs(work)
@@ -265,9 +271,9 @@ def main() -> int:
             if name in ROWS:
                 title, unit, goal, body = ROWS[name]
                 show(title, unit, goal, body(peers, options.runs))
-            elif name == "pull":
-                title = "pull and mount: 486 MB, 41,500 files"
-                show(title, "ms", "≤ 2.5 s", pull_row.row(peers, work))
+            elif name in PULLS:
+                title, goal, pulled = PULLS[name]
+                show(title, "ms", goal, pulled(peers, work))
     finally:
         for peer in peers:
             peer.stop()

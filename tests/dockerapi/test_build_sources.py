@@ -155,6 +155,12 @@ def test_parents_are_kept_from_the_pivot_on(engine: Engine) -> None:
     ]  # fmt: skip
 
 
+def test_a_whole_stage_is_copied(engine: Engine) -> None:
+    dockerfile = START.replace("scratch", "scratch AS one") + START + "COPY --from=one / /all/\n"
+    _, messages = build(engine, packed(dockerfile, {}))
+    assert shown(engine, made(messages), "ls /all/bin") == "busybox\n"
+
+
 def test_a_linked_layer_needs_nothing_below_it(engine: Engine) -> None:
     """A link in the stage leads a plain COPY elsewhere; with --link the place is taken anew."""
     link = 'RUN ["/bin/busybox", "ln", "-s", "/bin", "/to"]\n'

@@ -13,6 +13,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing
+from typing import NamedTuple
 
 from sampan.build.state import Layer
 
@@ -45,6 +46,17 @@ create table if not exists seen (       -- steps that only change the config
 def key(kind: str, **parts: Any) -> str:
     text = json.dumps({"": kind, **parts}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Row(NamedTuple):
+    key: str
+    digest: str
+    diff_id: str
+    size: int  # bytes of the blob
+    used: float  # seconds since 1970
+    created: float
+    uses: int
+    what: str  # the instruction
 
 
 class Records:
@@ -105,6 +117,16 @@ class Records:
             db.execute("delete from steps")
             db.execute("delete from seen")
         return found
+
+    def all(self) -> list[Row]:
+        if not os.path.exists(self._path):
+            return []
+        with closing(self._open()) as db:
+            rows = db.execute(
+                "select key, digest, diff_id, size, used, created, uses, what"
+                " from steps order by used"
+            )
+            return [Row(*row) for row in rows]
 
     def digests(self) -> set[str]:
         """Blobs that must stay."""

@@ -17,7 +17,7 @@ class Stack:
     """Unpacked layers, top first, as overlayfs would join them. overlayfs.rst: "whiteouts"."""
 
     def __init__(self, layers: list[str]) -> None:
-        # A layer may be a descriptor's link in /proc, which is no directory itself.
+        # A layer's own name may be a link, even /proc/self/fd's: it is looked through.
         self._layers = [f"{layer}/." for layer in layers]
 
     def entry(self, path: str) -> tar.Entry | None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _ENOUGH = 1 << 20
+INSIDE = ".sampan-contexts"  # where the engine looks for what came along
+OUTSIDE = f"{INSIDE}/.dockerfile"
 
 
 def pairs(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str | None]:
@@ -43,37 +45,97 @@ def dockerfile_in(directory: str, given: str) -> str:
     return inside
 
 
-def packed(directory: str, dockerfile: str) -> Iterator[bytes]:
-    """The context as a tar stream. Owners are left out: COPY gives files to root."""
-    matcher = _matcher(directory, dockerfile)
+def is_remote(text: str) -> bool:
+    """A context that the engine fetches."""
+    return text.startswith(("http://", "https://", "git@", "git://", "ssh://"))
+
+
+def is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def is_outside(directory: str, dockerfile: str) -> bool:
+    """Whether the file is there, but not in the context."""
+    if not os.path.isfile(dockerfile):
+        return False
+    inside = os.path.relpath(os.path.realpath(dockerfile), os.path.realpath(directory))
+    return inside.startswith("..")
+
+
+def packed(
+    directory: str, dockerfile: str, contexts: Mapping[str, str] = {}, text: bytes | None = None
+) -> Iterator[bytes]:
+    """The context as a tar stream. Owners are left out: COPY gives files to root.
+
+    `contexts` are further directories by name; `text` is a Dockerfile that lies nowhere in it.
+    """
+    pack = _Pack()
     kept = {dockerfile, f"{dockerfile}.dockerignore", ".dockerignore"}
-    parts: list[bytes] = []
-    size = 0
+    yield from pack.tree(directory, "", _matcher(directory, dockerfile), kept)
+    for name, place in contexts.items():
+        yield from pack.tree(place, f"{INSIDE}/{name}", _matcher(place, ""), set())
+    if text is not None:
+        pack.writer.add(tar.Entry(OUTSIDE), text)
+    pack.writer.finish()
+    yield from pack.flushed()
 
-    def collect(data: bytes) -> None:
-        nonlocal size
-        parts.append(data)
-        size += len(data)
 
-    writer = tar.Writer(collect)
-    for name in _names(directory, "", matcher, kept):
-        path = f"{directory}/{name}"
-        status = os.lstat(path)
-        if stat.S_ISSOCK(status.st_mode):
-            continue
-        entry = tar.entry_of(path, name, status)
-        entry.uid = entry.gid = 0
-        writer.begin(entry)
-        if entry.kind == tar.REGULAR:
-            yield from _data(path, entry.size, parts)
-            size = 0
-            writer.pad(entry.size)
-        if size > _ENOUGH:
-            yield b"".join(parts)
-            parts.clear()
-            size = 0
-    writer.finish()
-    yield b"".join(parts)
+def lone(text: bytes) -> Iterator[bytes]:
+    """A context that is nothing but a Dockerfile."""
+    pack = _Pack()
+    pack.writer.add(tar.Entry("Dockerfile"), text)
+    pack.writer.finish()
+    yield from pack.flushed()
+
+
+class _Pack:
+    """A tar that is given away piece by piece."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self.writer = tar.Writer(self._collect)
+
+    def _collect(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._size += len(data)
+
+    def flushed(self) -> Iterator[bytes]:
+        yield b"".join(self._parts)
+        self._parts.clear()
+        self._size = 0
+
+    def tree(
+        self, directory: str, prefix: str, matcher: ignore.Matcher, kept: set[str]
+    ) -> Iterator[bytes]:
+        if prefix:
+            self.writer.begin(tar.Entry(prefix, tar.DIRECTORY, mode=0o755))
+        for name in _names(directory, "", matcher, kept):
+            path = f"{directory}/{name}"
+            status = os.lstat(path)
+            if stat.S_ISSOCK(status.st_mode):
+                continue
+            entry = tar.entry_of(path, f"{prefix}/{name}" if prefix else name, status)
+            entry.uid = entry.gid = 0
+            self.writer.begin(entry)
+            if entry.kind == tar.REGULAR:
+                yield from self._data(path, entry.size)
+                self.writer.pad(entry.size)
+            if self._size > _ENOUGH:
+                yield from self.flushed()
+
+    def _data(self, path: str, size: int) -> Iterator[bytes]:
+        """Exactly `size` bytes; a file that shrank meanwhile is filled with zeros."""
+        with open(path, "rb", buffering=0) as file:
+            while size:
+                part = file.read(min(size, _ENOUGH)) or b"\0" * min(size, _ENOUGH)
+                self._collect(part)
+                size -= len(part)
+                if self._size > _ENOUGH:
+                    yield from self.flushed()
 
 
 def _matcher(directory: str, dockerfile: str) -> ignore.Matcher:
@@ -103,15 +165,3 @@ def _names(directory: str, under: str, matcher: ignore.Matcher, kept: set[str]) 
         needed = any(path.startswith(f"{name}/") for path in kept)
         if folder and (not ignored or needed or not matcher.prunes(name)):
             yield from _names(directory, name, matcher, kept)
-
-
-def _data(path: str, size: int, parts: list[bytes]) -> Iterator[bytes]:
-    """Exactly `size` bytes; a file that shrank meanwhile is filled with zeros."""
-    with open(path, "rb") as file:
-        while size:
-            part = file.read(min(size, _ENOUGH)) or b"\0" * min(size, _ENOUGH)
-            parts.append(part)
-            size -= len(part)
-            if size or sum(map(len, parts)) > _ENOUGH:
-                yield b"".join(parts)
-                parts.clear()

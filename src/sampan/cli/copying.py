@@ -78,8 +78,8 @@ class FromContainer(_Side):
             return _to_stdout(response)
         found = read_stat(response.headers)
         place, rename = _place(found, source, target)
-        with tarfile.open(fileobj=_Reader(response), mode="r|") as tar:  # type: ignore[call-overload]
-            return _unpack(tar, place, rename, keep_owners=archive)
+        with tarfile.open(fileobj=Reader(response), mode="r|") as tar:  # type: ignore[call-overload]
+            return unpack(tar, place, rename, keep_owners=archive)
 
     def _resolve(self, source: str) -> str:
         """With -L, what a symbolic link points to."""
@@ -119,7 +119,7 @@ def _place(found: Stat, source: str, target: str) -> tuple[str, str | None]:
     return parent or ".", name
 
 
-class _Reader:
+class Reader:
     """A body as the file that `tarfile` reads."""
 
     def __init__(self, response: http.Response) -> None:
@@ -133,7 +133,11 @@ class _Reader:
         return b"".join(parts)
 
 
-def _unpack(tar: tarfile.TarFile, place: str, rename: str | None, *, keep_owners: bool) -> int:
+WHOLE = "/"  # as `rename`: the archive has no root of its own
+
+
+def unpack(tar: tarfile.TarFile, place: str, rename: str | None, *, keep_owners: bool) -> int:
+    """The members below `place`, their root left out or renamed; the bytes of content."""
     total, directories = 0, []
     for member in tar:
         name = _renamed(member.name, rename)
@@ -157,6 +161,8 @@ def _unpack(tar: tarfile.TarFile, place: str, rename: str | None, *, keep_owners
 
 def _renamed(name: str, rename: str | None) -> str:
     """A member's name with the archive's root replaced."""
+    if rename == WHOLE:
+        return name.strip("/")
     _, slash, rest = name.lstrip("/").rstrip("/").partition("/")
     if rename is None:
         return rest

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
-from sampan.cli import building, linting, output, progress
+from sampan.cli import build_inputs, build_outputs, building, linting, output, progress
 from sampan.cli.common_options import PLATFORM
 from sampan.cli.options import Command, option
-from sampan.client import errors
+from sampan.client import errors as client_errors
+from sampan.kit import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from sampan.cli.options import Arguments
@@ -22,13 +24,23 @@ COMMAND = Command(
     aliases=("image build",),
     summary="Make an image from a Dockerfile",
     description="The files of the directory PATH are sent to the engine, but those that"
-    " .dockerignore names. `-` reads the context, a tar archive, from stdin.",
-    operands="PATH|-",
+    " .dockerignore names. `-` reads the context, a tar archive or a lone Dockerfile, from"
+    " stdin. A URL is fetched by the engine: a git repository (URL#REF:DIRECTORY), an archive"
+    " or a Dockerfile.",
+    operands="PATH|URL|-",
     at_least=1,
     at_most=1,
     options=(
         option("--add-host", "list", "Put a line NAME:ADDRESS into /etc/hosts of the steps"),
+        option("--allow", "list", "Let steps do this: security.insecure"),
         option("--build-arg", "list", "Set an ARG, NAME=VALUE; NAME takes it from here"),
+        option(
+            "--build-context",
+            "list",
+            "Name a further context, NAME=VALUE: a directory,"
+            " URL, docker-image://IMAGE, oci-layout://DIRECTORY",
+        ),
+        option("--cache-from", "list", "Take these images as the cache"),
         option("--check", "bool", "Check the Dockerfile, build nothing"),
         option("--cpu-period", "int", "Length of a scheduler period in microseconds"),
         option("--cpu-quota", "int", "Processor time for each period in microseconds"),
@@ -38,14 +50,31 @@ COMMAND = Command(
         option("--force-rm", "bool", "Accepted: a step's container never stays"),
         option("--iidfile", "string", "Write the image's id into this file", completes="file"),
         option("--label", "list", "Set a label of the image, NAME=VALUE"),
+        option("--load", "bool", "Accepted: the image always is one of the engine's"),
         option("-m --memory", "bytes", "Limit memory of each step, such as 512m"),
+        option(
+            "--metadata-file",
+            "string",
+            "Write digests and names into this file, JSON",
+            completes="file",
+        ),
         option("--network", "string", "Network of the steps"),
         option("--no-cache", "bool", "Do every step again"),
+        option("--no-cache-filter", "list", "Do every step of these stages again"),
+        option(
+            "-o --output",
+            "list",
+            "Deliver the result: type=local|tar|oci|docker,dest=PATH,"
+            " type=image|registry,name=NAME; a directory; - is a tar on stdout",
+        ),
         PLATFORM,
         option("--pull", "bool", "Ask the registry for newer base images"),
+        option("--push", "bool", "Push the image: --output=type=registry"),
         option("-q --quiet", "bool", "Print the image's id alone"),
         option("--rm", "bool", "Accepted: a step's container never stays", default=True),
+        option("--secret", "list", "Give steps a secret: id=NAME[,src=FILE|,env=VARIABLE]"),
         option("--shm-size", "bytes", "Size of /dev/shm of the steps"),
+        option("--ssh", "list", "Give steps an ssh agent: default, or ID=SOCKET"),
         option("-t --tag", "list", "Name the image, NAME[:TAG]"),
         option("--target", "string", "Stop at this stage"),
     ),
@@ -61,13 +90,39 @@ def run(session: Session, args: Arguments) -> int | None:
     where = args.operands[0]
     if args["check"]:
         return _check(session, args)
-    dockerfile = args["file"] or ""
-    query: dict[str, Any] = {
-        "t": args["tag"],
+    outputs = [build_outputs.parse(text) for text in args["output"]]
+    if args["push"]:
+        outputs.append(build_outputs.Output(type="registry", push=True))
+    tags = build_outputs.names(outputs, args["tag"])
+    told, along = build_inputs.contexts(session, args["build-context"])
+    query = _query(args, tags) | {
+        "contexts": output_json(told),
+        "agents": output_json(build_inputs.agents(args["ssh"], os.environ)),
+        "secrets": _kept(session, build_inputs.secrets(args["secret"], os.environ)),
+    }
+    image = _built(session, args, query, where, along)
+    build_outputs.deliver(session, outputs, image, tags)
+    if args["iidfile"]:
+        with open(args["iidfile"], "w") as file:
+            file.write(image)
+    if args["metadata-file"]:
+        import json
+
+        with open(args["metadata-file"], "w") as file:
+            json.dump(build_outputs.metadata(session, image, tags), file, indent=2)
+    return None
+
+
+def _query(args: Arguments, tags: list[str]) -> dict[str, Any]:
+    return {
+        "t": tags,
+        "allow": args["allow"],
         "buildargs": output_json(building.pairs(args["build-arg"], os.environ)),
+        "cachefrom": _cache_from(args["cache-from"]),
         "labels": output_json(building.pairs(args["label"], {})),
         "target": args["target"] or None,
         "nocache": args["no-cache"] or None,
+        "nocachefilter": [name for text in args["no-cache-filter"] for name in text.split(",")],
         "pull": args["pull"] or None,
         "q": args["quiet"] or None,
         "rm": 1,
@@ -81,25 +136,82 @@ def run(session: Session, args: Arguments) -> int | None:
         "cpusetcpus": args["cpuset-cpus"] or None,
         "extrahosts": args["add-host"],
     }
+
+
+def _built(
+    session: Session, args: Arguments, query: dict[str, Any], where: str, along: dict[str, str]
+) -> str:
+    dockerfile = args["file"] or ""
+    if along and (where == "-" or building.is_remote(where)):
+        raise args.fail("--build-context with a directory needs a PATH to travel with", code=1)
     if where == "-":
         query["dockerfile"] = dockerfile or None
         with output.source("") as pieces:
-            _send(session, args, query, pieces)
-        return None
-    if where.startswith(("http://", "https://", "git@", "git://")):
-        raise args.fail(f"{where}: remote contexts are not supported yet", code=1)
+            return _send(session, args, query, _archive_or_text(pieces))
+    if building.is_remote(where):
+        return _send(session, args, {**query, "remote": where, "dockerfile": dockerfile}, [b""])
     if not os.path.isdir(where):
         raise args.fail(f'unable to prepare context: path "{where}" is not a directory', code=1)
-    query["dockerfile"] = name = building.dockerfile_in(where, dockerfile)
-    _send(session, args, query, building.packed(where, name))
-    return None
+    text = None
+    if dockerfile == "-":
+        text, name = sys.stdin.buffer.read(), building.OUTSIDE
+    elif dockerfile and building.is_outside(where, dockerfile):
+        with open(dockerfile, "rb") as file:
+            text, name = file.read(), building.OUTSIDE
+    else:
+        name = building.dockerfile_in(where, dockerfile)
+    query["dockerfile"] = name
+    return _send(session, args, query, building.packed(where, name, along, text))
+
+
+def _archive_or_text(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """A lone Dockerfile becomes a context of itself."""
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) >= _HEAD:
+            break
+    if head[257:262] == b"ustar" or head.startswith(_PACKED):
+        yield head
+        yield from pieces
+    else:
+        yield from building.lone(head + b"".join(pieces))
+
+
+_HEAD = 512
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+
+
+def _cache_from(texts: list[str]) -> str | None:
+    """`NAME`, or buildx's `type=registry,ref=NAME`."""
+    import json
+
+    found = []
+    for text in texts:
+        fields = dict(part.partition("=")[::2] for part in text.split(","))
+        if "type" in fields and fields["type"] != "registry":
+            raise errors.InvalidArgument(f"--cache-from {text}: only images are known as a cache")
+        found.append(fields.get("ref", text))
+    return json.dumps(found) if found else None
+
+
+def _kept(session: Session, secrets: dict[str, bytes]) -> str | None:
+    """The token by which the engine knows them."""
+    if not secrets:
+        return None
+    import binascii
+
+    body = {
+        name: binascii.b2a_base64(value, newline=False).decode() for name, value in secrets.items()
+    }
+    return str(session.client.call("POST", "/sampan/build/secrets", None, body)["Token"])
 
 
 def _check(session: Session, args: Arguments) -> int:
     def base(name: str, _platform: str) -> dict[str, Any] | None:
         try:
             found = session.client.call("GET", f"/images/{name}/json")
-        except errors.ApiError:
+        except client_errors.ApiError:
             return None
         parts = {"config": found.get("Config"), "os": found.get("Os")}
         return {**parts, "architecture": found.get("Architecture"), "variant": found.get("Variant")}
@@ -116,18 +228,23 @@ def _check(session: Session, args: Arguments) -> int:
     )
 
 
-def output_json(values: dict[str, str | None]) -> str | None:
+def output_json(values: Mapping[str, str | None]) -> str | None:
     import json
 
     return json.dumps(values) if values else None
 
 
-def _send(session: Session, args: Arguments, query: dict[str, Any], pieces: object) -> None:
+def _send(session: Session, args: Arguments, query: dict[str, Any], pieces: object) -> str:
+    """The image's id."""
     ids: list[str] = []
-    headers = {"Content-Type": "application/x-tar"}
+    headers = {"Content-Type": "application/x-tar", **build_inputs.registry_config(session.config)}
     response = session.client.stream("POST", "/build", query, pieces, headers)
     messages = session.client.messages(response)
-    progress.show(messages, out=sys.stdout, on_aux=lambda aux: ids.append(str(aux.get("ID", ""))))
-    if args["iidfile"] and ids:
-        with open(args["iidfile"], "w") as file:
-            file.write(ids[-1])
+    # With a tar on stdout the words go where they do not spoil it.
+    out = sys.stderr if _to_stdout(args) else sys.stdout
+    progress.show(messages, out=out, on_aux=lambda aux: ids.append(str(aux.get("ID", ""))))
+    return ids[-1] if ids else ""
+
+
+def _to_stdout(args: Arguments) -> bool:
+    return any(build_outputs.parse(text).dest == "-" for text in args["output"])

@@ -1,0 +1,128 @@
+"""`sampan build` against a whole engine: what it sends along, and what it brings home."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.busybox_image import BUSYBOX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.engine_process import Engine
+
+    Sampan = Callable[..., subprocess.CompletedProcess[bytes]]
+
+pytestmark = pytest.mark.needs("mount")
+
+SOURCE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "src")
+DOCKERFILE = "FROM scratch\nCOPY busybox /bin/busybox\n"
+
+
+@pytest.fixture
+def sampan(engine: Engine, tmp_path: Path) -> Sampan:
+    def run(*words: str, fails: bool = False, **more: object) -> subprocess.CompletedProcess[bytes]:
+        code = "import sys; from sampan.cli.main import main; sys.exit(main())"
+        environment = {**os.environ, "PYTHONPATH": SOURCE, "SAMPAN_HOST": engine.docker_host}
+        environment |= {"DOCKER_CONFIG": str(tmp_path / "config"), "TOKEN": "from the environment"}
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            capture_output=True, env=environment, cwd=tmp_path, check=False, **more,
+        )  # type: ignore[call-overload]  # fmt: skip
+        assert bool(done.returncode) == fails, (done.stdout, done.stderr)
+        return done  # type: ignore[no-any-return]
+
+    return run
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    place = tmp_path / "context"
+    place.mkdir()
+    shutil.copy(BUSYBOX, place / "busybox")
+    (place / "Dockerfile").write_text(DOCKERFILE)
+    return place
+
+
+def step(flags: str, script: str) -> str:
+    return f"RUN {flags} {json.dumps(['/bin/busybox', 'sh', '-c', script])}\n"
+
+
+def test_secrets_come_from_files_and_from_the_environment(sampan: Sampan, context: Path) -> None:
+    (context.parent / "file").write_text("from a file")
+    show = "/bin/busybox cat /run/secrets/file /run/secrets/TOKEN"
+    mounts = "--mount=type=secret,id=file,required --mount=type=secret,id=TOKEN,required"
+    (context / "Dockerfile").write_text(DOCKERFILE + step(mounts, show))
+    done = sampan("build", "--secret", "id=file,src=file", "--secret", "id=TOKEN", "context")
+    assert b"from a filefrom the environment" in done.stdout
+    failed = sampan("build", "--secret", "id=x,src=gone", "context", fails=True)
+    assert b"--secret id=x,src=gone: gone: no such file or directory" in failed.stderr
+
+
+def test_further_contexts_travel_along(sampan: Sampan, context: Path) -> None:
+    extra = context.parent / "extra"
+    extra.mkdir()
+    (extra / "inner").write_text("came along\n")
+    show = "/bin/busybox cat /inner"
+    (context / "Dockerfile").write_text(DOCKERFILE + "COPY --from=extra inner /\n" + step("", show))
+    done = sampan("build", "--build-context", "extra=extra", "context")
+    assert b"came along\n" in done.stdout
+    failed = sampan("build", "--build-context", "extra=nowhere", "context", fails=True)
+    assert b"nowhere is no directory" in failed.stderr
+
+
+def test_a_dockerfile_may_lie_elsewhere_or_come_from_stdin(sampan: Sampan, context: Path) -> None:
+    (context / "Dockerfile").unlink()
+    (context.parent / "Other").write_text(DOCKERFILE + step("", "echo from elsewhere"))
+    assert b"from elsewhere\n" in sampan("build", "-f", "Other", "context").stdout
+    text = (DOCKERFILE + step("", "echo from stdin")).encode()
+    assert b"from stdin\n" in sampan("build", "-f", "-", "context", input=text).stdout
+    done = sampan("build", "-", input=b"FROM scratch\nLABEL alone=yes\n")
+    assert b"Successfully built" in done.stdout
+
+
+def test_results_are_delivered(sampan: Sampan, context: Path, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /deep/file\n")
+    sampan(
+        "build", "-t", "out:1", "-o", "out", "-o", "type=oci,dest=image.tar",
+        "--iidfile", "id", "--metadata-file", "meta.json", "context",
+    )  # fmt: skip
+    assert (tmp_path / "out/deep/file").read_text().startswith("FROM scratch")
+    with tarfile.open(tmp_path / "image.tar") as archive:
+        assert {"oci-layout", "index.json", "manifest.json"} <= set(archive.getnames())
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    assert meta["containerimage.config.digest"] == (tmp_path / "id").read_text()
+    assert meta["image.name"] == "out:1"
+    done = sampan("build", "-o", "-", "context")
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        assert "deep/file" in archive.getnames()
+    failed = sampan("build", "-o", "type=disc,dest=x", "context", fails=True)
+    assert b"the type is one of local, tar, oci, docker, image, registry" in failed.stderr
+
+
+def test_a_layout_is_a_context(sampan: Sampan, context: Path, tmp_path: Path) -> None:
+    sampan("build", "-t", "layout:1", "-o", "type=oci,dest=image.tar", "context")
+    layout = tmp_path / "layout"
+    with tarfile.open(tmp_path / "image.tar") as archive:
+        archive.extractall(layout)
+    (context / "Dockerfile").write_text("FROM base\n" + step("", "echo based"))
+    done = sampan("build", "--build-context", "base=oci-layout://layout", "context")
+    assert b"based\n" in done.stdout
+
+
+def test_check_builds_nothing(sampan: Sampan, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch AS Big\n")
+    done = sampan("build", "--check", "context", fails=True)
+    assert b"WARNING: StageNameCasing" in done.stdout
+    assert b"Step" not in done.stdout
+    assert b"StageNameCasing" in sampan("build", "lint", "context", fails=True).stdout
