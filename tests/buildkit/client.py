@@ -15,7 +15,7 @@ from sampan.buildkit import filesync, gomode, grpc, messages, sessions
 from sampan.image import tar
 
 Message = dict[str, Any]
-REGULAR, LINK, DIRECTORY = 0o644, 1 << 27 | 0o777, 1 << 31 | 0o755
+REGULAR, LINK, DIRECTORY = 0o755, 1 << 27 | 0o777, 1 << 31 | 0o755
 
 
 class Client:
