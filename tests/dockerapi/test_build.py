@@ -178,7 +178,7 @@ def test_a_step_that_fails_is_named_and_leaves_no_container(
     [
         ("", "FORM x\n", "line 1: unknown instruction: FORM (did you mean FROM?)"),
         ("dockerfile=Other", "FROM scratch\n", "Cannot locate specified Dockerfile: Other"),
-        ("version=2", "FROM scratch\n", "BuildKit uses /grpc"),
+        ("outputs=[]", "FROM scratch\n", "BuildKit's alone"),
         ("remote=ftp://x/y", "FROM scratch\n", "a remote context is a git or http address"),
         ("secrets=none", "FROM scratch\n", "the secrets' token is unknown"),
         ("cachefrom={}", "FROM scratch\n", "must be a list"),

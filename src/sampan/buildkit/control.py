@@ -27,15 +27,8 @@ class Control:
         self._jobs = jobs
 
     async def solve(self, _: Call, request: Message) -> Message:
-        if others := [one["Type"] for one in (request["Cache"] or {}).get("Exports", ())
-                      if one["Type"] != "inline"]:  # fmt: skip
-            raise errors.Unsupported(f"exports of the cache ({others[0]}) are not supported yet")
         async with self._jobs.open(request["Ref"], request["Session"]) as job:
-            job.allowed = frozenset(request["Entitlements"])
-            with result.explained(job):
-                wanted = await _wanted(self._jobs, job, request)
-                answer = await exporters.export(wanted, request) if wanted else {}
-        return {"ExporterResponse": answer}
+            return {"ExporterResponse": await run(self._jobs, job, request)}
 
     async def status(self, call: Call) -> None:
         request = await call.recv_message()
@@ -90,6 +83,17 @@ def service(jobs: Jobs) -> Service:
     )
     made.unary("/grpc.health.v1.Health/Check", messages.EMPTY, messages.HEALTH, here.health)
     return made
+
+
+async def run(jobs: Jobs, job: Job, request: Message) -> dict[str, str]:
+    """A job from its request to what its exporters say."""
+    exports = [one["Type"] for one in (request["Cache"] or {}).get("Exports", ())]
+    if others := [kind for kind in exports if kind != "inline"]:
+        raise errors.Unsupported(f"exports of the cache ({others[0]}) are not supported yet")
+    job.allowed = frozenset(request["Entitlements"])
+    with result.explained(job):
+        wanted = await _wanted(jobs, job, request)
+        return await exporters.export(wanted, request) if wanted else {}
 
 
 async def _wanted(jobs: Jobs, job: Job, request: Message) -> result.Result | None:

@@ -36,8 +36,20 @@ async def build(call: Call) -> web.StreamResponse:
     options = _options(call)
     if isinstance(call.request.protocol, hijack.Protocol):
         call.request.protocol.streaming()  # nobody waits for a build whose client is gone
+    if call.query("version") == "2":
+        return await _session_build(call, options)
+    if call.query("outputs"):
+        raise errors.Unsupported("outputs are BuildKit's alone (version=2)")
     async with Progress(call) as report:
         await builds.build(call.engine, body_chunks(call), options, report=report)
+    return await report.finish()
+
+
+async def _session_build(call: Call, options: builds.Options) -> web.StreamResponse:
+    from sampan.buildkit import session_build
+
+    async with Progress(call, always=True) as report:
+        await session_build.build(call.engine, options, call.request.query, report)
     return await report.finish()
 
 
@@ -56,10 +68,8 @@ async def prune(call: Call) -> web.StreamResponse:
 
 
 def _options(call: Call) -> builds.Options:
-    if call.query("version") == "2":
-        raise errors.Unsupported("version 2 of POST /build is not supported: BuildKit uses /grpc")
-    if call.flag("squash") or call.query("outputs"):
-        raise errors.Unsupported("squash and outputs are not supported yet")
+    if call.flag("squash"):
+        raise errors.Unsupported("squash is not supported yet")
     return builds.Options(
         dockerfile=call.query("dockerfile") or "Dockerfile",
         remote=call.query("remote"),
