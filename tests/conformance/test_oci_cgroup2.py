@@ -95,21 +95,6 @@ def test_devices_are_ruled_by_a_program(alone):
         assert "other: Operation not permitted" in other
 
 
-def test_new_rules_replace_the_program(alone, container):
-    def opens(name):
-        command = ["/bin/busybox", "sh", "-c", f": <{name}"]
-        return alone("exec", container, *command, fails=True).returncode == 0
-
-    assert opens("/dev/zero")
-    rules = [
-        {"allow": False, "access": "rwm"},
-        {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"},
-    ]
-    (alone.bundle / "r.json").write_text(json.dumps({"devices": rules}))
-    alone("update", "-r", str(alone.bundle / "r.json"), container)
-    assert opens("/dev/null")
-
-
 def test_pause_and_resume(alone, container):
     alone("pause", container)
     assert alone.status(container) == "paused"
