@@ -4,7 +4,6 @@ On a host with v1 the tree has few controllers, but freezing, killing and device
 passes the same tests.
 """
 
-import json
 import os
 import select
 
