@@ -1,4 +1,4 @@
-"""The pull row: one large layer from a real registry server on loopback, to a started container."""
+"""The pull rows: one large layer from a real registry on loopback, to a started container."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from peers import note
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from peers import Peer
@@ -28,10 +30,55 @@ FILES, BYTES = 41_500, 486_000_000
 
 
 def row(peers: list[Peer], work: Path, runs: int = 3) -> dict[str, float]:
+    with _registry(work) as port:
+        if not port:
+            return {}
+        reference = f"127.0.0.1:{port}/bench/large:latest"
+        _push(port)
+        taken: dict[str, list[float]] = {peer.name: [] for peer in peers}
+        for _ in range(runs):
+            for peer in peers:
+                tls = ["--tls-verify=false"] if peer.name == "podman" else []
+                taken[peer.name].append(_to_first_instruction(peer, reference, *tls))
+        return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def lazy_row(peers: list[Peer], work: Path, runs: int = 3) -> dict[str, float]:
+    """The same image as eStargz, by Sampan alone: lazily, and whole."""
+    sampan = next(peer for peer in peers if peer.name == "sampan")
+    with _registry(work) as port:
+        if not port:
+            return {}
+        plain, reference = (f"127.0.0.1:{port}/bench/{name}:latest" for name in ("large", "lazy"))
+        _push(port)
+        sampan.run("pull", plain)
+        sampan.run("image", "convert", "--compression", "estargz", plain, reference)
+        sampan.run("push", reference)
+        sampan.run("rmi", plain, reference)
+        taken: dict[str, list[float]] = {"sampan": [], "sampan, whole": []}
+        for _ in range(runs):
+            taken["sampan"].append(_to_first_instruction(sampan, reference, "--lazy"))
+            taken["sampan, whole"].append(_to_first_instruction(sampan, reference))
+        return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def _to_first_instruction(peer: Peer, reference: str, *options: str) -> float:
+    start = time.perf_counter()
+    peer.run("pull", *options, reference)
+    peer.run("run", "--rm", "--network", "none", reference, "/bin/true")
+    taken = (time.perf_counter() - start) * 1e3
+    peer.run("rmi", reference)
+    return taken
+
+
+@contextmanager
+def _registry(work: Path) -> Iterator[int]:
+    """A registry's port on loopback; 0 where the program is missing."""
     program = shutil.which("docker-registry")
     if program is None:
-        note("  the pull row is left out: docker-registry not installed")
-        return {}
+        note("  a pull row is left out: docker-registry not installed")
+        yield 0
+        return
     port = _free_port()
     config = work / "registry.yml"
     config.write_text(
@@ -42,18 +89,7 @@ def row(peers: list[Peer], work: Path, runs: int = 3) -> dict[str, float]:
     quiet = subprocess.DEVNULL
     server = subprocess.Popen([program, "serve", str(config)], stdout=quiet, stderr=quiet)
     try:
-        reference = f"127.0.0.1:{port}/bench/large:latest"
-        _push(port)
-        taken: dict[str, list[float]] = {peer.name: [] for peer in peers}
-        for _ in range(runs):
-            for peer in peers:
-                tls = ["--tls-verify=false"] if peer.name == "podman" else []
-                start = time.perf_counter()
-                peer.run("pull", *tls, reference)
-                peer.run("run", "--rm", "--network", "none", reference, "/bin/true")
-                taken[peer.name].append((time.perf_counter() - start) * 1e3)
-                peer.run("rmi", reference)
-        return {name: statistics.median(values) for name, values in taken.items()}
+        yield port
     finally:
         server.terminate()
         server.wait()

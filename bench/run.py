@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COUNT = 50
-OTHERS = ("oci", "pull", "build")
 Row = dict[str, float]
 
 
@@ -200,6 +199,18 @@ ROWS: dict[str, tuple[str, str, str, Callable[[list[Peer], int], Row]]] = {
     ),
 }
 
+PULLS = {
+    "pull": ("pull and mount: 486 MB, 41,500 files", "≤ 2.5 s", pull_row.row),
+    "lazy": ("the same as eStargz, lazily: pull to first instruction", "", pull_row.lazy_row),
+}
+BUILDS = {
+    "build-cold": ("build, 41,500 files of context, cold", "≤ 5 s", build_row.cold),
+    "build-cached": ("the same, all cached", "≤ 0.7 s", build_row.cached),
+    "build-changed": ("the same, one file changed", "≤ 2 s", build_row.changed),
+}
+IN_WORK = PULLS | BUILDS  # rows that need a directory
+KNOWN = [*ROWS, "oci", *IN_WORK]
+
 
 def busybox_rootfs(work: Path) -> tuple[Path, Path]:
     """A directory and its tar: static busybox with links for its applets."""
@@ -229,23 +240,24 @@ def show(title: str, unit: str, goal: str, row: Row) -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./do bench", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", help="rows, comma-separated: " + ",".join([*ROWS, *OTHERS]))
+    parser.add_argument("--only", help="rows, comma-separated: " + ",".join(KNOWN))
     parser.add_argument("--peers", default="docker,podman", help="which peers, comma-separated")
     parser.add_argument("--runs", type=int, default=10, help="repetitions (medians are shown)")
     return parser.parse_args()
 
 
 def _wanted(only: str | None) -> list[str]:
-    """The rows by name; "network" stands for all about networks."""
+    """The rows by name; "network" and "build" stand for all about them."""
     if not only:
-        return [*ROWS, *OTHERS]
-    return only.replace("network", "dns,to-host,between").split(",")
+        return KNOWN
+    groups = {"network": ["dns", "to-host", "between"], "build": [*BUILDS]}
+    return [row for name in only.split(",") for row in groups.get(name, [name])]
 
 
 def main() -> int:
     options = arguments()
     rows = _wanted(options.only)
-    if unknown := set(rows) - {*ROWS, *OTHERS}:
+    if unknown := set(rows) - {*KNOWN}:
         sys.exit(f"./do bench knows no row {', '.join(sorted(unknown))}")
     work = Path(tempfile.mkdtemp(prefix="sampan-bench-", dir="/var/tmp"))
     rootfs, archive = busybox_rootfs(work)
@@ -267,13 +279,9 @@ def main() -> int:
             if name in ROWS:
                 title, unit, goal, body = ROWS[name]
                 show(title, unit, goal, body(peers, options.runs))
-            elif name == "pull":
-                title = "pull and mount: 486 MB, 41,500 files"
-                show(title, "ms", "≤ 2.5 s", pull_row.row(peers, work))
-            elif name == "build":
-                for kind, row in build_row.rows(peers, work).items():
-                    title, goal = build_row.TITLES[kind]
-                    show(title, "ms", goal, row)
+            elif name in IN_WORK:
+                title, goal, pulled = IN_WORK[name]
+                show(title, "ms", goal, pulled(peers, work))
     finally:
         for peer in peers:
             peer.stop()

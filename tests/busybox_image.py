@@ -61,7 +61,8 @@ def add(paths: Paths) -> None:
     db = sqlite3.connect(paths.database)
     try:
         db.execute(
-            "insert into images values (?, ?, ?, ?, ?, ?)",
+            "insert into images (id, manifest, chain_id, config, created, size)"
+            " values (?, ?, ?, ?, ?, ?)",
             (image_id, f"sha256:{'a' * 64}", diff_id, json.dumps(config), never, 1 << 20),
         )
         db.execute(

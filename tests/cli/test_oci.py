@@ -97,3 +97,60 @@ def test_dry_run_refuses_what_create_refuses(oci):
     done = oci("create", "--dry-run", container, fails=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert "process.cwd must be an absolute path" in done.stderr
+
+
+def test_without_a_cgroup_it_stays_where_its_caller_is(oci):
+    oci.command += ["--cgroup-manager", "disabled"]
+    with open("/proc/self/cgroup") as file:
+        own = file.read()
+    assert oci.run("cat", "/proc/self/cgroup").stdout == own
+    container = oci.create("sleep", "100")
+    oci("start", container)
+    refused = oci("pause", container, fails=True)
+    assert "has no cgroup of its own" in refused.stderr
+    oci("delete", "--force", container)
+    oci.config["linux"]["resources"]["pids"] = {"limit": 5}
+    done = oci.run("true")
+    assert done.returncode == 1
+    assert "linux.resources: pids: the container has no cgroup" in done.stderr
+
+
+@pytest.mark.parametrize(("value", "groups"), [("1", "0 4242"), ("0", "0 7"), (None, "0 7")])
+def test_keep_original_groups(oci, value, groups):
+    oci.config["process"]["user"]["additionalGids"] = [7]
+    if value:
+        oci.config["annotations"] = {"run.oci.keep_original_groups": value}
+    before = os.getgroups()
+    os.setgroups([4242])
+    try:
+        done = oci.run("id", "-G")
+        assert (done.stderr, done.stdout.strip()) == ("", groups)
+        container = oci.create("sleep", "100")
+        oci("start", container)
+        assert oci("exec", container, "id", "-G").stdout.strip() == groups
+    finally:
+        os.setgroups(before)
+
+
+ABSENT = [
+    (
+        {"mountLabel": "system_u:object_r:container_file_t:s0:c1,c2"},
+        "/sys/fs/selinux/enforce",
+        "linux.mountLabel is set, but SELinux is disabled",
+    ),
+    (
+        {"intelRdt": {"closID": "x", "schemata": ["L3:0=ff"]}},
+        "/sys/fs/resctrl/schemata",
+        "linux.intelRdt is set, but resctrl is not mounted",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "file", "sentence"), ABSENT)
+def test_what_this_kernel_lacks_is_refused(oci, fields, file, sentence):
+    if os.path.exists(file):
+        pytest.skip("this host has it")
+    oci.config["linux"].update(fields)
+    done = oci.run("true")
+    assert done.returncode == 1
+    assert sentence in done.stderr

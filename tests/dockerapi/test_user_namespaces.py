@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.dockerapi.test_build import START, build, made, packed
 from tests.dockerapi.test_containers import output, remove
 from tests.dockerapi.test_runtimes import run_in
 from tests.engine_process import Engine
+from tests.voyage.programs import until
 
 pytestmark = pytest.mark.needs("mount", "userns", "mapped-layers")
 FIRST, COUNT = 300000, 65536
@@ -35,6 +37,7 @@ def test_root_is_mapped_and_owns_its_files(engine: Engine) -> None:
     script = "id -u; stat -c %u:%g /bin /etc/hosts /dev/shm; cat /proc/self/uid_map; sleep 100"
     container = engine.run("sh", "-c", script, HostConfig={"NetworkMode": "bridge"})
     assert run_in(engine, container, "id", "-u") == (b"0\n", 0)
+    until(lambda: output(engine, container, "stdout=1").count(b"\n") == 5)
     said = output(engine, container, "stdout=1").decode().split()
     assert said == ["0", "0:0", "0:0", "0:0", "0", str(FIRST), str(COUNT)]
     pid = engine.inspect(container)["State"]["Pid"]
@@ -66,13 +69,13 @@ def owners(engine: Engine, container: str, path: str) -> dict[str, tuple[int, in
 
 
 def put(engine: Engine, container: str, name: str, owner: int) -> None:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
         member = tarfile.TarInfo(name)
         member.uid = member.gid = owner
         tar.addfile(member)
     path = f"/containers/{container}/archive?path=/"
-    assert engine.request("PUT", path, made.getvalue())[0] == 200
+    assert engine.request("PUT", path, archive.getvalue())[0] == 200
 
 
 def test_a_directory_of_the_host_stays_the_host_s(engine: Engine, tmp_path: Path) -> None:
@@ -120,3 +123,17 @@ def test_what_does_not_go_together_is_refused(engine: Engine, host: object, sent
     body = {"Image": "busybox", "HostConfig": host}
     status, answer = engine.request("POST", "/containers/create", body)
     assert status == 400 and sentence in answer["message"], json.dumps(answer)
+
+
+def test_an_image_built_here_has_the_owners_of_its_files(engine: Engine) -> None:
+    steps = ["/bin/busybox touch /made", "/bin/busybox cp /proc/self/uid_map /map",
+             "/bin/busybox chown 5 /made"]  # fmt: skip
+    text = START + "".join(f"RUN {json.dumps(step.split())}\n" for step in steps)
+    image = made(build(engine, packed(text, {}))[1])
+    script = ("stat", "-c", "%u", "/made"), ("cat", "/map")
+    for command, said in zip(script, ([b"5"], [b"0", b"300000", b"65536"]), strict=True):
+        container = engine.run("/bin/busybox", *command, Image=image)
+        assert engine.wait(container) == 0
+        assert output(engine, container, "stdout=1").split() == said
+        remove(engine, container)
+    engine.request("DELETE", f"/images/{image}?force=1")

@@ -131,7 +131,7 @@ def test_a_filter_is_loaded(rootless):
         ),
         (
             lambda c: c["linux"].update(resources={"memory": {"limit": 1 << 26}}),
-            "linux.resources: memory: no cgroup was delegated",
+            "linux.resources: memory: the container has no cgroup: none was delegated",
         ),
         (
             lambda c: c["linux"].update(

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from sampan.linux import netlink, netns, unix
-from sampan.network import dns, dns_message, dns_zone
+from sampan.linux.nft import Nft
+from sampan.network import dns, dns_message, dns_zone, policy
 from sampan.shim import protocol
 from sampan.shim.forward import Forwarder
 from sampan.shim.loop import Loop
@@ -221,3 +222,31 @@ def test_a_container_that_dies_is_forgotten_and_the_last_one_ends_it(world):
         assert not os.path.exists(path)
 
     world(body)
+
+
+def test_a_name_in_a_policy_opens_the_way_to_its_addresses(world):
+    def body(w):
+        rules = policy.compile(
+            [("", policy.parse({"sampan.network.egress": "*.example.org:443 web"}))]
+        )
+        with netns.entered(w.inside):
+            nft = Nft()
+        nft.run(rules.text)
+        w.view = w.view.replace(admitted=rules.names, closed=rules.closed)
+        w.tell(protocol.update({"web": dns_zone.view_message(w.view)}, {}))
+
+        def reachable() -> set[str]:
+            sets = [item["set"] for item in nft.list("list sets") if "set" in item]
+            elements = [e for s in sets for e in s.get("elem", ())]
+            return {e["elem"]["val"] for e in elements}
+
+        assert reachable() == set()
+        assert w.resolve("www.example.org") == ["192.0.2.1"]
+        assert reachable() == {"192.0.2.1"}
+        assert w.resolve("www.example.org") == ["192.0.2.1"]  # from memory, and added once more
+        assert w.resolve("web") == ["10.0.0.3"]
+        assert reachable() == {"192.0.2.1", "10.0.0.3"}
+        assert w.resolve("secret.elsewhere.net") == dns_message.NXDOMAIN
+        assert w.upstreams[0].asked == 1  # what is not allowed is not even asked
+
+    world(body, "192.0.2.1")

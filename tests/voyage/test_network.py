@@ -244,6 +244,59 @@ def test_another_resolver_takes_the_place_of_one_that_was_killed(
         sampan("network", "rm", "harbour")
 
 
+def test_the_doctor_tells_who_reaches_what_and_what_is_wrong(sampan: Cli) -> None:
+    sampan("network", "create", "ward")
+    try:
+        options = ["--network", "ward", "-p", "127.0.0.1::80"]
+        sampan.run("-d", "--name", "patient", *options, IMAGE, "sleep", "1000")
+        port = sampan.text("port", "patient", "80/tcp").rpartition(":")[2]
+        told = sampan("network", "doctor", check=False).stdout
+        assert f"port {port}/tcp: reachable from this host alone: patient, " in told
+        assert "ok     names: served to 1 containers" in told
+        subprocess.run(["ip", "link", "set", bridge_of(sampan, "ward"), "down"], check=True)
+        done = sampan("network", "doctor", "--quiet", check=False)
+        assert (done.returncode, "network ward: its bridge" in done.stdout) == (1, True)
+    finally:
+        sampan.remove_all()
+        sampan("network", "rm", "ward")
+
+
+EGRESS = "sampan.network.egress"
+
+
+def test_policies_of_a_network_and_of_a_container(sampan: Cli) -> None:
+    sampan("network", "create", "-o", f"{EGRESS}=one two:80", "fenced")
+    try:
+        for name in ("one", "two"):
+            serving = "echo page > /tmp/index.html; httpd -p 81 -h /tmp; " + SERVE
+            sampan.run("-d", "--name", name, "--network", "fenced", IMAGE, "sh", "-c", serving)
+
+        def reached(*options: str) -> list[str]:
+            pages = ["one:80", "one:81", "two:80", "two:81"]
+            ask = f"for p in {' '.join(pages)}; do wget -q -O /dev/null http://$p/ && echo $p; done"
+            label = ["--network", "fenced", *options]
+            done = sampan.run("--rm", *label, IMAGE, "sh", "-c", ask, check=False)
+            return done.stdout.split()
+
+        until(lambda: reached() == ["one:80", "one:81", "two:80"])
+        assert reached("--label", f"{EGRESS}=*:81") == ["one:81"]
+        wrong = {
+            ("--label", f"{EGRESS}=*", "--privileged"): "could take its network policy away",
+            ("--privileged",): "could take its network policy away",
+            ("--label", f"{EGRESS}=10.0.0.300"): "neither an address",
+        }
+        for options, sentence in wrong.items():
+            done = sampan.run("--rm", "--network", "fenced", *options, IMAGE, "true", check=False)
+            assert sentence in done.stderr
+        done = sampan.run("--rm", "--label", f"{EGRESS}=one", IMAGE, "true", check=False)
+        assert "need a user-defined network" in done.stderr
+        bad = sampan("network", "create", "-o", f"{EGRESS}=x:y", "worse", check=False)
+        assert f"{EGRESS}: 'y' in 'x:y' is no port" in bad.stderr
+    finally:
+        sampan.remove_all()
+        sampan("network", "rm", "fenced")
+
+
 def test_host_network(cli: Cli) -> None:
     assert (
         cli.run("--rm", "--network", "host", IMAGE, "hostname").stdout.strip()

@@ -173,8 +173,8 @@ class _Scan:
     def _name(self) -> str:
         start = self.at
         first = self.peek()
-        if first.isdigit():
-            while self.peek().isdigit():
+        if first.isdecimal():
+            while self.peek().isdecimal():
                 self.at += 1
         elif first and first in _SPECIAL:
             self.at += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.buildkit import messages, result
+from sampan.buildkit import messages, result, subrequests
 from sampan.buildkit.grpc import Service
 from sampan.buildkit.workers import worker
 from sampan.kit import errors
@@ -52,6 +52,9 @@ class Bridge:
         with result.explained(job):
             frontend, options = request["Frontend"], request["FrontendOpt"]
             made = await result.prepare(self._jobs, job, frontend, options)
+            if asked := options.get("requestid"):
+                with made.explained():
+                    return {"result": {"metadata": subrequests.answer(asked, made)}}
             name = job.add(made)
             if request["Evaluate"]:
                 await made.state()

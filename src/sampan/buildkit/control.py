@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from sampan.buildkit import exporters, messages, result
@@ -26,10 +27,14 @@ class Control:
         self._jobs = jobs
 
     async def solve(self, _: Call, request: Message) -> Message:
+        if others := [one["Type"] for one in (request["Cache"] or {}).get("Exports", ())
+                      if one["Type"] != "inline"]:  # fmt: skip
+            raise errors.Unsupported(f"exports of the cache ({others[0]}) are not supported yet")
         async with self._jobs.open(request["Ref"], request["Session"]) as job:
+            job.allowed = frozenset(request["Entitlements"])
             with result.explained(job):
                 wanted = await _wanted(self._jobs, job, request)
-                answer = await exporters.export(job, wanted, request) if wanted else {}
+                answer = await exporters.export(wanted, request) if wanted else {}
         return {"ExporterResponse": answer}
 
     async def status(self, call: Call) -> None:
@@ -52,10 +57,20 @@ class Control:
 
     async def prune(self, call: Call) -> None:
         request = await call.recv_message()
-        if request and request["filter"]:
-            raise errors.Unsupported("filters of a prune are not supported yet")
+        if request and (asked := " ".join(request["filter"])):
+            raise errors.Unsupported(f"filters of a prune ({asked}) are not supported yet")
         _, freed = await usage.prune(self._jobs.engine, usage.Limits(every=True))
         await call.send_message({"ID": "build cache", "Size": freed, "RecordType": "regular"})
+
+    async def history(self, call: Call) -> None:
+        """None is kept; who waits for more waits until the connection ends."""
+        request = await call.recv_message()
+        await call.send_initial_metadata()
+        if request and not request["EarlyExit"]:
+            await asyncio.Event().wait()
+
+    async def update_history(self, _: Call, request: Message) -> Message:
+        raise errors.NotFound(f"no record of the build {request['Ref']}: no history is kept")
 
     async def health(self, _: Call, __: Message) -> Message:
         return {"status": 1}  # SERVING
@@ -69,6 +84,10 @@ def service(jobs: Jobs) -> Service:
     made.unary(_AT + "Info", messages.EMPTY, messages.INFO, here.info)
     made.unary(_AT + "DiskUsage", messages.EMPTY, messages.DISK_USAGE, here.disk_usage)
     made.streaming(_AT + "Prune", messages.PRUNE, messages.USAGE, here.prune)
+    made.streaming(_AT + "ListenBuildHistory", messages.HISTORY, messages.EMPTY, here.history)
+    made.unary(
+        _AT + "UpdateBuildHistory", messages.STATUS_REQUEST, messages.EMPTY, here.update_history
+    )
     made.unary("/grpc.health.v1.Health/Check", messages.EMPTY, messages.HEALTH, here.health)
     return made
 

@@ -53,9 +53,9 @@ class Copy:
 
     def save(self, kept: dict[str, Kept]) -> None:
         """These are the files from now on."""
-        if not self._directory:
+        os.truncate(self.pack.fileno(), self.end)  # its last bytes may be a hole
+        if not self._directory or kept == self._known:
             return
-        os.truncate(self.pack.fileno(), self.end)
         listed = [[path, *one.stat, one.offset] for path, one in kept.items()]
         atomic.write(
             f"{self._directory}/index",

@@ -17,7 +17,7 @@ from sampan.build.context import Context
 from sampan.build.files import clean
 from sampan.buildkit import gomode, messages
 from sampan.buildkit.copies import Kept
-from sampan.buildkit.grpc import translated
+from sampan.buildkit.grpc import send_all, translated
 from sampan.image import tar
 from sampan.kit import errors
 from sampan.kit.record import Record
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from grpclib.client import Stream
 
     from sampan.buildkit.copies import Copy
+    from sampan.buildkit.inbox import Inbox
     from sampan.buildkit.sessions import Session
 
     Message = dict[str, Any]
@@ -91,7 +92,8 @@ async def fetch(
         ) as stream:
             await stream.send_request()
             receiver = _Receiver(stream, copy, told)
-            tree = await receiver.run()
+            with channel.inbox(stream, receiver.take) as inbox:
+                tree = await receiver.run(inbox)
     await in_thread(copy.save, receiver.kept)
     return tree
 
@@ -118,31 +120,41 @@ class _Receiver:
         self._position = 0
         self._previous: list[bytes] = []
         self._listed = False  # all of it
+        self._finished = False
         self.kept: dict[str, Kept] = {}
 
-    async def run(self) -> Tree:
-        finished = False
+    async def run(self, inbox: Inbox) -> Tree:
         asking = asyncio.create_task(self._ask())
+        ending = asyncio.create_task(self._stream.recv_message())  # nothing, when all has come
+        work = (asking, ending)
         try:
-            while (packet := await self._stream.recv_message()) is not None:
-                self._take(packet)
-                finished = finished or packet["type"] == FIN
-            if not finished:
+            either: set[asyncio.Future[Any]] = {ending, inbox.failure}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if inbox.failure.done():
+                inbox.failure.result()
+            if ending.result() is not None or not self._finished:
                 raise errors.Unavailable("the client stopped in the middle of its files")
             await asking
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
         self._told(self._tree.received)
         return self._tree
 
     async def _ask(self) -> None:
         """Requests have a task: they may wait for the client, who waits for us to read."""
-        while (position := await self._requests.get()) is not None:
-            await self._stream.send_message({"type": REQUEST, "ID": position})
+        positions: list[int | None] = []
+        while None not in positions:
+            positions = [await self._requests.get()]
+            while not self._requests.empty():
+                positions.append(self._requests.get_nowait())
+            asked = [{"type": REQUEST, "ID": at} for at in positions if at is not None]
+            await send_all(self._stream, messages.PACKET, asked)
         await self._stream.send_message({"type": FIN}, end=True)
 
-    def _take(self, packet: Message) -> None:
+    def take(self, data: bytes) -> None:
+        packet = messages.PACKET.decode(data)
         kind = packet["type"]
         if kind == STAT:
             if packet["stat"] is None:
@@ -154,7 +166,9 @@ class _Receiver:
         elif kind == ERROR:
             text = packet["data"].decode("utf-8", "replace")
             raise errors.InvalidArgument(f"error from sender: {text}")
-        elif kind == REQUEST or kind > ERROR:
+        elif kind == FIN:
+            self._finished = True
+        else:
             raise BadListing("", f"a packet of type {kind}")
         if self._listed and not self._incoming:
             self._listed = False

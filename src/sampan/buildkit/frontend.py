@@ -31,11 +31,18 @@ _ARG, _LABEL, _CONTEXT = "build-arg:", "label:", "context:"
 UPLOAD = "http://buildkit-session/"  # a context that the client holds ready as a stream
 
 
+class Local(Record):
+    """A directory of the client, by the session's name for it."""
+
+    name: str
+
+
 class Asked(Record):
     options: builds.Options
     context: str  # the session's name for the directory, or where a context is
     dockerfile: str  # the session's name for the Dockerfile's directory
     remote: bool  # `context` is no directory of the session
+    contexts: Mapping[str, str | Local]  # an image's name, or a directory
 
     @property
     def filename(self) -> str:
@@ -53,6 +60,7 @@ def asked(frontend: str, attributes: Mapping[str, str]) -> Asked:
             args=_after(_ARG, attributes),
             labels=_after(_LABEL, attributes),
             no_cache=attributes.get("no-cache") == "",
+            no_cache_stages=tuple(filter(None, attributes.get("no-cache", "").split(","))),
             pull=attributes.get("image-resolve-mode") == "pull",
             platform=attributes.get("platform", ""),
             network=_network(attributes.get("force-network-mode", "")),
@@ -61,7 +69,19 @@ def asked(frontend: str, attributes: Mapping[str, str]) -> Asked:
         context=context if "://" in context else attributes.get("contextkey", "context"),
         dockerfile=attributes.get("dockerfilekey", "dockerfile"),
         remote="://" in context,
+        contexts={
+            name: _named(name, value) for name, value in _after(_CONTEXT, attributes).items()
+        },
     )
+
+
+def _named(name: str, value: str) -> str | Local:
+    kind, separator, rest = value.partition(":")
+    if kind == "docker-image" and rest.startswith("//"):
+        return rest.removeprefix("//")
+    if kind == "local" and separator:
+        return Local(name=rest)
+    raise errors.Unsupported(f"the named context {name}={value} is not supported yet")
 
 
 def _refuse(frontend: str, attributes: Mapping[str, str]) -> None:
@@ -71,14 +91,6 @@ def _refuse(frontend: str, attributes: Mapping[str, str]) -> None:
     )
     if not known:
         raise errors.Unsupported(f"the frontend {source or frontend} is not known here")
-    if request := attributes.get("requestid"):
-        raise errors.Unsupported(f"the request {request} is not supported yet")
-    if named := [name for name in attributes if name.startswith(_CONTEXT)]:
-        raise errors.Unsupported(
-            f"named contexts ({named[0].removeprefix(_CONTEXT)}) are not supported yet"
-        )
-    if stages := attributes.get("no-cache"):
-        raise errors.Unsupported(f"no-cache for some stages ({stages}) is not supported yet")
     if "," in attributes.get("platform", ""):
         raise errors.Unsupported("several platforms in one build are not supported yet")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpclib.client
@@ -25,12 +26,13 @@ from grpclib.protocol import H2Protocol
 from grpclib.server import Handler as Requests
 from h2.config import H2Configuration
 
-from sampan.buildkit.messages import STATUS
+from sampan.buildkit.inbox import Inbox, Splitter
+from sampan.buildkit.messages import EMPTY, STATUS
 from sampan.kit import errors
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from grpclib.server import Stream
 
@@ -62,10 +64,10 @@ class SessionEnded(errors.Unavailable):
 
 
 class Refused(errors.InvalidArgument):
-    """What the other side answered instead of a reply."""
+    """What the other side answered instead of a reply; details are (type URL, value)."""
 
-    def __init__(self, status: Status, message: str) -> None:
-        self.status = status
+    def __init__(self, status: Status, message: str, details: Any = None) -> None:
+        self.status, self.details = status, details or []
         super().__init__(message or status.name.lower())
 
 
@@ -124,6 +126,17 @@ class Service:
         self.methods[path] = Handler(guarded, cardinality, request, reply)
 
 
+class _Methods(dict[str, Handler]):
+    """Also of what is not there: grpclib's own answer to it is none that Go understands."""
+
+    def get(self, path: str, default: Any = None) -> Any:
+        return super().get(path) or Handler(_unknown, Cardinality.STREAM_STREAM, EMPTY, EMPTY)
+
+
+async def _unknown(stream: Stream[Message, Message]) -> None:
+    raise GRPCError(Status.UNIMPLEMENTED, "this method is not supported here")
+
+
 class _Protocol(H2Protocol):
     """Knows when it is over, and ends with whatever breaks the protocol."""
 
@@ -139,6 +152,24 @@ class _Protocol(H2Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
         self.gone.set()
+
+
+class _Calls(_Protocol):
+    """The calling side, where streams may have inboxes."""
+
+    splitter: Splitter
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)
+        self.splitter = Splitter(super().data_received, transport.write, _WINDOW)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self.splitter.feed(data)
+        except errors.InvalidArgument as error:
+            log.debug("a BuildKit session broke the protocol: %s", error)
+            self.processor.close("protocol error")
 
 
 def _h2(client_side: bool) -> H2Configuration:
@@ -163,7 +194,9 @@ async def _adopt(protocol: _Protocol, sock: socket.socket, pending: bytes) -> _P
 
 async def serve(sock: socket.socket, pending: bytes, services: Iterable[Service]) -> None:
     """Answer until the client goes away; requests under way are cancelled then."""
-    methods = {path: handler for service in services for path, handler in service.methods.items()}
+    methods = _Methods()
+    for service in services:
+        methods.update(service.methods)
     requests = Requests(methods, _Codec(), _Details(), _DispatchServerEvents())
     config = Configuration(
         http2_connection_window_size=_WINDOW, http2_stream_window_size=_WINDOW
@@ -187,7 +220,7 @@ class Channel(grpclib.client.Channel):
         self.gone = asyncio.Event()
 
     async def adopt(self, sock: socket.socket, pending: bytes) -> None:
-        protocol = _Protocol(grpclib.client.Handler(), self._config, _h2(True))
+        protocol = _Calls(grpclib.client.Handler(), self._config, _h2(True))
         self._protocol = await _adopt(protocol, sock, pending)
         self.gone = protocol.gone
 
@@ -201,6 +234,22 @@ class Channel(grpclib.client.Channel):
         return self.request(
             path, Cardinality.STREAM_STREAM, request, reply, metadata=metadata or []
         )
+
+    @contextmanager
+    def inbox(
+        self, stream: grpclib.client.Stream[Message, Message], deliver: Callable[[bytes], object]
+    ) -> Iterator[Inbox]:
+        """The bytes of all messages of a request that was just sent."""
+        made = Inbox(deliver)
+        assert isinstance(self._protocol, _Calls)
+        number, inboxes = stream._stream.id, self._protocol.splitter.inboxes
+        assert number is not None
+        inboxes[number] = made
+        try:
+            yield made
+        finally:
+            del inboxes[number]
+            made.failure.cancel()
 
     async def ask(
         self, path: str, request: Any, reply: Any, message: Message, metadata: Pairs | None = None
@@ -217,6 +266,16 @@ class Channel(grpclib.client.Channel):
         return answer
 
 
+async def send_all(
+    stream: grpclib.client.Stream[Message, Message], shape: Shape, many: Iterable[Message]
+) -> None:
+    """Several messages in as few frames as they fit into."""
+    encoded = [shape.encode(message) for message in many]
+    data = b"".join(b"\0" + len(one).to_bytes(4, "big") + one for one in encoded)
+    if data:
+        await stream._stream.send_data(data)
+
+
 class translated:
     """grpclib's errors as ours."""
 
@@ -225,7 +284,7 @@ class translated:
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if isinstance(error, GRPCError):
-            raise Refused(error.status, error.message or "") from None
+            raise Refused(error.status, error.message or "", error.details) from None
         if isinstance(error, StreamTerminatedError | ConnectionError):
             raise SessionEnded from None
 

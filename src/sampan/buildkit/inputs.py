@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from typing import TYPE_CHECKING
 
 from sampan.build import files, ignore
@@ -15,6 +16,7 @@ from sampan.build.context import Context
 from sampan.buildkit import copies, filesync, messages
 from sampan.buildkit.frontend import UPLOAD
 from sampan.buildkit.grpc import translated
+from sampan.engine.builds import contexts
 from sampan.engine.images import archives
 from sampan.image import compress
 from sampan.kit import errors
@@ -39,7 +41,7 @@ class Inputs:
         self._root, self._session, self._asked = root, session, asked
         self._progress = progress
         self._packs: list[BinaryIO] = []
-        self._ignored: list[str] = []
+        self.ignored: ignore.Matcher | None = None
 
     def close(self) -> None:
         for pack in self._packs:
@@ -61,32 +63,41 @@ class Inputs:
                 )
         with self._progress.vertex("[internal] load .dockerignore") as vertex:
             found = _text(tree, beside)
-            if found is None:
-                found = await self._dockerignore(
-                    lambda size: vertex.status("transferring context:", current=size)
+            if found is not None:
+                self.ignored = ignore.Matcher(ignore.read(found))
+            else:
+                self.ignored = await self._dockerignore(
+                    self._asked.context,
+                    lambda size: vertex.status("transferring context:", current=size),
                 )
-            self._ignored = ignore.read(found or "")
-            ignore.Matcher(self._ignored)  # a bad pattern is refused here, not by the client
         return text
 
-    async def _dockerignore(self, told: Callable[[int], object]) -> str | None:
+    async def _dockerignore(
+        self, directory: str, told: Callable[[int], object]
+    ) -> ignore.Matcher | None:
         name = ".dockerignore"
-        wanted = filesync.Wanted(name=self._asked.context, include=(name,))
-        return _text(await self._small(wanted, told), name)
+        wanted = filesync.Wanted(name=directory, include=(name,))
+        text = _text(await self._small(wanted, told), name)
+        return ignore.Matcher(ignore.read(text)) if text is not None else None
 
     async def _small(self, wanted: filesync.Wanted, told: Callable[[int], object]) -> filesync.Tree:
         copy = await in_thread(copies.passing, self._root)
         self._packs.append(copy.pack)
         return await filesync.fetch(self._session, wanted, copy, told)
 
-    async def context(self) -> Context:
-        with self._progress.vertex(_CONTEXT) as vertex:
-            return await self._tree(
-                lambda size: vertex.status("transferring context:", current=size)
-            )
+    async def context(self, name: str) -> Context:
+        """A directory of the client, without what its `.dockerignore` names."""
+        main = name == self._asked.context
+        with self._progress.vertex(_CONTEXT if main else f"[context {name}]") as vertex:
 
-    async def _tree(self, told: Callable[[int], object]) -> filesync.Tree:
-        wanted = filesync.Wanted(name=self._asked.context, exclude=self._ignored)
+            def told(size: int) -> None:
+                vertex.status("transferring context:", current=size)
+
+            matcher = self.ignored if main else await self._dockerignore(name, told)
+            patterns = matcher.patterns if matcher else []
+            return await self._tree(filesync.Wanted(name=name, exclude=patterns), told)
+
+    async def _tree(self, wanted: filesync.Wanted, told: Callable[[int], object]) -> filesync.Tree:
         if not self._session.shared_key:
             return await self._small(wanted, told)
         key = hashlib.sha256(f"{self._session.shared_key}\0{wanted.name}".encode()).hexdigest()
@@ -95,8 +106,14 @@ class Inputs:
             self._packs.append(copy.pack)
             return await filesync.fetch(self._session, wanted, copy, told)
 
-    async def upload(self) -> Context:
-        """A context that the client has as a tar stream."""
+    async def remote(self, scratch: str) -> Files:
+        """A context that is no directory of the client: its upload, git, or an address."""
+        if self._asked.context.startswith(UPLOAD):
+            return await self._upload()
+        with self._progress.vertex(f"[internal] load remote build context {self._asked.context}"):
+            return await in_thread(contexts.fetched, self._asked.context, scratch)
+
+    async def _upload(self) -> Context:
         path = self._asked.context.removeprefix(UPLOAD.rstrip("/"))
         with self._progress.vertex("[internal] load remote build context"):
             copy = await in_thread(copies.passing, self._root)
@@ -113,10 +130,9 @@ async def _pulled(session: Session, path: str) -> AsyncIterator[bytes]:
         async with session.channel.open(
             _PULL, messages.DATA, messages.DATA, [("urlpath", path)]
         ) as stream:
-            await stream.send_request()
+            await stream.send_request(end=True)
             while (message := await stream.recv_message()) is not None:
                 yield message["data"]
-            await stream.end()
 
 
 def _text(tree: Context, name: str) -> str | None:
@@ -132,11 +148,13 @@ class Later:
     def __init__(self, fetch: Callable[[], Files]) -> None:
         self._fetch = fetch
         self._found: Files | None = None
+        self._lock = threading.Lock()
 
     def _files(self) -> Files:
-        if self._found is None:
-            self._found = self._fetch()
-        return self._found
+        with self._lock:
+            if self._found is None:
+                self._found = self._fetch()
+            return self._found
 
     def entry(self, path: str) -> tar.Entry | None:
         return self._files().entry(path)

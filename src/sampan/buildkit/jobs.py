@@ -36,6 +36,7 @@ class Job:
         self.progress = Progress(ref)
         self.returned: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.results: dict[str, Result] = {}
+        self.allowed: frozenset[str] = frozenset()  # entitlements
         self.held = ExitStack()  # until the job ends
 
     def add(self, result: Result) -> str:

@@ -110,6 +110,7 @@ USAGE = Shape(
 )
 DISK_USAGE = Shape("control.DiskUsageResponse", record=(1, Repeated(USAGE)))
 PRUNE = Shape("control.PruneRequest", filter=(1, Repeated(STRING)), all=(2, BOOL))
+HISTORY = Shape("control.BuildHistoryRequest", Ref=(2, STRING), EarlyExit=(3, BOOL))
 
 # moby.buildkit.v1.frontend.LLBBridge
 REF = Shape("gateway.Ref", id=(1, STRING))

@@ -39,12 +39,17 @@ class Progress:
         self._told: list[tuple[str, Message]] = []
         self._more = asyncio.Event()
         self._finished = False
-        self._count = 0
+        self._count, self._first = 0, ""
 
     def vertex(self, name: str, inputs: tuple[str, ...] = ()) -> Vertex:
         self._count += 1
         digest = hashlib.sha256(f"{self._title}\0{self._count}\0{name}".encode()).hexdigest()
+        self._first = self._first or f"sha256:{digest}"
         return Vertex(self, f"sha256:{digest}", name, inputs)
+
+    def warn(self, warning: Message) -> None:
+        """Of no vertex more than of another: the first one's, which clients want named."""
+        self.tell("warnings", {"vertex": self._first, **warning})
 
     def tell(self, kind: str, part: Message) -> None:
         self._told.append((kind, part))

@@ -1,14 +1,8 @@
-"""What a frontend was asked for: read at once, built when it is needed, and only once.
-
-Errors go to the client with what BuildKit's clients print: the text, and the Dockerfile's lines as
-a detail of the gRPC status (`github.com/moby/buildkit/errdefs.Source+json`).
-"""
+"""What a frontend was asked for: read at once, built when it is needed, and only once."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,23 +11,24 @@ from grpclib.exceptions import GRPCError
 
 from sampan.build import dockerfile
 from sampan.build.errors import DockerfileError
-from sampan.buildkit import frontend, grpc, inputs, steps
+from sampan.buildkit import credentials, frontend, grpc, inputs, providers, source, steps
 from sampan.engine import builds
 from sampan.engine.builds import contexts, scratch
 from sampan.kit import errors
+from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from sampan.build.context import Context
+    from sampan.build import solve
     from sampan.build.files import Files
     from sampan.build.state import State
     from sampan.buildkit.jobs import Job, Jobs
-    from sampan.engine.images.leases import Lease
+    from sampan.buildkit.sessions import Session
+    from sampan.engine.engine import Engine
+    from sampan.registry.auth import Credentials
 
     Message = dict[str, Any]
-
-_SOURCE = "github.com/moby/buildkit/errdefs.Source+json"
 
 
 class Returned(Exception):
@@ -48,17 +43,16 @@ async def prepare(jobs: Jobs, job: Job, name: str, attributes: Mapping[str, str]
     """Read the Dockerfile. Raises what is wrong with it, or with the request."""
     asked = frontend.asked(name, attributes)
     session = await jobs.sessions.get(job.session)
+    place = await in_thread(job.held.enter_context, scratch.directory(jobs.engine.paths.root))
     given = inputs.Inputs(jobs.engine.paths.root, session, asked, job.progress)
     job.held.callback(given.close)
     uploaded = None
     if asked.remote:
-        if not asked.context.startswith(frontend.UPLOAD):
-            raise errors.Unsupported(f"a remote context ({asked.context}) is not supported yet")
-        uploaded = await given.upload()
+        uploaded = await given.remote(place)
         text = contexts.dockerfile(uploaded, asked.filename)
     else:
         text = await given.dockerfile()
-    made = Result(jobs, job, asked, given, text)
+    made = Result(jobs.engine, job, session, asked, given, text, place)
     made.uploaded = uploaded
     with made.explained():
         made.file = dockerfile.parse(text)
@@ -68,19 +62,55 @@ async def prepare(jobs: Jobs, job: Job, name: str, attributes: Mapping[str, str]
 class Result:
     def __init__(
         self,
-        jobs: Jobs,
+        engine: Engine,
         job: Job,
+        session: Session,
         asked: frontend.Asked,
         given: inputs.Inputs,
         text: str,
+        place: str,
     ) -> None:
-        self.engine, self.job, self.asked = jobs.engine, job, asked
-        self._given, self._text = given, text
-        self.uploaded: Context | None = None
+        self.engine, self.job, self.session, self.asked = engine, job, session, asked
+        self.text = text
+        self.uploaded: Files | None = None
         self.file: dockerfile.Dockerfile
-        self.lease: Lease = job.held.enter_context(self.engine.images.lease("build"))
+        self.lease = job.held.enter_context(engine.images.lease("build"))
+        self._given = given
         self._work: asyncio.Task[State] | None = None
         self._steps: steps.Steps | None = None
+        self._loop = asyncio.get_running_loop()
+        self._options = asked.options.replace(
+            allowed=job.allowed,
+            secrets=providers.Secrets(session),
+            agents=providers.Agents(session),
+        )
+        self._workshop = _Workshop(engine, self.lease, place, self._options, _quiet)
+        self._workshop.session = session
+
+    def tree(self, state: State) -> Files:
+        """The files of a built state. Blocking."""
+        return self._workshop.tree(state)
+
+    def request(self) -> solve.Request:
+        """What the solver is to do; raises what is wrong with the Dockerfile."""
+        matcher = self._given.ignored
+        if self.uploaded is not None:
+            matcher = contexts.ignored(self.uploaded, self.asked.filename)
+            context = contexts.visible(self.uploaded, matcher)
+        else:
+            context = inputs.Later(self._fetch(self.asked.context))
+        named = {
+            name: value if isinstance(value, str) else inputs.Later(self._fetch(value.name))
+            for name, value in self.asked.contexts.items()
+        }
+        request = builds.request_of(self.text, context, self._options)
+        return request.replace(ignored=matcher, contexts=named)
+
+    def _fetch(self, name: str) -> Callable[[], Files]:
+        """From a thread: the client's directory of that name."""
+        return lambda: asyncio.run_coroutine_threadsafe(
+            self._given.context(name), self._loop
+        ).result()
 
     async def state(self) -> State:
         """Build it, or wait until it is built."""
@@ -94,26 +124,26 @@ class Result:
             await asyncio.gather(self._work, return_exceptions=True)
 
     async def _build(self) -> State:
-        loop = asyncio.get_running_loop()
-
-        def fetch() -> Context:
-            return asyncio.run_coroutine_threadsafe(self._given.context(), loop).result()
-
-        context: Files = self.uploaded or inputs.Later(fetch)
-        told = self._steps = steps.Steps(self.file, self.job.progress, loop)
-        options = self.asked.options
+        progress = self.job.progress
+        told = self._steps = steps.Steps(self.file, progress, self._loop, self._describe)
         with self.explained():
             try:
-                with scratch.directory(self.engine.paths.root) as place:
-                    workshop = builds.Workshop(self.engine, self.lease, place, options, _quiet)
-                    request = builds.request_of(self._text, context, options)
-                    state = await builds.solved(request, workshop, told)
+                state = await builds.solved(self.request(), self._workshop, told)
             except BaseException as error:
                 cancelled = isinstance(error, asyncio.CancelledError)
                 told.end_all("context canceled" if cancelled else steps.said(error))
                 raise
         told.end_all()
         return state
+
+    def _describe(self, line: int, end: int) -> Message:
+        """A warning's place."""
+        info = {
+            "filename": self.asked.filename,
+            "data": source.encoded(self.text),
+            "language": "Dockerfile",
+        }
+        return {"info": info, "ranges": [source.span(line, end)]} if line else {"info": info}
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -127,17 +157,17 @@ class Result:
             raise self._failure(steps.said(error), line, end) from error
 
     def _failure(self, text: str, line: int, end: int) -> GRPCError:
-        details = []
-        if line:
-            info = {
-                "filename": self.asked.filename,
-                "data": base64.b64encode(self._text.encode("utf-8", "surrogateescape")).decode(),
-                "language": "Dockerfile",
-            }
-            lines = {"start": {"line": line}, "end": {"line": max(line, end)}}
-            document = json.dumps({"info": info, "ranges": [lines]})
-            details.append((_SOURCE, document.encode()))
-        return GRPCError(Status.UNKNOWN, text, details)
+        about = source.detail(self.asked.filename, self.text, line, end)
+        return GRPCError(Status.UNKNOWN, text, [about] if line else [])
+
+
+class _Workshop(builds.Workshop):
+    """The engine's; who we are at a registry the client knows."""
+
+    session: Session
+
+    async def _credentials(self, name: str) -> Credentials | None:
+        return await credentials.ask(self.session, name)
 
 
 async def _quiet(message: Message) -> None:

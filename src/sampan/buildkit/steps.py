@@ -7,7 +7,7 @@ event loop.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sampan.build import running
 from sampan.build.instructions.add import Add
@@ -32,10 +32,14 @@ class Steps:
     """A `build.progress.Progress`; `failed` has the lines of the step that did."""
 
     def __init__(
-        self, file: Dockerfile, progress: Progress, loop: asyncio.AbstractEventLoop
+        self,
+        file: Dockerfile,
+        progress: Progress,
+        loop: asyncio.AbstractEventLoop,
+        describe: Callable[[int, int], dict[str, Any]],
     ) -> None:
         self._titles, self._ends = _titles(file), _ends(file)
-        self._progress, self._loop = progress, loop
+        self._progress, self._loop, self._describe = progress, loop, describe
         self._open: dict[int, Vertex] = {}
         self.failed = (0, 0)
 
@@ -84,7 +88,19 @@ class Steps:
         pass
 
     def warn(self, warnings: tuple[Warning, ...]) -> None:
-        pass  # not asked for yet
+        for one in warnings:
+            self._later(self._warn, one)
+
+    def _warn(self, one: Warning) -> None:
+        self._progress.warn(
+            {
+                "level": 1,
+                "short": f"{one.rule}: {one.message} (line {one.line})".encode(),
+                "detail": [],
+                "url": one.url,
+                **self._describe(one.line, one.end),
+            }
+        )
 
     def end_all(self, error: str = "") -> None:
         """Called on the loop."""

@@ -35,6 +35,11 @@ class Kind:
     wire = _LENGTH
     default: Any = None
 
+    @property
+    def element(self) -> Kind:
+        """What one occurrence of the field holds."""
+        return self
+
     def put(self, out: bytearray, value: Any) -> None:
         """Append the value without its tag."""
         raise NotImplementedError
@@ -99,6 +104,10 @@ class Repeated(Kind):
         self.kind = kind
         self.packed = kind.wire == _VARINT
 
+    @property
+    def element(self) -> Kind:
+        return self.kind
+
 
 class Map(Kind):
     """Keys are strings unless said otherwise."""
@@ -106,6 +115,18 @@ class Map(Kind):
     def __init__(self, kind: Kind, key: Kind = STRING) -> None:
         self.entry = Shape("map entry", key=(1, key), value=(2, kind))
         self.kind = kind
+
+    @property
+    def element(self) -> Kind:
+        return self.entry
+
+    def joined(self, entries: list[dict[str, Any]]) -> dict[Any, Any]:
+        if isinstance(self.kind, Shape):
+            blank = self.kind.blank
+            return {
+                one["key"]: blank() if one["value"] is None else one["value"] for one in entries
+            }
+        return {one["key"]: one["value"] for one in entries}
 
 
 class Shape(Kind):
@@ -115,9 +136,14 @@ class Shape(Kind):
         self.title = title
         self._by_name = {name: (number, kind) for name, (number, kind) in fields.items()}
         self._by_number = {number: (name, kind) for name, (number, kind) in fields.items()}
-        self._blank = [(n, k.default) for n, (_, k) in fields.items() if _is_single(k)]
-        self._lists = [n for n, (_, k) in fields.items() if isinstance(k, Repeated)]
-        self._maps = [n for n, (_, k) in fields.items() if isinstance(k, Map)]
+        self._blank = {name: kind.default for name, (_, kind) in fields.items()}
+        self._lists = [n for n, (_, k) in fields.items() if isinstance(k, Repeated | Map)]
+        self._maps = [(n, k) for n, (_, k) in fields.items() if isinstance(k, Map)]
+        # What a tag means: the field, what reads its value, and whether there may be several.
+        self._by_tag = {
+            number << 3 | kind.element.wire: (name, kind.element.take, name in self._lists)
+            for name, (number, kind) in fields.items()
+        }
 
     def encode(self, message: Mapping[str, Any]) -> bytes:
         out = bytearray()
@@ -134,53 +160,55 @@ class Shape(Kind):
         message = self.blank()
         at, end = 0, len(data)
         while at < end:
-            tag, at = self._varint(data, at)
-            raw: int | bytes
-            if tag & 7 == _VARINT:
-                raw, at = self._varint(data, at)
-            elif tag & 7 == _LENGTH:
-                length, at = self._varint(data, at)
-                raw, at = data[at : at + length], at + length
-            elif tag & 7 in (_FIXED64, _FIXED32):
-                length = 8 if tag & 7 == _FIXED64 else 4
-                raw, at = data[at : at + length], at + length
+            tag = data[at]
+            if tag < 0x80:
+                at += 1
             else:
-                raise Malformed(self.title, f"wire type {tag & 7}")
-            if at > end:
-                raise Malformed(self.title, "it ends in the middle of a field")
-            if found := self._by_number.get(tag >> 3):
-                self._take(message, *found, tag & 7, raw)
+                tag, at = self._varint(data, at)
+            wire = tag & 7
+            raw: int | bytes
+            if wire == _VARINT:
+                raw, at = self._varint(data, at)
+            else:
+                raw, at = self._bytes(wire, data, at, end)
+            found = self._by_tag.get(tag)
+            if found is None:
+                self._take_oddly(message, tag, raw)
+            elif found[2]:
+                message[found[0]].append(found[1](raw))
+            else:
+                message[found[0]] = found[1](raw)
+        for name, kind in self._maps:
+            message[name] = kind.joined(message[name])
         return message
+
+    def _bytes(self, wire: int, data: bytes, at: int, end: int) -> tuple[bytes, int]:
+        if wire == _LENGTH:
+            length, at = self._varint(data, at)
+        elif wire in (_FIXED64, _FIXED32):
+            length = 8 if wire == _FIXED64 else 4
+        else:
+            raise Malformed(self.title, f"wire type {wire}")
+        if at + length > end:
+            raise Malformed(self.title, "it ends in the middle of a field")
+        return data[at : at + length], at + length
 
     def blank(self) -> dict[str, Any]:
         """A message with nothing in it."""
         message: dict[str, Any] = dict(self._blank)
         for name in self._lists:
             message[name] = []
-        for name in self._maps:
-            message[name] = {}
         return message
 
-    def _take(self, message: dict[str, Any], name: str, kind: Kind, wire: int, raw: Any) -> None:
-        if isinstance(kind, Repeated):
-            if kind.packed and wire == _LENGTH:
-                message[name] += [kind.kind.take(n) for n in self._packed(raw)]
-                return
-            self._expect(name, kind.kind, wire)
-            message[name].append(kind.kind.take(raw))
-        elif isinstance(kind, Map):
-            self._expect(name, kind, wire)
-            entry = kind.entry.decode(raw)
-            if entry["value"] is None and isinstance(kind.kind, Shape):
-                entry["value"] = kind.kind.blank()
-            message[name][entry["key"]] = entry["value"]
-        else:
-            self._expect(name, kind, wire)
-            message[name] = kind.take(raw)
-
-    def _expect(self, name: str, kind: Kind, wire: int) -> None:
-        if kind.wire != wire:
-            raise Malformed(self.title, f"{name} has wire type {wire}")
+    def _take_oddly(self, message: dict[str, Any], tag: int, raw: Any) -> None:
+        """A field that is unknown, packed, or not what it should be."""
+        name, kind = self._by_number.get(tag >> 3, ("", None))
+        if kind is None:
+            return
+        if isinstance(kind, Repeated) and kind.packed and tag & 7 == _LENGTH:
+            message[name] += [kind.kind.take(number) for number in self._packed(raw)]
+            return
+        raise Malformed(self.title, f"{name} has wire type {tag & 7}")
 
     def _packed(self, data: bytes) -> list[int]:
         found, at = [], 0
@@ -218,10 +246,6 @@ def put_varint(out: bytearray, value: int) -> None:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
-
-
-def _is_single(kind: Kind) -> bool:
-    return not isinstance(kind, Repeated | Map)
 
 
 def _put_field(out: bytearray, number: int, kind: Kind, value: Any) -> None:

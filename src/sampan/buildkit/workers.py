@@ -8,14 +8,15 @@ from sampan.spec import oci_image
 
 # The release whose protocols are spoken: clients compare it.
 VERSION = {"package": "github.com/moby/buildkit", "version": "v0.25.0", "revision": "sampan"}
+_LABEL = "org.mobyproject.buildkit.worker"
 
 
 def worker() -> dict[str, Any]:
-    """A WorkerRecord."""
+    """A WorkerRecord. From the snapshotter's label buildx learns of the other exporters."""
     here = oci_image.host_platform()
     return {
         "ID": "sampan",
-        "Labels": {"org.mobyproject.buildkit.worker.executor": "sampan"},
+        "Labels": {f"{_LABEL}.executor": "sampan", f"{_LABEL}.snapshotter": "sampan"},
         "platforms": [{"OS": here.os, "Architecture": here.architecture, "Variant": here.variant}],
         "BuildkitVersion": VERSION,
     }

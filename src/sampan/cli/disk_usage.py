@@ -56,16 +56,27 @@ def _images(found: dict[str, Any]) -> Usage:
     )
 
 
+def of_container(container: dict[str, Any]) -> int:
+    """Its writable layer and (sampan tells them) its logs."""
+    return (container.get("SizeRw") or 0) + (container.get("SizeLogs") or 0)
+
+
+def of_image_alone(image: dict[str, Any]) -> int:
+    """What no other image shares with it of unpacked layers, and (sampan tells it) its blobs."""
+    shared = max(image.get("SharedSize", 0), 0)
+    return int(image["Size"] - shared + (image.get("SizeContent") or 0))
+
+
 def _containers(found: dict[str, Any]) -> Usage:
     containers = found.get("Containers") or []
     active = [c for c in containers if c.get("State") in ("running", "paused", "restarting")]
-    size = sum(c.get("SizeRw") or 0 for c in containers)
+    size = sum(map(of_container, containers))
     return Usage(
         kind="Containers",
         count=len(containers),
         active=len(active),
         size=size,
-        reclaimable=size - sum(c.get("SizeRw") or 0 for c in active),
+        reclaimable=size - sum(map(of_container, active)),
     )
 
 

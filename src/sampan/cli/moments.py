@@ -13,7 +13,7 @@ def parse(text: str, now: float) -> str | None:
     if not text:
         return None
     whole, _, fraction = text.partition(".")
-    if whole.isdigit() and (fraction.isdigit() or not fraction):
+    if whole.isdecimal() and (fraction.isdecimal() or not fraction):
         return text
     try:
         nanoseconds = round(now * 10**9) - units.parse_duration(text)

@@ -19,7 +19,7 @@ def main() -> int:
         format="%(asctime)s %(levelname).1s %(message)s",
     )
     host, _, port = options.addr.rpartition(":")
-    if not port.isdigit():
+    if not port.isdecimal():
         print(f"sampan: --addr must be HOST:PORT, not {options.addr!r}", file=sys.stderr)
         return 2
     work = serving.serve(

@@ -104,7 +104,7 @@ def _token(text: str, index: int) -> tuple[Token, int]:
     if character in "|(),=":
         return (character, ""), index + 1
     following = text[index + 1 : index + 2]
-    if character.isdigit() or (character in "+-" and following.isdigit()):
+    if character.isdecimal() or (character in "+-" and following.isdecimal()):
         return _number(text, index)
     end = index + 1
     while end < len(text) and text[end] in _WORD:

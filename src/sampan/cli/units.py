@@ -25,7 +25,7 @@ def parse_bytes(text: str) -> int:
     suffix = body[len(number) :].strip()
     if (suffix.endswith("ib") and len(suffix) == 3) or (suffix.endswith("b") and len(suffix) == 2):
         suffix = suffix[:1]
-    if suffix not in _BINARY or not number.replace(".", "", 1).isdigit():
+    if suffix not in _BINARY or not number.replace(".", "", 1).isdecimal():
         raise ValueError(f"invalid size: '{text}'")
     return int(float(number) * 1024 ** _BINARY[suffix])
 
@@ -42,7 +42,7 @@ def parse_duration(text: str) -> int:
         unit = _leading(left[len(number) :], "nuµmsh")
         if unit not in _DURATIONS:  # "1m30s" has no such trouble: digits end a unit
             unit = next((u for u in ("ms", "s", "m", "h") if unit.startswith(u)), "")
-        if not number.replace(".", "", 1).isdigit() or not unit:
+        if not number.replace(".", "", 1).isdecimal() or not unit:
             raise ValueError(f'invalid duration "{text}" (write 300ms, 1.5h or 2h45m)')
         total += float(number) * _DURATIONS[unit]
         left = left[len(number) + len(unit) :]

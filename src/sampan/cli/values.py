@@ -45,7 +45,7 @@ def integer(text: str) -> int:
 def decimal_cpus(text: str) -> int:
     """A number of CPUs as billionths of one."""
     whole, dot, fraction = text.partition(".")
-    if not (whole.isdigit() or (dot and not whole)) or not (fraction.isdigit() or not fraction):
+    if not (whole.isdecimal() or (dot and not whole)) or not (fraction.isdecimal() or not fraction):
         raise ValueError(f"{text!r} is no number of CPUs")
     if not whole and not fraction:
         raise ValueError(f"{text!r} is no number of CPUs")

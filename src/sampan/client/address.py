@@ -56,7 +56,7 @@ def _parse_ssh(text: str, rest: str) -> Address:
     if not colon or where.endswith("]"):
         host, port = where, "0"
     host = host.strip("[]")
-    if not host or host.startswith("-") or user.startswith("-") or not port.isdigit():
+    if not host or host.startswith("-") or user.startswith("-") or not port.isdecimal():
         raise errors.BadAddress(f"{text!r} is no address; write ssh://[user@]host[:port]")
     if ":" in user or "'" in path:
         what = "a password (use a key or an agent)" if ":" in user else "a quote"
@@ -69,7 +69,7 @@ def _parse_tcp(text: str, rest: str, tls: Tls | None) -> Address:
     host, colon, port = rest.rpartition(":")
     if not colon or rest.endswith("]"):
         host, port = rest, str(DEFAULT_TLS_PORT if tls else DEFAULT_TCP_PORT)
-    if not port.isdigit() or not 0 < int(port) < 65536 or "/" in host:
+    if not port.isdecimal() or not 0 < int(port) < 65536 or "/" in host:
         raise errors.BadAddress(f"{text!r} is no address; write tcp://host:port")
     host = host.strip("[]") or "127.0.0.1"
     return Address(text=f"tcp://{rest}", scheme="tcp", host=host, port=int(port), tls=tls)

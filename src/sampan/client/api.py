@@ -156,7 +156,7 @@ class Client:
     def _downgrade(self, answer: bytes) -> bool:
         _, found, rest = answer.decode("utf-8", "replace").partition(_TOO_NEW)
         version = rest.strip('"}\r\n ').split(" ")[0].strip('".,}')
-        if not found or not version.replace(".", "").isdigit():
+        if not found or not version.replace(".", "").isdecimal():
             return False
         self._agree(version)
         return True
@@ -188,7 +188,7 @@ def _encode(body: object, fields: dict[str, str]) -> http.Body:
 
 
 def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 def _target(path: str, query: Query) -> str:

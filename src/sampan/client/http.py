@@ -99,7 +99,7 @@ class Connection:
         self._buffer = self._buffer[end + 4 :]
         version, _, rest = first.partition(" ")
         code, _, reason = rest.partition(" ")
-        if not version.startswith("HTTP/1.") or not code.isdigit():
+        if not version.startswith("HTTP/1.") or not code.isdecimal():
             raise errors.BrokenAnswer(f"this is no HTTP answer: {first[:60]!r}")
         headers = {}
         for line in lines:
@@ -145,7 +145,7 @@ def _body_length(method: str, status: int, headers: Mapping[str, str]) -> int:
     length = headers.get("content-length", "")
     if not length:
         return _UNTIL_END
-    if not length.isdigit():
+    if not length.isdecimal():
         raise errors.BrokenAnswer(f"the answer's length is {length!r}")
     return int(length)
 

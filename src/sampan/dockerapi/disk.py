@@ -11,7 +11,7 @@ from sampan.engine import disk_usage
 from sampan.engine.builds import usage as build_usage
 from sampan.engine.containers import list as listing
 from sampan.engine.filters import Filters
-from sampan.kit import clock
+from sampan.image import platforms
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
 
 routes = Routes()
-
 _KINDS = {"image", "container", "volume", "build-cache"}
 
 
@@ -28,31 +27,43 @@ _KINDS = {"image", "container", "volume", "build-cache"}
 async def usage(call: Call) -> web.StreamResponse:
     engine = call.engine
     wanted = set(call.request.query.getall("type", [])) or _KINDS
-    answer: dict[str, Any] = {"LayersSize": 0, "BuildCache": []}
+    records = await in_thread(build_usage.records, engine, build_usage.image_blobs(engine))
+    answer: dict[str, Any] = {"LayersSize": 0, "BuildCache": None}
     if "image" in wanted:
         found = engine.images.list(Filters(), shared=True)
-        answer["LayersSize"] = sum(engine.images.layer_sizes().values())
-        answer["Images"] = [image_routes.summary_json(image) for image in found]
+        content = await in_thread(engine.images.content_size)
+        layers = sum(engine.images.layer_sizes().values())
+        answer["LayersSize"] = layers + content - sum(r.size for r in records if r.only_here)
+        answer["Images"] = [
+            {**image_routes.summary_json(image), "SizeContent": _blobs(engine, image.id)}
+            for image in found
+        ]
     if "container" in wanted:
         answer["Containers"] = await listing.containers(engine, Filters(), all_=True, size=True)
-    if "build-cache" in wanted:
-        answer["BuildCache"] = [_build_cache(one) for one in await build_usage.kept(engine)]
     if "volume" in wanted:
         answer["Volumes"] = [await _volume(engine, v) for v in engine.volumes.list(Filters())]
+    if "build-cache" in wanted:
+        answer["BuildCache"] = [_record(record) for record in records]
     return call.json(answer)
 
 
-def _build_cache(one: build_usage.Kept) -> dict[str, Any]:
+def _blobs(engine: Engine, image_id: str) -> int:
+    """Ours, not Docker's: bytes of an image as it was pulled."""
+    stored = platforms.reachable(engine.store, [engine.images.get(image_id).manifest])
+    return sum(map(engine.store.size, stored))
+
+
+def _record(record: build_usage.Record) -> dict[str, Any]:
     return {
-        "ID": one.ident,
-        "Type": one.kind,
-        "Description": one.what,
-        "InUse": one.in_use,
-        "Shared": one.shared,
-        "Size": one.size,
-        "CreatedAt": clock.rfc3339(int(one.created * 10**9)),
-        "LastUsedAt": clock.rfc3339(int(one.used * 10**9)),
-        "UsageCount": one.uses,
+        "ID": record.id,
+        "Type": record.kind,
+        "Description": record.description,
+        "InUse": record.in_use,
+        "Shared": record.shared,
+        "Size": record.size,
+        "CreatedAt": record.created,
+        "LastUsedAt": record.used,
+        "UsageCount": record.uses,
     }
 
 

@@ -76,7 +76,7 @@ def _unix(path: str, settings: Settings) -> socket.socket:
 def _group(wanted: str) -> int | None:
     for name in (wanted,) if wanted else _GROUPS:
         try:
-            return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+            return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
         except KeyError:
             if wanted:
                 raise CannotListen("the unix socket", f"there is no group {wanted}") from None
@@ -114,7 +114,7 @@ def _tcp(address: str, settings: Settings) -> socket.socket:
 def plain(address: str) -> socket.socket:
     """A TCP socket at HOST:PORT, for what is no secret."""
     host, _, port = address.rpartition(":")
-    if not port.isdigit():
+    if not port.isdecimal():
         raise CannotListen(address, "write HOST:PORT")
     return _server(address, host.strip("[]") or "127.0.0.1", int(port))
 

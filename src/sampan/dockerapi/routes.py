@@ -11,6 +11,7 @@ from sampan.dockerapi import (
     networks,
     own_builds,
     own_images,
+    own_networks,
     own_volumes,
     streams,
     system,
@@ -30,6 +31,7 @@ GROUPS = (
     own_images,
     networks,
     volumes,
+    own_networks,
     own_volumes,
 )
 

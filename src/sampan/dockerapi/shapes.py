@@ -99,7 +99,7 @@ def _plain(value: Any, kind: Kind, where: str) -> Any:
     if not fits or (isinstance(value, int) and not -INT64 <= value < INT64):
         raise _wrong(value, kind.name, where)
     if isinstance(value, str):
-        return text(value, where)
+        return [text(value, where)] if kind is WORDS else text(value, where)
     if isinstance(value, list):
         return check(value, [TEXT], where)
     return value

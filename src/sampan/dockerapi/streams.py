@@ -123,7 +123,7 @@ async def logs_(call: Call) -> web.StreamResponse:
         details=call.flag("details"),
         since=_since(call.query("since")),
         until=_since(call.query("until")),
-        tail=int(tail) if tail.isdigit() else None,
+        tail=int(tail) if tail.isdecimal() else None,
         multiplexed=not container.tty,
     )
     logs.check(container, options)

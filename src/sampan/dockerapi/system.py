@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from sampan.dockerapi.router import DOCKER_VERSION, MAXIMUM, MINIMUM, Routes
-from sampan.engine import runtimes
+from sampan.engine import cdi, cdi_specs, runtimes
 from sampan.engine.containers import log_config
 from sampan.image import choice
 from sampan.kit import clock
@@ -84,6 +84,7 @@ def describe(engine: Engine) -> dict[str, Any]:
     """Docker's /info."""
     statuses = [row[0] for row in engine.db.rows("select status from containers")]
     uname = os.uname()
+    devices = cdi_specs.Registry(cdi.directories(engine.settings))
     return {
         "ID": "",
         "Name": uname.nodename,
@@ -152,8 +153,9 @@ def describe(engine: Engine) -> dict[str, Any]:
         "SecurityOptions": [
             "name=seccomp,profile=builtin", *(["name=userns"] if engine.remap else []),
         ],
-        "CDISpecDirs": [],
-        "Warnings": None,
+        "CDISpecDirs": list(cdi.directories(engine.settings)),
+        "DiscoveredDevices": [{"Source": "cdi", "ID": name} for name in devices.names()],
+        "Warnings": [f"CDI: {problem}" for problem in devices.problems] or None,
     }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from sampan.kit import errors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-VERSION = 2
+VERSION = 3
 
 SCHEMA = """
 create table images (               -- what can be run: a config and its layers
@@ -33,7 +33,8 @@ create table images (               -- what can be run: a config and its layers
     chain_id text,                  -- null: no layers
     config text not null,           -- OCI image config, JSON
     created text not null,          -- when this engine first saw it
-    size integer not null default 0 -- bytes of all layers, unpacked
+    size integer not null default 0, -- bytes of all layers, unpacked
+    parent text not null default '' -- id of the image that it was made from here
 ) strict;
 create table names (                -- tags and repo digests
     name text primary key,          -- docker.io/library/busybox:latest or …@sha256:…
@@ -123,6 +124,7 @@ alter table endpoints add column interface text not null default 'eth0';
 create unique index endpoint_addresses6 on endpoints(network_id, address6)
   where address6 is not null;
 """,
+    2: "alter table images add column parent text not null default '';",
 }
 
 

@@ -24,6 +24,7 @@ from sampan.engine import (
     gateways,
     name_servers,
     network_options,
+    policies,
     pools,
     published_ports,
 )
@@ -114,6 +115,10 @@ class Endpoints:
     def describe(self, info: NetworkInfo) -> driver.Network:
         """A network's row as the driver wants it."""
         return network_options.describe(self._engine.paths, info)
+
+    def networks(self) -> list[driver.Network]:
+        """Those that a driver of ours makes."""
+        return [self.describe(info) for info in self._infos()]
 
     def taken_subnets(self) -> list[Subnet]:
         """What a new network must not overlap: our networks, the host's routes."""
@@ -296,6 +301,7 @@ class Endpoints:
         """Interfaces, addresses, translations and names, all usable on return."""
         for place in plan.places:
             await self.driver_of(place.network.driver).connect(place.network, place.endpoint, netns)
+        policies.apply(container, plan.places, netns)
         bindings = self.bindings(container) if plan.reservations else []
         if bindings and plan.main:
             await self._publish(plan.main, bindings)
@@ -340,6 +346,7 @@ class Endpoints:
         netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             await self.driver_of(info.driver).connect(place.network, place.endpoint, netns)
+            policies.apply(container, self.places(container), netns, again=True)
             if place.named:
                 await self.names.open(container, netns, container.pid)
                 text = containerfiles.resolv_conf(container, embedded=True)
@@ -364,6 +371,7 @@ class Endpoints:
             self._forget(info, place, container)
             for other in self.places(container):
                 inside.reroute(other.network, other.endpoint, netns)
+            policies.apply(container, self.places(container), netns, again=True)
             if place.named:
                 await self.names.open(container, netns, container.pid)  # one network fewer
         finally:

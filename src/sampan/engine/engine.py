@@ -16,7 +16,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import containers, images, networks, user_namespaces, volumes
+from sampan.engine import containers, images, networks, sized_layers, user_namespaces, volumes
 from sampan.engine.builds import leftovers
 from sampan.engine.containers import stop
 from sampan.engine.db import Database
@@ -97,6 +97,7 @@ class Engine:
         await self.endpoints.names.retire()
         await self.endpoints.teardown()
         await in_thread(spawn.retire, self.paths)
+        await in_thread(sized_layers.unmount_all, self)
         self.snapshots.close()
         await in_thread(self.pages.stop)
         try:

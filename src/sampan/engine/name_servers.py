@@ -23,7 +23,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from sampan.engine import containerfiles, monitors, units
+from sampan.engine import containerfiles, monitors, policies, units
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.network import dns, dns_zone, files
@@ -92,6 +92,19 @@ class NameServers:
     async def stop(self) -> None:
         """The engine lets go; the resolver serves on."""
         self._let_go()
+
+    def wanted(self) -> list[Container]:
+        """Those who run and may ask."""
+        return [container for container in self._running() if self._named(container)]
+
+    async def served(self) -> Sequence[str]:
+        """The ids of those who are answered, as the resolver itself says."""
+        if not self.wanted():
+            return ()
+        async with self._busy:
+            answer = await self._exchange(protocol.hello())
+        found: Sequence[str] = answer["containers"]
+        return found
 
     async def retire(self) -> None:
         """Nothing runs any more: the resolver shall end, should it not have by itself."""
@@ -164,7 +177,7 @@ class NameServers:
 
     async def _tell_all(self, served: Sequence[str]) -> None:
         """To one that has just been connected to: who is gone, who is there."""
-        running = {c.id: c for c in self._running() if self._named(c)}
+        running = {container.id: container for container in self.wanted()}
         self._served = {identity for identity in served if identity in running}
         opened: dict[str, list[int]] = {}
         try:
@@ -252,7 +265,7 @@ class NameServers:
 
     def _needed(self) -> bool:
         """By somebody who runs; or by one who is gone, but still served."""
-        return any(map(self._named, self._running())) or os.path.exists(self._path)
+        return bool(self.wanted()) or os.path.exists(self._path)
 
     def _running(self) -> list[Container]:
         return [container for container in self._engine.containers if container.running]
@@ -280,10 +293,13 @@ class NameServers:
 
     def _view(self, container: Container) -> dns_zone.View:
         places = self._named(container)
+        allowed = policies.compiled(container, self._engine.endpoints.places(container))
         return dns_zone.View(
             networks=tuple((place.network.id, place.network.name.lower()) for place in places),
             links={place.network.id: self._links(container, place) for place in places},
             upstreams=_upstreams(self._engine, container),
+            admitted=allowed.names,
+            closed=allowed.closed,
         )
 
     def _links(self, container: Container, place: Place) -> dict[str, str]:

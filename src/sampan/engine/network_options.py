@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.engine import pools
 from sampan.kit import errors
-from sampan.network import driver
+from sampan.network import driver, policy
 
 if TYPE_CHECKING:
     from sampan.engine.networks import NetworkInfo
@@ -43,6 +43,7 @@ def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
         mode6=_mode(options, "6", internal=bool(spec.get("internal"))),
         mtu=_number(options, "com.docker.network.driver.mtu"),
         bind_address=_address(options, f"{BRIDGE}host_binding_ipv4"),
+        policy=policy.parse(options),
         parent=options.get("parent", ""),
         parent_mode=options.get(f"{info.driver}_mode", ""),
     )
@@ -88,7 +89,7 @@ def _flag(options: dict[str, str], name: str) -> bool:
 
 def _number(options: dict[str, str], name: str) -> int:
     text = options.get(name) or "0"
-    if not text.isdigit() or int(text) > 65535:
+    if not text.isdecimal() or int(text) > 65535:
         raise errors.InvalidArgument(f"{name} must be a number of bytes, not {text!r}")
     return int(text)
 

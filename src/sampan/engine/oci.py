@@ -17,6 +17,7 @@ from sampan.engine import oci_mounts, oci_resources, units
 from sampan.engine.users import Identity
 from sampan.kit import errors
 from sampan.kit.record import Record
+from sampan.linux import process
 from sampan.spec import docker_defaults, docker_seccomp
 
 if TYPE_CHECKING:
@@ -148,6 +149,28 @@ def rlimits(limits: Any) -> list[dict[str, Any]]:
         }
         for limit in limits
     ]
+
+
+def check(host: dict[str, Any]) -> None:
+    """Refuse what no container could be started with."""
+    capabilities = effective_capabilities(host)
+    _seccomp(security_options(host.get("SecurityOpt") or ()), capabilities)
+    score = host.get("OomScoreAdj") or 0
+    if not -1000 <= score <= 1000:
+        raise errors.InvalidArgument(
+            f"Invalid value {score}, range for oom score adj is [-1000, 1000]"
+        )
+    if len(host.get("ConsoleSize") or (0, 0)) != 2:
+        raise errors.InvalidArgument("HostConfig.ConsoleSize must be [height, width]")
+    for limit in rlimits(host.get("Ulimits") or ()):
+        if limit["type"] not in process.RLIMITS:
+            name = limit["type"].removeprefix("RLIMIT_").lower()
+            raise errors.InvalidArgument(f"invalid ulimit type: {name}")
+        if limit["soft"] > limit["hard"]:
+            raise errors.InvalidArgument(
+                "ulimit soft limit must be less than or equal to hard limit: "
+                f"{limit['soft']} > {limit['hard']}"
+            )
 
 
 def effective_capabilities(host: dict[str, Any]) -> list[str]:

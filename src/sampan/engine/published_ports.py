@@ -36,7 +36,7 @@ def _range(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     if not text:
         return 0, 0
-    if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) > 65535:
+    if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) > 65535:
         raise errors.InvalidArgument(f"invalid published port: {text}")
     return int(first), int(last or first)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine import sized_layers
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def between(engine: Engine) -> tuple[str, ...]:
 
 
 def remove(engine: Engine, key: str) -> None:
+    sized_layers.unmount(engine, key)
     engine.snapshots.remove(key)
 
 

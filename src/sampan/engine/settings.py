@@ -87,6 +87,8 @@ KEYS = (
     Key(name="init", kind="bool", default=False, help="a small reaper as PID 1 of every container"),
     Key(name="no-new-privileges", kind="bool", default=False,
         help="set no_new_privs for every container"),
+    Key(name="cdi-spec-dirs", kind="list", metavar="DIRECTORY",
+        help="where descriptions of CDI devices are (/etc/cdi, /var/run/cdi)"),
     Key(name="userns-remap", kind="string", default="", metavar="USER[:GROUP]",
         help="run containers as this user's subordinate ids (subuid(5)); default: sampan's, else "
         "dockremap's"),

@@ -27,7 +27,7 @@ def signal_number(name: str | int | None, default: int = signal.SIGTERM) -> int:
     text = str(name or "").strip().upper()
     if not text:
         return int(default)
-    if text.isdigit():
+    if text.isdecimal():
         if 0 < int(text) <= 64:
             return int(text)
     else:
@@ -48,7 +48,7 @@ def port(text: str) -> tuple[int, str]:
     """`80/tcp` → (80, "tcp"); without a protocol, tcp."""
     number, _, protocol = text.partition("/")
     protocol = protocol or "tcp"
-    if not number.isdigit() or not 0 < int(number) < 65536:
+    if not number.isdecimal() or not 0 < int(number) < 65536:
         raise errors.InvalidArgument(f"invalid port specification: '{text}'")
     if protocol not in ("tcp", "udp", "sctp"):
         raise errors.InvalidArgument(f"invalid port specification: unknown protocol '{protocol}'")

@@ -99,7 +99,7 @@ def _mappings(ranges: tuple[tuple[int, int], ...]) -> Mappings:
 def _names_of_user(user: str) -> tuple[str, ...]:
     """As subuid(5) may write it: by name or by number."""
     try:
-        entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
     except KeyError:
         return (user,)
     return entry.pw_name, str(entry.pw_uid)
@@ -107,7 +107,7 @@ def _names_of_user(user: str) -> tuple[str, ...]:
 
 def _names_of_group(group: str) -> tuple[str, ...]:
     try:
-        entry = grp.getgrgid(int(group)) if group.isdigit() else grp.getgrnam(group)
+        entry = grp.getgrgid(int(group)) if group.isdecimal() else grp.getgrnam(group)
     except KeyError:
         return (group,)
     return entry.gr_name, str(entry.gr_gid)
@@ -120,7 +120,7 @@ def _ranges(path: str, names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
             for line in file:
                 name, _, numbers = line.strip().partition(":")
                 first, _, count = numbers.partition(":")
-                if name in names and first.isdigit() and count.isdigit():
+                if name in names and first.isdecimal() and count.isdecimal():
                     found.append((int(first), int(count)))
     except FileNotFoundError:
         pass

@@ -29,7 +29,7 @@ def resolve(user: str, passwd: bytes, group: bytes, extra: Iterable[str] = ()) -
     name, _, group_name = user.partition(":")
     accounts, groups = _accounts(passwd), _groups(group)
     account = _find_account(name, accounts)
-    if account is None and name and not name.isdigit():
+    if account is None and name and not name.isdecimal():
         raise errors.InvalidArgument(
             f"unable to find user {name}: no matching entries in passwd file"
         )
@@ -51,7 +51,7 @@ def _find_account(
     name: str, accounts: list[tuple[str, int, int, str]]
 ) -> tuple[str, int, int, str] | None:
     for account in accounts:
-        if account[0] == name or (name.isdigit() and account[1] == int(name)):
+        if account[0] == name or (name.isdecimal() and account[1] == int(name)):
             return account
         if not name and account[1] == 0:
             return account
@@ -62,7 +62,7 @@ def _group_id(name: str, groups: list[tuple[str, int, list[str]]]) -> int:
     for known, number, _ in groups:
         if known == name:
             return number
-    if not name.isdigit():
+    if not name.isdecimal():
         raise errors.InvalidArgument(
             f"unable to find group {name}: no matching entries in group file"
         )
@@ -70,7 +70,7 @@ def _group_id(name: str, groups: list[tuple[str, int, list[str]]]) -> int:
 
 
 def _number(text: str, what: str) -> int:
-    if not text.isdigit() or int(text) > _MAX:
+    if not text.isdecimal() or int(text) > _MAX:
         raise errors.InvalidArgument(f"{what} and gids must be in range 0-{_MAX}")
     return int(text)
 
@@ -78,7 +78,7 @@ def _number(text: str, what: str) -> int:
 def _accounts(text: bytes) -> list[tuple[str, int, int, str]]:
     found = []
     for fields in _lines(text):
-        if len(fields) >= 6 and fields[2].isdigit() and fields[3].isdigit():
+        if len(fields) >= 6 and fields[2].isdecimal() and fields[3].isdecimal():
             found.append((fields[0], int(fields[2]), int(fields[3]), fields[5]))
     return found
 
@@ -86,7 +86,7 @@ def _accounts(text: bytes) -> list[tuple[str, int, int, str]]:
 def _groups(text: bytes) -> list[tuple[str, int, list[str]]]:
     found = []
     for fields in _lines(text):
-        if len(fields) >= 3 and fields[2].isdigit():
+        if len(fields) >= 3 and fields[2].isdecimal():
             members = fields[3].split(",") if len(fields) > 3 else []
             found.append((fields[0], int(fields[2]), members))
     return found

@@ -34,6 +34,7 @@ class SnapshotNotFound(errors.NotFound):
 
 class Layers:
     directory = "overlay"  # below root/snapshots
+    kept_as = "fs"  # a layer's name in its own directory
 
     def __init__(self, root: str) -> None:
         self._base = f"{root}/snapshots/{self.directory}"

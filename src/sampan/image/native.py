@@ -49,6 +49,9 @@ class Native(Overlay):
             self.prepare(key, chain_id)
         return [Mount(type="bind", source=f"{self._place(key)}/fs", options=("rbind", "ro"))]
 
+    def places(self, key: str) -> dict[str, str]:
+        return {"Dir": f"{self._place(key)}/fs"} if key in self.keys() else {}
+
     def changes(self, key: str, between: tuple[str, ...] = ()) -> list[Change]:
         return list(self._changes(key, between))
 

@@ -93,6 +93,12 @@ class Snapshotter(Protocol):
         """Those of the writable layer's directories and files that nothing is in, in this order."""
 
     def usage(self, key: str) -> Usage: ...
+    def places(self, key: str) -> dict[str, str]:
+        """Docker's GraphDriver.Data of a writable layer: where on the disk it is."""
+
+    def layer_places(self, chain_id: str | None) -> dict[str, str]:
+        """The same of a stack of layers; empty where they are not here."""
+
     def layer_size(self, chain_id: str) -> int: ...
     def layers(self) -> Iterator[str]: ...
     def keys(self) -> Iterator[str]: ...
@@ -149,6 +155,23 @@ class Overlay(Layers):
             return [Mount(type="bind", source=stack[0], options=("rbind", "ro"))]
         options = (f"lowerdir={':'.join(stack)}", "ro")
         return [Mount(type="overlay", source="overlay", options=options)]
+
+    def places(self, key: str) -> dict[str, str]:
+        if key not in self.keys():
+            return {}
+        place = self._place(key)
+        return {"UpperDir": f"{place}/fs", "WorkDir": f"{place}/work"}
+
+    def layer_places(self, chain_id: str | None) -> dict[str, str]:
+        found: list[str] = []
+        while chain_id:
+            if not self.has(chain_id):
+                return {}
+            found.append(self.layer(chain_id))
+            chain_id = get(f"{found[-1]}/parent")
+        names = [f"{place}/{self.kept_as}" for place in found]
+        below = {"LowerDir": ":".join(names[1:])} if names[1:] else {}
+        return {"UpperDir": names[0], **below} if names else {}
 
     def _parents(self, key: str) -> list[str]:
         return self.stack(get(f"{self._place(key)}/parent"))

@@ -37,7 +37,7 @@ def parse(text: str) -> int:
         offset = sign * (int(head[-5:-3]) * 3600 + int(head[-2:]) * 60)
         head = head[:-6]
     head, _, fraction = head.partition(".")
-    if fraction and not (fraction.isdigit() and len(fraction) <= 9):
+    if fraction and not (fraction.isdecimal() and len(fraction) <= 9):
         raise ValueError(f"{text!r} is no RFC 3339 time")
     try:
         date, _, day_time = head.replace("t", "T").partition("T")

@@ -18,12 +18,12 @@ NAMES = {name: number for number, name in enumerate(_ORDER.split(), start=1)}
 
 def parse(text: str) -> int:
     """`9`, `KILL`, `SIGKILL`, `sigkill` or `RTMIN+3` as a number; raises ValueError."""
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdecimal():
         number = int(text)
     else:
         name = text.upper().removeprefix("SIG")
         head, plus, offset = name.partition("+")
-        if head == "RTMIN" and (not plus or offset.isdigit()):
+        if head == "RTMIN" and (not plus or offset.isdecimal()):
             number = 34 + int(offset or 0)
         elif name.startswith("RTMAX"):
             number = 64 - int(name[6:] or 0)

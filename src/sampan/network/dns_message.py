@@ -215,6 +215,26 @@ def _lifetime(reply: bytes) -> Lifetime | None:
     return Lifetime(seconds=min(*seconds, *negative, _DAY), offsets=tuple(offsets))
 
 
+def addresses(reply: bytes) -> list[tuple[str, int]]:
+    """The addresses in an answer, whatever names lead to them, and their TTLs."""
+    found = []
+    try:
+        _, _, questions, answers, _, _ = _HEADER.unpack_from(reply)
+        offset = _HEADER.size
+        for _ in range(questions):
+            offset = _skip_name(reply, offset) + 4
+        for _ in range(answers):
+            offset = _skip_name(reply, offset)
+            kind, _, ttl, size = _RECORD.unpack_from(reply, offset)
+            offset += _RECORD.size + size
+            family = {A: socket.AF_INET, AAAA: socket.AF_INET6}.get(kind)
+            if family is not None:
+                found.append((socket.inet_ntop(family, reply[offset - size : offset]), ttl))
+    except (IndexError, ValueError, struct.error):
+        pass  # what came before the malformed record
+    return found
+
+
 def _skip_name(data: bytes, offset: int) -> int:
     while size := data[offset]:
         if size >= 0xC0:

@@ -13,7 +13,7 @@ bytes for a question about ours and None for the rest of the world:
 from __future__ import annotations
 
 from sampan.kit.record import Record
-from sampan.network import dns_message
+from sampan.network import dns_message, policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ class View(Record):
     networks: tuple[tuple[str, str], ...]  # id, name in lower case
     links: Mapping[str, Mapping[str, str]] = {}  # network id → alias → container id or name
     upstreams: tuple[str, ...] = ()
+    admitted: tuple[tuple[str, str], ...] = ()  # a policy's names: pattern → nft sets
+    closed: bool = False  # nothing else is asked of the upstreams
+
+    def sets(self, name: str) -> list[str]:
+        """Where the addresses of this name go."""
+        return [found for pattern, found in self.admitted if policy.matches(pattern, name)]
 
 
 class Zone:
@@ -165,6 +171,8 @@ def parse_view(message: Mapping[str, Any]) -> View:
         networks=_tuple(message["networks"]),
         links=message["links"],
         upstreams=_tuple(message["upstreams"]),
+        admitted=_tuple(message["admitted"]),
+        closed=message["closed"],
     )
 
 

@@ -21,6 +21,7 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from sampan.kit.record import Record
+from sampan.network.policy import Policy
 
 GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
 
@@ -48,6 +49,7 @@ class Network(Record):
     mode6: str = "nat"
     mtu: int = 0  # 0: the kernel's default
     bind_address: str = ""  # where ports are published that name no address
+    policy: Policy = Policy()  # of everybody's traffic on it
     parent: str = ""  # macvlan, ipvlan: the host's interface
     parent_mode: str = ""  # bridge, private, vepa, passthru; l2, l3, l3s
 

@@ -90,6 +90,15 @@ class Firewall:
         if commands:
             self._run_or_raise(commands)
 
+    def stands(self, published: Published) -> bool:
+        """Whether the kernel has this translation; where no element stands for it, it has."""
+        elements = rules.published_elements([published])
+        return all(self._stands(kind, e) for kind in rules.SETS for e in elements[kind])
+
+    def is_whole(self) -> bool:
+        """Whether the table is there with every rule."""
+        return self._read()[1]
+
     def _stands(self, kind: str, element: Element) -> bool:
         """Whether the kernel has this key with this value."""
         try:

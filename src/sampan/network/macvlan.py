@@ -94,7 +94,7 @@ class MacvlanDriver(NetworkDriver):
     def _make_vlan(self, network: Network) -> None:
         above, _, number = network.parent.rpartition(".")
         link = self._host.link(above)
-        if link is None or not number.isdigit() or not 0 < int(number) < 4095:
+        if link is None or not number.isdecimal() or not 0 < int(number) < 4095:
             return
         self._host.send(
             netlink.add_vlan(network.parent, parent=link.index, number=int(number)),

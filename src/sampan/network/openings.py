@@ -45,6 +45,18 @@ def legacy_present() -> bool:
     return any(map(_has_legacy, _LEGACY))
 
 
+def legacy_forward() -> dict[str, str]:
+    """What iptables-legacy says about FORWARD, by family; nothing where there is none."""
+    found = {}
+    for family, program in _LEGACY.items():
+        if _has_legacy(family):
+            try:
+                found[family] = _legacy(program, "-S")
+            except FileNotFoundError:
+                pass
+    return found
+
+
 def _has_legacy(family: str) -> bool:
     try:
         with open(f"/proc/net/{family}_tables_names") as file:

@@ -131,4 +131,4 @@ def _start(response: aiohttp.ClientResponse) -> int:
     """Where a partial answer begins (Content-Range, RFC 9110, 14.4); -1 where it does not say."""
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     first = rest.partition("-")[0]
-    return int(first) if unit == "bytes" and first.isdigit() else -1
+    return int(first) if unit == "bytes" and first.isdecimal() else -1

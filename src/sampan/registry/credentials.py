@@ -168,7 +168,7 @@ def _object(header: str, value: str) -> dict[str, Any]:
     try:
         padded = value.replace("+", "-").replace("/", "_").rstrip("=")
         raw = base64.urlsafe_b64decode(padded + "=" * (-len(padded) % 4))
-        entry = json.loads(raw) if raw else {}
+        entry = json.loads(raw) if value else {}
     except (binascii.Error, ValueError) as error:
         raise errors.InvalidArgument(f"{header} is malformed: {error}") from error
     if not (entry is None or isinstance(entry, dict)):

@@ -28,7 +28,7 @@ class Patience:
         self._tries, self._failed = tries, 0
 
     def again(
-        self, error: errors.Unavailable, *, progress: bool = False, lasting: bool = False
+        self, error: errors.SampanError, *, progress: bool = False, lasting: bool = False
     ) -> float:
         """Seconds to wait: as long as the server asked for, else our own time.
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 16 << 20
 _TRIES = 3
+_OUT_OF_STEP = 416
 _TOO_MUCH_AT_ONCE = frozenset({405, 411, 413})
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=600)  # it hashes at the end
 
@@ -122,18 +123,22 @@ class _Upload:
                 await self._go_on()
                 return
             except errors.Refused as error:
-                if error.status not in _TOO_MUCH_AT_ONCE or self._chunk:
+                if error.status in _TOO_MUCH_AT_ONCE and not self._chunk:
+                    self._location, self._chunk = "", _CHUNK
+                    continue
+                if error.status != _OUT_OF_STEP:  # it was still reading when it said how much
                     raise
-                self._location, self._chunk = "", _CHUNK
+                failure: kinds.SampanError = error
+            except errors.NotTrusted:
+                raise
             except kinds.Unavailable as error:
-                if isinstance(error, errors.NotTrusted):
-                    raise
-                before = self._offset
-                await self._uploads.pause(patience.again(error), str(error))
-                if not await self._ask():
-                    return
-                if self._offset > before:
-                    patience = retries.Patience(_TRIES)
+                failure = error
+            before = self._offset
+            await self._uploads.pause(patience.again(failure), str(failure))
+            if not await self._ask():
+                return
+            if self._offset > before:
+                patience = retries.Patience(_TRIES)
 
     async def _go_on(self) -> None:
         if not self._location:
@@ -150,7 +155,7 @@ class _Upload:
             "POST", self._uploads.path(self._digest), {"Content-Length": "0"}, good=(202,)
         )
         least = response.headers.get("OCI-Chunk-Min-Length", "")
-        self._chunk = self._chunk and max(self._chunk, int(least) if least.isdigit() else 0)
+        self._chunk = self._chunk and max(self._chunk, int(least) if least.isdecimal() else 0)
         self._offset = 0
         self._next(response)
 
@@ -197,7 +202,7 @@ class _Upload:
 def _received(response: aiohttp.ClientResponse) -> int:
     """`Range: 0-LAST` as a count; 0-0 is what many say of an upload that has nothing."""
     last = response.headers.get("Range", "").rpartition("-")[2]
-    return int(last) + 1 if last.isdigit() and int(last) else 0
+    return int(last) + 1 if last.isdecimal() and int(last) else 0
 
 
 def _with_digest(location: str, digest: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sampan.linux import cgroup
+from sampan.linux.mount import MS
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sampan.linux.cgroup import Manager
+    from sampan.runtime.plan import Plan
     from sampan.spec import oci_runtime
 
 
@@ -29,6 +31,10 @@ def path_of(
         return path or f"{'user' if os.geteuid() else 'system'}.slice:sampan:{container_id}"
     if override.count(":") == 2:  # decided before
         return override
+    if not path and os.geteuid():
+        from sampan.runtime import rootless
+
+        path = rootless.delegated(container_id)
     path = path or f"/{container_id}"
     if ":" in path:
         raise errors.InvalidConfig(
@@ -51,6 +57,35 @@ def manager(config: oci_runtime.Config, path: str) -> Manager:
     from sampan.linux.cgroup import systemd, unit_properties
 
     return systemd.manager(path, unit_properties.from_annotations(config.annotations))
+
+
+def none(why: str) -> Manager:
+    """That of a container without a cgroup: it refuses what needs one, and says `why`."""
+    from sampan.runtime.no_cgroup import NoCgroup
+
+    return NoCgroup(why)
+
+
+def delegate(manager: Manager, config: oci_runtime.Config, plan: Plan) -> None:
+    """Ownership as config-linux.md has it: v2, a cgroup namespace, and the cgroup shown writable.
+
+    Its owner is then whom the process's user is on the host.
+    """
+    paths = manager.paths()
+    shown = any(
+        item.type in ("cgroup", "cgroup2") and not item.options.flags & MS.RDONLY
+        for item in plan.mounts
+    )
+    if os.geteuid() or not shown or set(paths) != {""}:
+        return
+    uid = plan.process.uid
+    for item in config.linux.uid_mappings:
+        if item.container_id <= uid < item.container_id + item.size:
+            uid += item.host_id - item.container_id
+            break
+    from sampan.linux.cgroup import delegate
+
+    delegate.to(paths[""], uid)
 
 
 def check_unused(manager: Manager) -> None:
@@ -99,4 +134,4 @@ def open_doors(
 def _is_tight(resources: dict[str, Any]) -> bool:
     limits = [str((resources.get("memory") or {}).get("limit"))]
     limits.append(str((resources.get("unified") or {}).get("memory.max")))
-    return any(limit.isdigit() and 0 < int(limit) < _TIGHT for limit in limits)
+    return any(limit.isdecimal() and 0 < int(limit) < _TIGHT for limit in limits)

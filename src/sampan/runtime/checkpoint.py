@@ -106,7 +106,7 @@ def check(options: Options) -> None:
         if name != "network":
             raise errors.InvalidConfig(f"--empty-ns: {name!r} is not network")
     address, _, port = options.page_server.rpartition(":")
-    if options.page_server and not (address and port.isdigit()):
+    if options.page_server and not (address and port.isdecimal()):
         raise errors.InvalidConfig(f"--page-server: {options.page_server!r} is not ADDRESS:PORT")
 
 

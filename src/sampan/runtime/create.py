@@ -39,6 +39,7 @@ class Options(Record):
     console: Any = None  # a socket: the terminal's master is sent over it (SCM_RIGHTS)
     rootfs: tuple[oci_runtime.Mount, ...] = ()  # mounted at root.path, first of all
     cgroup: str = ""  # overrides linux.cgroupsPath
+    cgroups: bool = True  # False: it stays in the caller's
     init: bool = False  # PID 1 is a small reaper of ours, the process its child
     preserve_fds: int = 0  # so many descriptors from 3 on stay open
     gate: int = -1  # a listening SOCK_SEQPACKET: `start` comes over it, the caller may go
@@ -53,6 +54,8 @@ def create(config: oci_runtime.Config, options: Options) -> Created:
     manager = None
     try:
         manager = _cgroup(config, options)
+        if plan.new & CLONE.NEWCGROUP and (config.linux.uid_mappings or plan.process.uid):
+            cgroups.delegate(manager, config, plan)
         return _spawn(config, plan, options, manager)
     except BaseException:
         if manager:
@@ -64,6 +67,8 @@ def create(config: oci_runtime.Config, options: Options) -> Created:
 
 
 def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
+    if not options.cgroups:
+        return _limited(cgroups.none("--cgroup-manager disabled"), config)
     path = cgroups.path_of(config, options.container_id, options.cgroup)
     manager = cgroups.manager(config, path)
     cgroups.check_unused(manager)
@@ -72,9 +77,11 @@ def _cgroup(config: oci_runtime.Config, options: Options) -> Manager:
     except PermissionError:
         if not os.geteuid() or config.linux.cgroups_path:
             raise
-        from sampan.runtime import rootless
+        manager = cgroups.none("none was delegated to this user")
+    return _limited(manager, config)
 
-        manager = rootless.no_cgroup()
+
+def _limited(manager: Manager, config: oci_runtime.Config) -> Manager:
     try:
         manager.apply(resources(config))
     except BaseException:

@@ -59,13 +59,8 @@ def become(plan: ProcessPlan) -> None:
 
 
 def _set_ids(plan: ProcessPlan) -> None:
-    try:
-        if plan.groups is not None:
-            os.setgroups(plan.groups)
-    except PermissionError:
-        # user_namespaces(7): setgroups(2) may be denied for good, then there is nothing to drop
-        if plan.groups or not plan.user_namespace:
-            raise
+    if plan.groups is not None:
+        _set_groups(plan.groups, user_namespace=plan.user_namespace)
     try:
         os.setresgid(plan.gid, plan.gid, plan.gid)
         os.setresuid(plan.uid, plan.uid, plan.uid)
@@ -75,3 +70,12 @@ def _set_ids(plan: ProcessPlan) -> None:
         raise errors.InvalidConfig(
             f"process.user: {plan.uid}:{plan.gid} is not mapped in the container's user namespace"
         ) from error
+
+
+def _set_groups(groups: tuple[int, ...], *, user_namespace: bool) -> None:
+    try:
+        os.setgroups(groups)
+    except PermissionError:
+        # user_namespaces(7): setgroups(2) may be denied for good, then there is nothing to drop
+        if groups or not user_namespace:
+            raise

@@ -55,6 +55,10 @@ def steps(launch: Launch, *, detached: bool) -> list[str]:
 
 
 def _cgroup(config: oci_runtime.Config, launch: Launch) -> Iterator[str]:
+    if not launch.cgroups:
+        cgroups.none("--cgroup-manager disabled").apply(create.resources(config))
+        yield "make no cgroup"
+        return
     path = cgroups.path_of(config, launch.container_id, systemd=launch.systemd)
     if launch.systemd:
         yield f"let systemd make the unit {path}"
@@ -154,6 +158,8 @@ def _process(process: ProcessPlan) -> Iterator[str]:
         yield "open a terminal of the container's own"
     yield f"go to {process.cwd}"
     groups = f", groups {', '.join(map(str, process.groups))}" if process.groups else ""
+    if process.groups is None:
+        groups = ", keeping the caller's groups"
     yield f"become user {process.uid}, group {process.gid}{groups}"
     if process.umask is not None:
         yield f"set the umask to {process.umask:04o}"

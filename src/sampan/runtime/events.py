@@ -33,7 +33,7 @@ def seconds(text: str) -> float:
         number = rest[: len(rest) - len(rest.lstrip("0123456789."))]
         rest = rest[len(number) :]
         unit = next((u for u in _UNITS if rest.startswith(u)), "")
-        if not unit or not number.replace(".", "", 1).isdigit():
+        if not unit or not number.replace(".", "", 1).isdecimal():
             raise errors.InvalidConfig(f"invalid duration {text!r} (5s, 100ms and 1m30s are valid)")
         total, rest = total + float(number) * _UNITS[unit], rest[len(unit) :]
     if total <= 0:

@@ -69,6 +69,6 @@ def _target(container: Container, cgroups: tuple[str, ...]) -> exec_verb.Target:
             "status": "running",
             "pid": container.pid,
             "bundle": container.bundle,
-            **({"annotations": config.annotations} if config.annotations else {}),
+            **({"annotations": container.annotations} if container.annotations else {}),
         },
     )

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sampan.runtime.notify import Relay
     from sampan.spec import oci_runtime
 
 
@@ -93,9 +94,11 @@ def catch_signals(*, detached: bool) -> None:
         signals.block_all()
 
 
-def wait(pid: int, pidfd: int, terminal: Terminal | None) -> int:
+def wait(pid: int, pidfd: int, terminal: Terminal | None, relay: Relay | None = None) -> int:
     """Serve it until it ends: its exit code, or 128 and the signal's number."""
     if terminal is None:
+        if relay and (status := _until_ready(pid, pidfd, relay)) is not None:
+            return _code(status)
         while True:
             number, _ = signals.wait()
             if number == SIGCHLD:
@@ -106,10 +109,28 @@ def wait(pid: int, pidfd: int, terminal: Terminal | None) -> int:
                 _forward(pidfd, number)
     master = terminal.take()
     try:
-        return _proxy(pid, pidfd, terminal, master)
+        return _proxy(pid, pidfd, terminal, master, relay)
     finally:
         terminal.restore()
         os.close(master)
+
+
+def _until_ready(pid: int, pidfd: int, relay: Relay) -> int | None:
+    """The wait status where it ended before it said that it is ready."""
+    poll = select.poll()
+    for fd in (relay.fileno(), pidfd, signals.descriptor()):
+        poll.register(fd, select.POLLIN)
+    while True:
+        found = [fd for fd, _ in poll.poll()]
+        ready = relay.fileno() in found and relay.serve(os.getpid())
+        if pidfd in found:
+            return os.waitpid(pid, 0)[1]
+        if ready:  # a SIGCHLD that is there now is left to whoever waits next
+            return None
+        if signals.descriptor() in found:
+            for number in signals.pending():
+                if number != SIGCHLD:
+                    _forward(pidfd, number)
 
 
 def _reap(pid: int) -> int | None:
@@ -135,9 +156,11 @@ def _forward(pidfd: int, number: int) -> None:
         pass
 
 
-def _proxy(pid: int, pidfd: int, terminal: Terminal, master: int) -> int:
+def _proxy(
+    pid: int, pidfd: int, terminal: Terminal, master: int, relay: Relay | None = None
+) -> int:
     poll = select.poll()
-    for fd in (0, master, pidfd, signals.descriptor()):
+    for fd in (0, master, pidfd, signals.descriptor(), *([relay.fileno()] if relay else [])):
         poll.register(fd, select.POLLIN)
     status = None
     targets = {0: master, master: 1}
@@ -148,6 +171,8 @@ def _proxy(pid: int, pidfd: int, terminal: Terminal, master: int) -> int:
                     poll.unregister(fd)
             elif fd == pidfd:
                 status = os.waitpid(pid, 0)[1]
+            elif relay and fd == relay.fileno():
+                relay.serve(os.getpid())
             else:
                 _signal(terminal, master, pidfd)
     while select.select([master], [], [], 0)[0] and _copy(master, 1):

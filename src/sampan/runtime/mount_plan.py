@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     IdMap = tuple[Triples, Triples]  # uids, gids: (inside, outside, size) each
 
 
+_UNLABELLED = ("proc", "sysfs", "mqueue", "cgroup", "cgroup2")  # the kernel labels them itself
+
+
 class MountPlan(Record):
     destination: str
     type: str
@@ -26,8 +29,14 @@ class MountPlan(Record):
 
 
 def make(
-    item: oci_runtime.Mount, bundle: str, *, root: str = "/", user_namespace: bool = False
+    item: oci_runtime.Mount,
+    bundle: str,
+    *,
+    root: str = "/",
+    user_namespace: bool = False,
+    label: str = "",
 ) -> MountPlan:
+    """`label`: the SELinux context of new file systems that can have one."""
     chosen = mount_options.parse(item.options)
     source, kind = item.source, item.type
     if "\0" in source + kind + item.destination:
@@ -43,6 +52,9 @@ def make(
             )
     elif not kind:
         raise errors.InvalidConfig(f"mount {item.destination}: neither a type nor bind is given")
+    if label and not chosen.flags & MS.BIND and kind not in _UNLABELLED:
+        # quoted, because categories are separated by commas as options are
+        chosen = chosen.replace(data=(*chosen.data, f'context="{label}"'))
     mapping = None
     if chosen.idmap or item.uid_mappings or item.gid_mappings:
         can = bool(chosen.flags & MS.BIND) or kind == "overlay"

@@ -87,7 +87,13 @@ def make(config: oci_runtime.Config, options: Options) -> Plan:
     root = find_root(config.root, options.bundle)
     mounts = tuple(
         [
-            mount_plan.make(m, options.bundle, root=root, user_namespace=own_users)
+            mount_plan.make(
+                m,
+                options.bundle,
+                root=root,
+                user_namespace=own_users,
+                label=linux.mount_label,
+            )
             for m in config.mounts
         ]
     )

@@ -8,7 +8,6 @@ from sampan.runtime import errors, trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from sampan.spec import oci_runtime
@@ -40,11 +39,6 @@ class ProcessPlan(Record):
     personality: int | None = None
 
 
-# crun's, and what `podman --group-add keep-groups` asks for: what the caller may read by a group
-# of his (a shared file system, a device) the container may, too, without that id being mapped
-KEEP_GROUPS = "run.oci.keep_original_groups"
-
-
 def make(
     spec: oci_runtime.Process,
     filters: dict[str, Any],
@@ -55,7 +49,7 @@ def make(
     init: bool = False,
     new_keyring: str = "",
     linux: oci_runtime.Linux | None = None,
-    annotations: Mapping[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
 ) -> ProcessPlan:
     if not spec.args:
         raise errors.InvalidConfig("process.args must name a command")
@@ -70,7 +64,7 @@ def make(
         size=(size.height, size.width) if size and spec.terminal else None,
         uid=_id(spec.user.uid, "process.user.uid"),
         gid=_id(spec.user.gid, "process.user.gid"),
-        groups=None if KEEP_GROUPS in (annotations or ()) else spec.user.additional_gids,
+        groups=None if _keeps_groups(annotations) else spec.user.additional_gids,
         umask=spec.user.umask,
         capabilities=_capabilities(spec.capabilities),
         rlimits=_rlimits(spec.rlimits),
@@ -86,6 +80,12 @@ def make(
         tuning=tune(spec, linux),
         personality=personality(linux.personality) if linux else None,
     )
+
+
+def _keeps_groups(annotations: dict[str, str] | None) -> bool:
+    """crun's, and what `podman --group-add keep-groups` asks for: what the caller may read by a
+    group of his the container may, too, without that id being mapped."""
+    return (annotations or {}).get("run.oci.keep_original_groups") == "1"
 
 
 def tune(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:

@@ -76,6 +76,8 @@ def restore(launch: Launch, options: Options) -> int:
 
 
 def _cgroup(launch: Launch, config: oci_runtime.Config, options: Options) -> Manager:
+    if not launch.cgroups:
+        return cgroups.none("--cgroup-manager disabled")
     path = cgroups.path_of(config, launch.container_id, systemd=launch.systemd)
     manager = cgroups.manager(config, path)
     cgroups.check_unused(manager)

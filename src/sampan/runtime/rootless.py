@@ -10,13 +10,11 @@ from __future__ import annotations
 import os
 
 from sampan.linux import namespaces
+from sampan.linux.cgroup import host
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from sampan.linux.cgroup import Manager
     from sampan.runtime.mount_plan import Triples
     from sampan.spec import oci_runtime
 
@@ -50,7 +48,7 @@ def _check_owner(
     place: str, option: str, kind: str, mappings: tuple[oci_runtime.IdMapping, ...]
 ) -> None:
     name, _, value = option.partition("=")
-    if name != kind or not value.isdigit():
+    if name != kind or not value.isdecimal():
         return
     if not any(m.container_id <= int(value) < m.container_id + m.size for m in mappings):
         raise errors.InvalidConfig(
@@ -90,45 +88,16 @@ def write_map(pid: int, kind: str, triples: Triples) -> None:
         raise errors.NotPermitted(f"linux.{kind}Mappings: {text or f'{program} failed'}")
 
 
-class NoCgroup:
-    """The cgroup of a container that has none: it stays where its caller is."""
+def delegated(container_id: str) -> str:
+    """The container's cgroup beside our own one, or "" where nobody gave us the one above (v2).
 
-    def create(self) -> None: ...
-
-    def delete(self) -> None: ...
-
-    def add(self, pid: int) -> None: ...
-
-    def occupied(self) -> None: ...
-
-    def kill(self, signal: int = 9) -> None:
-        """PID 1 of its pid namespace takes all others with it."""
-
-    def thaw(self) -> None: ...
-
-    def freeze(self) -> None:
-        raise errors.NotPermitted("this container has no cgroup of its own: it cannot be paused")
-
-    def is_frozen(self) -> bool:
-        return False
-
-    def pids(self) -> list[int]:
-        return []
-
-    def paths(self) -> dict[str, str]:
-        return {}
-
-    def apply(self, resources: dict[str, Any]) -> None:
-        """Limits are refused; rules for devices are not needed: it cannot make any."""
-        limits = sorted(key for key, value in resources.items() if value and key != "devices")
-        if limits:
-            raise errors.NotPermitted(
-                f"linux.resources: {', '.join(limits)}: no cgroup was delegated to this user"
-            )
-
-    def __getattr__(self, name: str) -> Any:
-        raise errors.NotPermitted(f"this container has no cgroup of its own ({name})")
-
-
-def no_cgroup() -> Manager:
-    return NoCgroup()
+    Beside, not below: a cgroup that has processes hands no controllers down.
+    """
+    layout = host.layout()
+    if layout.v1 or layout.unified is None:
+        return ""
+    own = host.own_cgroups().get("", "/")
+    above = os.path.relpath(os.path.dirname(own), layout.unified.root)
+    directory = os.path.normpath(f"{layout.unified.mount_point}/{above}")
+    mine = os.access(directory, os.W_OK) and os.access(f"{directory}/cgroup.procs", os.W_OK)
+    return os.path.normpath(f"/{above}/{container_id}") if mine else ""

@@ -46,6 +46,7 @@ class Launch(Record):
     keep: bool = False
     subreaper: bool = True
     systemd: bool = False  # its cgroup is a unit of systemd's
+    cgroups: bool = True  # False: it gets none
     warn: Any = print  # told of what goes wrong after the container's end
 
 
@@ -80,11 +81,15 @@ def run_container(launch: Launch) -> int:
         if terminal:
             terminal.receive()
         foreground.catch_signals(detached=launch.detach)
+        notify = run_files.notifying()
+        relay = notify.relay(directory) if notify else None
         created.start()
         start.poststart(container)
         if launch.detach:
+            if relay:
+                relay.wait(created.pid)
             return 0
-        code = foreground.wait(created.pid, created.pidfd, terminal)
+        code = foreground.wait(created.pid, created.pidfd, terminal, relay)
     except BaseException:
         if container:
             delete.delete(container, force=True, warn=launch.warn)
@@ -110,6 +115,8 @@ def _made(
     if config.process:
         process, sockets = run_files.listen_fds(config.process)
         config = config.replace(process=process)
+    if notify := run_files.notifying():
+        config = notify.show(config, directory)
     chosen = options(launch, config, bundle)
     chosen = chosen.replace(console=console, gate=gate, preserve_fds=sockets + launch.preserve_fds)
     created = create.create(config, chosen)
@@ -131,6 +138,7 @@ def options(launch: Launch, config: oci_runtime.Config, bundle: str) -> create.O
         container_id=launch.container_id,
         bundle=bundle,
         cgroup=_cgroup_path(launch, config) if launch.systemd else "",
+        cgroups=launch.cgroups,
         preserve_fds=launch.preserve_fds,
         no_pivot=launch.no_pivot,
         new_keyring=not launch.no_new_keyring,

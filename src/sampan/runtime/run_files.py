@@ -8,6 +8,8 @@ from sampan.runtime import channel, errors, foreground
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from sampan.spec import oci_runtime
 
 
@@ -30,10 +32,19 @@ def send_pidfd(path: str, pidfd: int) -> None:
     sock.close()
 
 
+def notifying() -> ModuleType | None:
+    """The module that hands sd_notify(3) on, where our caller waits for it."""
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return None
+    from sampan.runtime import notify
+
+    return notify
+
+
 def listen_fds(process: oci_runtime.Process) -> tuple[oci_runtime.Process, int]:
     """systemd's socket activation, handed on: sd_listen_fds(3). (process, descriptors from 3 on)"""
     text = os.environ.get("LISTEN_FDS", "")
-    if not (text.isascii() and text.isdigit()) or int(text) == 0:
+    if not (text.isascii() and text.isdecimal()) or int(text) == 0:
         return process, 0
     return process.replace(env=(*process.env, f"LISTEN_FDS={text}", "LISTEN_PID=1")), int(text)
 

@@ -89,7 +89,7 @@ def asked(plan: Plan, channel: Channel) -> Sources:
         channel.send("source", str(_mounts(plan).index(item)) if item else ROOT)
         message, fd = channels.receive_descriptor(channel.fd)
         if fd < 0:
-            number = int(message) if message.isdigit() else 0
+            number = int(message) if message.isdecimal() else 0
             if not number:
                 os._exit(1)  # the caller is gone
             raise OSError(number, os.strerror(number), item.source if item else plan.root)

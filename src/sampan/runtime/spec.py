@@ -123,7 +123,9 @@ def features() -> dict[str, Any]:
             "netDevices": {"enabled": True},
         },
         "annotations": _annotations(),
-        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property.", "org.criu.config"],
+        "potentiallyUnsafeConfigAnnotations": [
+            *("org.systemd.property.", "org.criu.config", "run.oci.keep_original_groups"),
+        ],
     }
 
 

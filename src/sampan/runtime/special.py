@@ -26,7 +26,7 @@ def make(config: oci_runtime.Config) -> tuple[str, tuple[tuple[str, str], ...]]:
     if linux.intel_rdt:
         _refuse_rdt()
     if linux.mount_label:
-        _refuse_mount_label()
+        _check_mount_label(linux.mount_label)
     kinds = {item.type: item.path for item in linux.namespaces}
     return _offsets(linux.time_offsets, kinds), _devices(linux.net_devices, kinds)
 
@@ -39,12 +39,13 @@ def _refuse_rdt() -> None:
     raise errors.NotPermitted("linux.intelRdt is not built yet")
 
 
-def _refuse_mount_label() -> None:
+def _check_mount_label(label: str) -> None:
+    if '"' in label or not label.isprintable():
+        raise errors.InvalidConfig(f"linux.mountLabel: {label!r} is no SELinux context")
     if not tuning.selinux():
         raise errors.NotPermitted(
             "linux.mountLabel is set, but SELinux is disabled or not supported by this host"
         )
-    raise errors.NotPermitted("linux.mountLabel is not built yet")
 
 
 def _offsets(offsets: dict[str, Any], kinds: dict[str, str]) -> str:

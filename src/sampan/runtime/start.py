@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from sampan.runtime import channel as channels
-from sampan.runtime import errors
+from sampan.runtime import errors, run_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ def start(container: Container) -> None:
         raise errors.WrongState("cannot start a container that has stopped")
     if status != "created":
         raise errors.WrongState("cannot start an already running container")
+    notify = run_files.notifying()
+    relay = notify.relay(container.directory) if notify else None
     directory = os.open(container.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         line = channels.connect(f"/proc/self/fd/{directory}/start.sock")
@@ -37,6 +39,8 @@ def start(container: Container) -> None:
 
         delete.delete(container, force=True)  # the specification's step 12, poststop included
         raise
+    if relay:
+        relay.wait(container.pid)
 
 
 def poststart(container: Container) -> None:

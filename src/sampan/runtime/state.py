@@ -58,9 +58,9 @@ class Container(Record):
     @property
     def manager(self) -> Manager:
         if not self.cgroup:
-            from sampan.runtime import rootless
+            from sampan.runtime.no_cgroup import NoCgroup
 
-            return rootless.no_cgroup()
+            return NoCgroup("it was made without one")
         return cgroup.manager(self.cgroup)
 
     @property
@@ -155,6 +155,10 @@ def load(root: str, container_id: str) -> Container:
 
 
 def remove(directory: str) -> None:
+    if os.path.isdir(f"{directory}/notify"):
+        from sampan.runtime import notify
+
+        notify.remove(directory)
     for name in ("start.sock", "config.json", ".state.json", "state.json"):
         try:
             os.unlink(f"{directory}/{name}")

@@ -115,7 +115,7 @@ def parse_list(text: object, where: str, limit: int) -> frozenset[int]:
     numbers: set[int] = set()
     for part in str(text).split(","):
         first, dash, last = part.strip().partition("-")
-        if not (first.isascii() and first.isdigit()) or (dash and not last.isdigit()):
+        if not (first.isascii() and first.isdecimal()) or (dash and not last.isdecimal()):
             raise errors.InvalidConfig(f"{where}: {text!r} is no list like 0-3,7")
         low, high = int(first), int(last or first)
         if low > high or high >= limit:

@@ -78,7 +78,7 @@ def _value(name: str, text: str, form: str) -> int | str:
         if form == "size":
             return -1 if text == "-1" else _size(text)
         digits = text.removeprefix("-") if form == "signed" else text
-        if not (digits.isascii() and digits.isdigit()):
+        if not (digits.isascii() and digits.isdecimal()):
             raise ValueError(text)
         return int(text)
     except ValueError:
@@ -89,6 +89,6 @@ def _size(text: str) -> int:
     """Bytes of "64M", "1.5g", "64MiB", "100 kB": powers of 1024, as docker and runc read them."""
     number = text.rstrip("kKmMgGtTpPiIbB ")
     unit = text[len(number) :].strip().lower().removesuffix("b").removesuffix("i")
-    if not (number.isascii() and number.replace(".", "", 1).isdigit()) or unit not in _UNITS:
+    if not (number.isascii() and number.replace(".", "", 1).isdecimal()) or unit not in _UNITS:
         raise ValueError(text)
     return int(float(number) * (1 << _UNITS[unit]))

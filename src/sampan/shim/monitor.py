@@ -22,7 +22,6 @@ from functools import partial
 from sampan.kit import clock, errors
 from sampan.linux import _libc, process, seccomp, unix
 from sampan.linux.cgroup import base as cgroups
-from sampan.runtime import hooks  # noqa: F401  as all that children import later
 from sampan.shim import (
     exit_record,
     helper,

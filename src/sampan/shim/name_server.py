@@ -9,11 +9,12 @@ from __future__ import annotations
 import socket
 
 from sampan.network import dns_message, dns_zone
+from sampan.shim import admit
 from sampan.shim.loop import HUP, IN, OUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sampan.network.dns_message import Query
     from sampan.network.dns_zone import Zone
@@ -78,6 +79,9 @@ class NameServer:
         query = dns_message.parse(data)
         if query is None:
             return None
+        if self.view.admitted or self.view.closed:
+            self._by_policy(query, data, peer)
+            return None
         replies = self._turns(query)
         if replies:
             if len(self._ready) >= _MOST:
@@ -92,6 +96,32 @@ class NameServer:
             done=lambda reply: self._answer(reply, peer),
         )
         return None
+
+    def _by_policy(self, query: Query, data: bytes, peer: tuple[str, int]) -> None:
+        self._turn += 1
+        own = dns_zone.answer(query, self.view, self._zones, limit=query.limit, turn=self._turn)
+        done = self._policed(query, lambda reply: self._answer(reply, peer))
+        if own is not None:
+            done(own)
+        elif self._refused(query):
+            done(dns_message.failure(query, dns_message.NXDOMAIN))
+        else:
+            self._forwarder.ask(query, data, self.view.upstreams, stream=False, done=done)
+
+    def _refused(self, query: Query) -> bool:
+        return self.view.closed and not self.view.sets(query.name)
+
+    def _policed(self, query: Query, done: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """Let the container reach what an answer tells it, before it has the answer."""
+        sets = self.view.sets(query.name)
+        if not sets:
+            return done
+
+        def admit_first(reply: bytes) -> None:
+            admit.addresses(self._udp, sets, dns_message.addresses(reply))
+            done(reply)
+
+        return admit_first
 
     def _turns(self, query: Query) -> list[bytes]:
         """Every rotation of our own answer; none to what is not ours."""
@@ -127,10 +157,13 @@ class NameServer:
             return False
         self._turn += 1
         own = dns_zone.answer(query, self.view, self._zones, limit=_STREAM_LIMIT, turn=self._turn)
+        done = self._policed(query, client.send)
         if own is not None:
-            client.send(own)
+            done(own)
+        elif self._refused(query):
+            done(dns_message.failure(query, dns_message.NXDOMAIN))
         else:
-            self._forwarder.ask(query, data, self.view.upstreams, stream=True, done=client.send)
+            self._forwarder.ask(query, data, self.view.upstreams, stream=True, done=done)
         return True
 
 

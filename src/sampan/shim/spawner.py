@@ -20,12 +20,15 @@ from functools import partial
 
 from sampan.kit import errors
 from sampan.linux import _libc, seccomp, unix
-from sampan.runtime import init, sources
+from sampan.runtime import hooks, init, sources
 from sampan.shim import archive, helper, monitor, protocol, resolver, title
 
 _PATIENCE = 30.0  # seconds that a connection may stay silent
 _BACKLOG = 512
-RARE = (sources,)  # modules that only some containers need; nothing is imported after the lock
+RARE = (
+    hooks,
+    sources,
+)  # modules that only some containers need; nothing is imported after the lock
 _START = b'size{"op":"start",'  # how such a message begins, `protocol.Start.message`
 
 

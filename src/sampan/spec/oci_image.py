@@ -197,7 +197,7 @@ def _variants(wanted: Platform) -> list[str | None]:
     best = wanted.variant or _IMPLIED.get(wanted.architecture, "")
     found: list[str | None] = [best]
     lowest = _LEVELS.get(wanted.architecture)
-    if lowest is not None and best[:1] == "v" and best[1:].isdigit():
+    if lowest is not None and best[:1] == "v" and best[1:].isdecimal():
         found += [f"v{number}" for number in range(int(best[1:]) - 1, lowest - 1, -1)]
     return found if wanted.variant else [*found, None]
 

@@ -135,7 +135,7 @@ def _number(values: dict[str, str | None], key: str, base: int) -> int | None:
         number = int(text, base)
     except ValueError:
         number = -1
-    if not 0 <= number < 1 << 32 or not text.isdigit():
+    if not 0 <= number < 1 << 32 or not text.isdecimal():
         raise DockerfileError(f"invalid value {text} for {key}")
     return number
 

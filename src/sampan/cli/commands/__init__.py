@@ -128,6 +128,7 @@ NAMES = {
     "network connect": "network_connect",
     "network create": "network_create",
     "network disconnect": "network_disconnect",
+    "network doctor": "network_doctor",
     "network inspect": "network_inspect",
     "network list": "network_ls",
     "network ls": "network_ls",

@@ -27,7 +27,7 @@ COMMAND = Command(
 
 def run(session: Session, args: Arguments) -> int:
     what = "all build cache" if args["all"] else "all build cache that no image has"
-    if not pruning.confirmed(args, f"WARNING! This will remove {what}.\n"):
+    if not pruning.confirmed(session, args, f"WARNING! This will remove {what}.\n"):
         return 0
     query = {
         "all": args["all"] or None,

@@ -20,7 +20,7 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> int:
-    if not pruning.confirmed(args, pruning.CONTAINER.warning(args)):
+    if not pruning.confirmed(session, args, pruning.CONTAINER.warning(args), pruning.CONTAINER):
         return 0
     pruning.total(pruning.CONTAINER.prune(session, args))
     return 0

@@ -24,7 +24,7 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> int:
-    if not pruning.confirmed(args, pruning.IMAGE.warning(args)):
+    if not pruning.confirmed(session, args, pruning.IMAGE.warning(args), pruning.IMAGE):
         return 0
     pruning.total(pruning.IMAGE.prune(session, args))
     return 0

@@ -20,7 +20,7 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> int:
-    if not pruning.confirmed(args, pruning.NETWORK.warning(args)):
+    if not pruning.confirmed(session, args, pruning.NETWORK.warning(args)):
         return 0
     pruning.total(pruning.NETWORK.prune(session, args))
     return 0

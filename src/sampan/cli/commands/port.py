@@ -33,7 +33,7 @@ def run(session: Session, args: Arguments) -> None:
         sys.stdout.write("".join(f"{line}\n" for line in sorted(lines, key=_order)))
         return
     wanted, _, protocol = args.operands[1].partition("/")
-    if not wanted.isdigit():
+    if not wanted.isdecimal():
         raise args.fail(f"invalid port: {args.operands[1]!r}", code=1)
     bindings = ports.get(f"{wanted}/{protocol or 'tcp'}")
     if not bindings:

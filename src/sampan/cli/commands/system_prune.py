@@ -29,8 +29,10 @@ def run(session: Session, args: Arguments) -> int:
     if args["volumes"]:
         kinds.append(pruning.VOLUME)
     kinds.append(pruning.IMAGE)
+    if not args["filter"]:  # none of them says anything of a cache
+        kinds.append(pruning.BUILD_CACHE)
     listed = "\n".join(f"  - {kind.described(args)}" for kind in kinds)
-    if not pruning.confirmed(args, f"WARNING! This will remove:\n{listed}\n"):
+    if not pruning.confirmed(session, args, f"WARNING! This will remove:\n{listed}\n", *kinds):
         return 0
     pruning.total(sum(kind.prune(session, args) for kind in kinds))
     return 0

@@ -40,11 +40,11 @@ def _natural(name: str) -> list[tuple[int, str]]:
     """`v2` before `v10`: runs of digits count as numbers."""
     parts: list[str] = []
     for character in name:
-        if parts and parts[-1][-1].isdigit() == character.isdigit():
+        if parts and parts[-1][-1].isdecimal() == character.isdecimal():
             parts[-1] += character
         else:
             parts.append(character)
-    return [(int(part) if part.isdigit() else -1, part) for part in parts]
+    return [(int(part) if part.isdecimal() else -1, part) for part in parts]
 
 
 def _usage(volume: dict[str, Any], key: str) -> int | None:

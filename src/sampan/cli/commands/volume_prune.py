@@ -24,7 +24,7 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> int:
-    if not pruning.confirmed(args, pruning.VOLUME.warning(args)):
+    if not pruning.confirmed(session, args, pruning.VOLUME.warning(args), pruning.VOLUME):
         return 0
     pruning.total(pruning.VOLUME.prune(session, args))
     return 0

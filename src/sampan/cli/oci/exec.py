@@ -122,7 +122,7 @@ def _user(user: oci_runtime.User, args: dict[str, Any]) -> oci_runtime.User:
 
 
 def _number(text: str, option: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdecimal()):
         raise UsageError(f"{option}: {text!r} is no numeric id")
     return int(text)
 

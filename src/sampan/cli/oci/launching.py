@@ -69,5 +69,6 @@ def launch(context: Context, container_id: str, args: dict[str, Any]) -> Launch:
         keep=args.get("keep", False),
         subreaper=not args.get("no-subreaper", False),
         systemd=context.cgroup_manager == "systemd",
+        cgroups=context.cgroup_manager != "disabled",
         warn=context.log.warning,
     )

@@ -104,7 +104,7 @@ def _store(values: dict[str, Any], found: Flag, text: str) -> None:
     elif found.kind == "string":
         values[found.name] = text
     elif found.kind == "int":
-        if not (text.isascii() and text.removeprefix("-").isdigit()):
+        if not (text.isascii() and text.removeprefix("-").isdecimal()):
             raise UsageError(f"invalid value {text!r} for flag -{found.name}: it is no number")
         values[found.name] = int(text)
     elif text in ("true", "false", "1", "0"):

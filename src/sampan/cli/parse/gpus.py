@@ -17,7 +17,7 @@ def parse(text: str) -> dict[str, Any]:
         "Capabilities": [["gpu"]],
         "Options": {},
     }
-    if text == "all" or text.lstrip("-").isdigit():
+    if text == "all" or text.lstrip("-").isdecimal():
         request["Count"] = -1 if text == "all" else int(text)
         return request
     for field in csv.fields(text):

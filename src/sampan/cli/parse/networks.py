@@ -36,7 +36,7 @@ def parse(text: str) -> Attachment:
         raise ValueError("network name/id is not specified")
     for address in filter(None, (plain["ip"], plain["ip6"], *lists["link-local-ip"])):
         ip.check(address)
-    if not plain["gw-priority"].lstrip("-").isdigit():
+    if not plain["gw-priority"].lstrip("-").isdecimal():
         raise ValueError(f"invalid gw-priority ({plain['gw-priority']})")
     options = [item.partition("=") for item in lists["driver-opt"]]
     if any(not equals for _, equals, _ in options):

@@ -88,7 +88,7 @@ def port_range(text: str, what: str) -> tuple[int, int]:
 
 
 def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text) < 65536
+    return text.isascii() and text.isdecimal() and int(text) < 65536
 
 
 def _parse_long(text: str) -> list[Published]:

@@ -15,6 +15,6 @@ def parse(text: str) -> dict[str, Any]:
         raise ValueError(f"unknown restart policy: '{text}'; use one of {', '.join(NAMES)}")
     if colon and name != "on-failure":
         raise ValueError("maximum retry count cannot be used with restart policy '" + name + "'")
-    if colon and not count.isdigit():
+    if colon and not count.isdecimal():
         raise ValueError("invalid restart policy format: maximum retry count must be an integer")
     return {"Name": name, "MaximumRetryCount": int(count or "0")}

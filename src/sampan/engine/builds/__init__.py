@@ -15,7 +15,7 @@ from sampan.engine.builds import contexts, scratch
 from sampan.engine.builds.options import Options
 from sampan.engine.builds.told import Classic, Silent
 from sampan.engine.builds.workshop import Workshop
-from sampan.engine.images import archives, register
+from sampan.engine.images import archives, parents, register
 from sampan.image import archive
 from sampan.kit.threads import in_thread
 from sampan.spec import oci_image, reference
@@ -63,7 +63,8 @@ async def build(
 async def _registered(engine: Engine, lease: Lease, made: State, names: list[str]) -> str:
     layers = [layer.descriptor for layer in made.layers]
     manifest = archive.write_image(lease.store, made.document, layers)
-    image_id = await register.register(engine, lease, manifest, names)
+    base = parents.base(engine.db, made.document)
+    image_id = await register.register(engine, lease, manifest, names, parent=base)
     for name in names:
         engine.events.publish("image", "tag", image_id, {"name": reference.familiar(name)})
     return image_id

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
     from sampan.engine.images.leases import Lease
+    from sampan.registry.auth import Credentials
 
 T = TypeVar("T")
 
@@ -93,10 +94,14 @@ class Workshop:
             await self._engine.images.pull(
                 name,
                 platform=platform,
-                credentials=self._options.credentials.get(reference.parse(name).domain),
+                credentials=await self._credentials(name),
                 report=self._report,
             )
         return await self._state(name)
+
+    async def _credentials(self, name: str) -> Credentials | None:
+        """Who we are at the registry of this image."""
+        return self._options.credentials.get(reference.parse(name).domain)
 
     async def _state(self, name: str) -> State:
         image = self._engine.images.get(name)

@@ -12,8 +12,8 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import rootfs, runtimes, units, user_namespaces
-from sampan.engine.containers import copy_up, links, log_config, mounts, names
+from sampan.engine import rootfs, sized_layers, units
+from sampan.engine.containers import copy_up, links, log_config, mounts, names, validation
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
 from sampan.kit import errors
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.images import Image
     from sampan.engine.settings import Settings
-
-MINIMUM_MEMORY = 6 << 20
-RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
 async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
@@ -47,7 +44,7 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
         raise errors.InvalidArgument("no image specified: config.Image is empty")
     image = engine.images.get(config["Image"])
     merged = merge_image(config, image.config.get("config") or {})
-    validate(engine, merged, host_config)
+    validation.check(engine, merged, host_config)
     _fill_host_config(host_config, engine.settings)
     links.resolve(engine, host_config)
     return await _make(engine, name, image, merged, host_config, endpoints), []
@@ -57,7 +54,7 @@ async def from_image(
     engine: Engine, image: Image, config: dict[str, Any], host_config: dict[str, Any]
 ) -> Container:
     """A container of layers that a lease holds and no image has yet: a step of a build."""
-    validate(engine, config, host_config)
+    validation.check(engine, config, host_config)
     _fill_host_config(host_config, engine.settings)
     return await _make(engine, "", image, config, host_config, {}, leased=True)
 
@@ -99,6 +96,8 @@ async def _make(
         with engine.images.lease(lasting=False) as lease:
             lease.key(container_id)
             await rootfs.prepare(engine, container_id, image.chain_id)
+            if size := sized_layers.wanted(engine, host_config):
+                await in_thread(sized_layers.make, engine, container_id, size)
             await _fill_volumes(engine, container)
             _insert(engine, container, points, leased=leased)
     except BaseException:
@@ -172,100 +171,6 @@ def _merge_env(image: list[str], user: list[str]) -> list[str]:
             raise errors.InvalidArgument(f"invalid environment variable: {text}")
         merged[key] = text
     return list(merged.values())
-
-
-def validate(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
-    """Refuse what can never work, with Docker's words."""
-    if not (config.get("Entrypoint") or config.get("Cmd")):
-        raise errors.InvalidArgument("no command specified")
-    if config.get("StopSignal"):
-        units.signal_number(config["StopSignal"])
-    directory = config.get("WorkingDir") or ""
-    if directory and not directory.startswith("/"):
-        raise errors.InvalidArgument(
-            f"the working directory '{directory}' is invalid, it needs to be an absolute path"
-        )
-    for text in (*(config.get("ExposedPorts") or {}), *(host.get("PortBindings") or {})):
-        units.port(text)
-    validate_limits(host)
-    _validate_modes(engine, host)
-    log_config.check(host)
-    mounts.validate(host)
-
-
-def validate_limits(host: dict[str, Any]) -> None:
-    """Restart policy and resources, which `update` may change too."""
-    _validate_policy(host)
-    _validate_resources(host)
-
-
-def _validate_policy(host: dict[str, Any]) -> None:
-    policy = host.get("RestartPolicy") or {}
-    name, count = policy.get("Name") or "", policy.get("MaximumRetryCount") or 0
-    if name not in RESTART_POLICIES:
-        raise errors.InvalidArgument(f"invalid restart policy: unknown policy '{name}'")
-    if count and name != "on-failure":
-        raise errors.InvalidArgument(
-            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
-        )
-    if count < 0:
-        raise errors.InvalidArgument(
-            "invalid restart policy: maximum retry count cannot be negative"
-        )
-    if host.get("AutoRemove") and name not in ("", "no"):
-        raise errors.InvalidArgument("can't create 'AutoRemove' container with restart policy")
-
-
-def _validate_resources(host: dict[str, Any]) -> None:
-    memory, swap = host.get("Memory") or 0, host.get("MemorySwap") or 0
-    cpus = (host.get("NanoCpus") or 0) / 1e9
-    if memory and memory < MINIMUM_MEMORY:
-        raise errors.InvalidArgument("Minimum memory limit allowed is 6MB")
-    if swap > 0 and not memory:
-        raise errors.InvalidArgument(
-            "You should always set the Memory limit when using Memoryswap limit, see usage"
-        )
-    if memory and 0 < swap < memory:
-        raise errors.InvalidArgument(
-            "Minimum memoryswap limit should be larger than memory limit, see usage"
-        )
-    if host.get("MemoryReservation") and memory and host["MemoryReservation"] > memory:
-        raise errors.InvalidArgument(
-            "Minimum memory limit can not be less than memory reservation limit, see usage"
-        )
-    if cpus and (host.get("CpuPeriod") or host.get("CpuQuota")):
-        raise errors.InvalidArgument(
-            "Conflicting options: Nano CPUs and CPU Period cannot both be set"
-        )
-    available = os.cpu_count() or 1
-    if cpus < 0 or cpus > available:
-        raise errors.InvalidArgument(
-            f"range of CPUs is from 0.01 to {available:.2f}, as there are only {available} "
-            "CPUs available"
-        )
-    if (host.get("ShmSize") or 0) < 0:
-        raise errors.InvalidArgument("SHM size can not be less than 0")
-
-
-def _validate_modes(engine: Engine, host: dict[str, Any]) -> None:
-    for key in ("NetworkMode", "PidMode", "IpcMode"):
-        mode = host.get(key) or ""
-        if mode.startswith("container:"):
-            engine.containers.get(mode.partition(":")[2])
-    mode = host.get("NetworkMode") or "default"
-    if mode.startswith("container:") and host.get("PortBindings"):
-        raise errors.InvalidArgument(
-            "conflicting options: port publishing and the container type network mode"
-        )
-    if (host.get("Isolation") or "default").lower() != "default":
-        raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
-    own = runtimes.is_own(engine.settings, host.get("Runtime") or "")
-    user_namespaces.check(engine.remap, host, own_runtime=own)
-    for option in host.get("SecurityOpt") or ():
-        if option.partition("=")[0].partition(":")[0] not in (
-            "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",
-        ):  # fmt: skip
-            raise errors.InvalidArgument(f'invalid --security-opt 2: "{option}"')
 
 
 def _fill_host_config(host: dict[str, Any], settings: Settings) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci
 from sampan.engine.containers import links, mounts
+from sampan.image import choice
 from sampan.spec import docker_defaults
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ EMPTY_ENDPOINT: dict[str, Any] = {
 def inspect(container: Container) -> dict[str, Any]:
     """Docker's `GET /containers/{id}/json`."""
     command = oci.command(container.config) or [""]
+    snapshots = container.engine.snapshots
+    driver = choice.docker_name(snapshots.name)
+    places = {"ID": container.id, **snapshots.places(container.id)}
     host = {**HOST_DEFAULTS, **container.host_config, "Links": links.shown(container)}
     if not host["Privileged"]:
         host.setdefault("MaskedPaths", None)
@@ -67,14 +71,14 @@ def inspect(container: Container) -> dict[str, Any]:
         "LogPath": container.log_path if host["LogConfig"]["Type"] == "json-file" else "",
         "Name": f"/{container.name}",
         "RestartCount": container.restart_count,
-        "Driver": "overlay2",
+        "Driver": driver,
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": [e.id for e in container.execs.values() if e.running] or None,
         "HostConfig": host,
-        "GraphDriver": {"Data": {"ID": container.id}, "Name": "overlay2"},
+        "GraphDriver": {"Data": places, "Name": driver},
         "Mounts": mounts.shown(container),
         "Config": {**CONFIG_DEFAULTS, **container.config},
         "NetworkSettings": network_settings(container),

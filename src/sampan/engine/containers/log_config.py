@@ -96,7 +96,7 @@ def _check_files(options: dict[str, str]) -> None:
         if name in options:
             size(name, options[name])
     for name in ("max-file", "cache-max-file"):
-        if name in options and not (options[name].isdigit() and int(options[name]) > 0):
+        if name in options and not (options[name].isdecimal() and int(options[name]) > 0):
             raise errors.InvalidArgument(f"{name} must be a positive number, not '{options[name]}'")
 
 
@@ -253,7 +253,7 @@ def _facility(options: dict[str, str]) -> int:
     text = options.get("syslog-facility") or "daemon"
     if text in _FACILITIES:
         return _FACILITIES.index(text)
-    if text.isdigit() and int(text) <= 23:
+    if text.isdecimal() and int(text) <= 23:
         return int(text)
     raise errors.InvalidArgument("invalid syslog facility")
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampan.engine import sized_layers
 from sampan.engine.containers.container import Container
 from sampan.engine.errors import AmbiguousId, NoSuchContainer
+from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,7 @@ class Containers:
 
         for row in self.engine.db.rows("select * from containers"):
             self.add(Container(self.engine, row))
+        await in_thread(sized_layers.mount_all, self.engine)
         await reconcile.reconcile(self.engine)
 
     async def stop(self) -> None:

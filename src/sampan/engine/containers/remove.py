@@ -124,7 +124,7 @@ async def prune(engine: Engine, filters: Filters) -> dict[str, Any]:
             continue
         if until is not None and clock.parse(container.created) > until:
             continue
-        reclaimed += await in_thread(usage.writable_layer, container)
+        reclaimed += await in_thread(usage.reclaimable, container)
         await remove(container)
         deleted.append(container.id)
     return {"ContainersDeleted": deleted or None, "SpaceReclaimed": reclaimed}

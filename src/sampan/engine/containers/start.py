@@ -16,7 +16,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sampan.engine import containerfiles, lifecycle, oci, rootfs, runtimes, user_namespaces, users
+from sampan.engine import (
+    cdi,
+    containerfiles,
+    lifecycle,
+    oci,
+    rootfs,
+    runtimes,
+    sized_layers,
+    user_namespaces,
+    users,
+)
 from sampan.engine.containers import links, log_config
 from sampan.engine.endpoints import Plan
 from sampan.engine.errors import IsPaused, NotModified, StartFailed
@@ -71,6 +81,8 @@ async def _launch(container: Container, clients: list[Client]) -> None:
     connection = None
     try:
         await engine.volumes.attach(container)
+        if container.host_config.get("StorageOpt"):
+            await in_thread(sized_layers.mount, engine, container.id)
         resolve = log_config.resolve
         waits = log_config.waits(container)
         log = await in_thread(resolve, container) if waits else resolve(container)
@@ -142,6 +154,7 @@ def _request(
         ),
     )
     fds = range(len(clients))
+    cdi.inject(document, container.host_config, cdi.directories(engine.settings))
     runtime = runtimes.words(container)
     init = bool(container.host_config.get("Init"))
     if runtime and init:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import monitors, oci_resources, runtimes
-from sampan.engine.containers import create
+from sampan.engine.containers import validation
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
@@ -33,7 +33,7 @@ async def update(container: Container, changes: dict[str, Any]) -> None:
             f"Cannot update container {container.id}: Memory limit should be smaller than "
             "already set memoryswap limit, update the memoryswap at the same time"
         )
-    create.validate_limits(merged)
+    validation.check_limits(merged)
     async with container.lock:
         if container.running:
             resources = oci_resources.resources(merged)

@@ -254,7 +254,7 @@ class Images:
             raise
 
     async def collect_garbage(self) -> int:
-        """Remove what nothing names; the bytes of blobs that went."""
+        """Remove what nothing names; the bytes of the blobs and layers that went."""
         return await self.garbage.collect()
 
     async def start(self) -> None:

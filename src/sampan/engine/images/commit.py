@@ -53,7 +53,9 @@ async def commit(
             made["rootfs"]["diff_ids"].append(diff_id)
             base = _base_layers(engine, container)
             manifest = archive.write_image(lease.store, made, [*base, layer])
-            image_id = await register.register(engine, lease, manifest, full)
+            image_id = await register.register(
+                engine, lease, manifest, full, parent=container.image_id
+            )
     finally:
         if pausing and container.status == "paused":  # it may have been killed meanwhile
             await pausing_verbs.unpause(container)

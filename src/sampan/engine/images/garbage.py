@@ -46,7 +46,7 @@ class Collector:
         self._engine.spawn(self.collect(left), "collecting garbage")
 
     async def collect(self, among: Candidates | None = None) -> int:
-        """Remove what nothing needs; the bytes of blobs that went."""
+        """Remove what nothing needs; the bytes of the blobs and layers that went."""
         engine = self._engine
         async with self._one:
             with engine.images.leases.looking():
@@ -111,14 +111,17 @@ def _sweep(
     for snapshot in keys:
         _remove(held, leases.key(snapshot), stay, partial(engine.snapshots.remove, snapshot))
     for chain in chains:
-        _remove(held, leases.layer(chain), stay, partial(engine.snapshots.remove_layer, chain))
+        size = engine.snapshots.layer_size(chain) if leases.layer(chain) not in stay else 0
+        remove = partial(engine.snapshots.remove_layer, chain)
+        freed += size if _remove(held, leases.layer(chain), stay, remove) else 0
     return freed + engine.store.collect(time.time() - PARTIAL)
 
 
-def _remove(held: leases.Leases, resource: str, stay: set[str], remove: Callable[[], None]) -> None:
+def _remove(held: leases.Leases, resource: str, stay: set[str], remove: Callable[[], None]) -> bool:
     if resource in stay or not held.doom(resource):
-        return
+        return False
     try:
         remove()
     finally:
         held.gone(resource)
+    return True

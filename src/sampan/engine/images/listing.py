@@ -6,7 +6,7 @@ import fnmatch
 import json
 from typing import TYPE_CHECKING
 
-from sampan.engine.images import variants
+from sampan.engine.images import parents, variants
 from sampan.engine.units import moment
 from sampan.kit import clock
 from sampan.kit.record import Record
@@ -28,6 +28,7 @@ class Summary(Record):
     labels: dict[str, str]
     tags: tuple[str, ...]
     digests: tuple[str, ...]
+    parent: str = ""  # its id while it is here
 
 
 def list_(engine: Engine, filters: Filters, *, shared: bool = False) -> list[Summary]:
@@ -53,6 +54,7 @@ def summary(engine: Engine, row: sqlite3.Row, *, shared: bool = False) -> Summar
         labels=inner.get("Labels") or {},
         tags=tuple(sorted(reference.familiar(name) for name in names if "@" not in name)),
         digests=tuple(sorted(reference.familiar(name) for name in names if "@" in name)),
+        parent=parents.of(db, row["id"]),
     )
 
 

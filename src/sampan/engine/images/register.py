@@ -76,10 +76,12 @@ async def register(
     full_names: Iterable[str],
     *,
     target: str = "",
+    parent: str = "",
 ) -> str:
     """Unpack what is not unpacked yet, then make the image known; its id.
 
-    `target` is what the names stand for, where that is an index. Raises InvalidArgument for an
+    `target` is what the names stand for, where that is an index; `parent` the id of the image that
+    it was made from here. Raises InvalidArgument for an
     image that is none.
     """
     manifest, config = read(lease.store, manifest_digest)
@@ -94,8 +96,8 @@ async def register(
     image_id = oci_image.digest_of(described)
     with engine.db.transaction():
         engine.db.execute(
-            "insert into images (id, manifest, chain_id, config, created, size)"
-            " values (?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
+            "insert into images (id, manifest, chain_id, config, created, size, parent)"
+            " values (?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
             (
                 image_id,
                 manifest_digest,
@@ -103,6 +105,7 @@ async def register(
                 described.decode(),
                 clock.now(),
                 sum(sizes),
+                parent if parent != image_id else "",
             ),
         )
         for name in full_names:

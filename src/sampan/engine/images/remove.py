@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampan.engine.images import mounts
+from sampan.engine.images import mounts, parents
 from sampan.engine.units import moment
 from sampan.kit import clock, errors
 from sampan.spec import reference
@@ -39,12 +39,34 @@ async def remove(
     _check_containers(engine, image, name if full else short, tagged=bool(full), force=force)
     if place := mounts.where(engine, image.id):
         raise ImageInUse(f"delete {short}", "must be unmounted", f"image is mounted at {place}")
+    children = parents.children(engine.db, image.id)
+    if children and full is None:
+        raise ImageInUse(f"delete {short}", "cannot be forced", "image has dependent child images")
     removed = _untag(engine, image, names)
-    if engine.db.value("select 1 from containers where image_id = ?", (image.id,)):
-        return removed  # forced: the containers keep the image alive, without a name
-    if prune:
-        removed += await _delete(engine, [image])
-    return removed
+    if children or _used(engine, image.id):
+        return removed  # they keep the image alive, without a name (used: it was forced)
+    return removed + await _delete(engine, [image, *(_ancestors(engine, image) if prune else [])])
+
+
+def _used(engine: Engine, image_id: str) -> bool:
+    return bool(engine.db.value("select 1 from containers where image_id = ?", (image_id,)))
+
+
+def _ancestors(engine: Engine, image: Image) -> list[Image]:
+    """What an image was made from, as far as that has no name and no other use."""
+    found: list[Image] = []
+    below = image
+    while parent := parents.of(engine.db, below.id):
+        if (
+            _names(engine, parent)
+            or _used(engine, parent)
+            or mounts.where(engine, parent)
+            or parents.children(engine.db, parent) != [below.id]
+        ):
+            break
+        below = engine.images.get(parent)
+        found.append(below)
+    return found
 
 
 def untag(engine: Engine, name: str) -> list[dict[str, str]]:
@@ -103,43 +125,48 @@ def _untag(engine: Engine, image: Image, names: list[str]) -> list[dict[str, str
 
 
 async def _delete(engine: Engine, images: list[Image]) -> list[dict[str, str]]:
-    """Rows first, then (nothing names them any more) the bytes."""
+    removed, _ = await _delete_counting(engine, images)
+    return removed
+
+
+async def _delete_counting(engine: Engine, images: list[Image]) -> tuple[list[dict[str, str]], int]:
+    """Rows first, then (nothing names them any more) the bytes; how many that were."""
     before = engine.images.layer_sizes()
     with engine.db.transaction():
         for image in images:
             engine.db.execute("delete from images where id = ?", (image.id,))
     for image in images:
         engine.events.publish("image", "delete", image.id, {"name": image.id})
-    await engine.images.collect_garbage()
+    freed = await engine.images.collect_garbage()
     gone = set(before) - set(engine.images.layer_sizes())
     removed = []
     for image in images:
         removed.append({"Deleted": image.id})
         layers = image.config.get("rootfs", {}).get("diff_ids") or []
         removed += [{"Deleted": layer} for layer in reversed(layers) if layer in gone]
-    return removed
+    return removed, freed
 
 
 async def prune(engine: Engine, filters: Filters) -> tuple[list[dict[str, str]], int]:
     """Unused images: only unnamed ones unless `dangling=false`. What went, and bytes freed."""
     only_dangling = filters.flag("dangling", True)
-    before = sum(engine.images.layer_sizes().values())
     removed: list[dict[str, str]] = []
-    doomed = []
+    doomed: dict[str, Image] = {}
     for image in engine.images.list(filters_without_dangling(filters)):
         if image.containers or (only_dangling and image.tags):
             continue
         if "until" in filters and not _older(image.created, filters):
             continue
+        if mounts.where(engine, image.id) or parents.children(engine.db, image.id):
+            continue
         found = engine.images.get(image.id)
+        doomed |= {one.id: one for one in (found, *_ancestors(engine, found))}
         removed += _untag(engine, found, [n for (n,) in _names(engine, found.id)])
-        doomed.append(found)
-    if doomed:
-        removed += await _delete(engine, doomed)
-    freed = max(before - sum(engine.images.layer_sizes().values()), 0)
-    if doomed:
-        engine.events.publish("image", "prune", "", {"reclaimed": str(freed)})
-    return removed, freed
+    if not doomed:
+        return [], 0
+    gone, freed = await _delete_counting(engine, list(doomed.values()))
+    engine.events.publish("image", "prune", "", {"reclaimed": str(freed)})
+    return removed + gone, freed
 
 
 def filters_without_dangling(filters: Filters) -> Filters:

@@ -62,9 +62,9 @@ def suite(source: str) -> Suite:
     wanted = wanted.removesuffix("-slim")
     numbers = _UBUNTU if distribution == "ubuntu" else _DEBIAN
     name = numbers.get(numbers.get(wanted, wanted), numbers.get(wanted, wanted))
-    if not name.isalnum() or not name.islower() or name.isdigit():
+    if not name.isalnum() or not name.islower() or name.isdecimal():
         known = ", ".join(sorted(f"{key} ({value})" for key, value in numbers.items()
-                                 if key[:1].isdigit()))  # fmt: skip
+                                 if key[:1].isdecimal()))  # fmt: skip
         raise errors.InvalidArgument(f"{source!r}: no such suite is known; there are {known}")
     return _ubuntu(name) if distribution == "ubuntu" else _debian(name)
 

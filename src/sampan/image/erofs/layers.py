@@ -22,6 +22,7 @@ FILE = "layer"
 
 class ErofsLayers(Layers):
     directory = "erofs"
+    kept_as = FILE
 
     def _fill(self, place: str, layer: compress.Readable, diff_id: str) -> Filled:
         os.mkdir(f"{place}/fs", 0o755)  # where it may be attached

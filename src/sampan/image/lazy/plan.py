@@ -6,7 +6,9 @@ headers are, so a lazy layer's is the files' bytes alone, one after another in b
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_right
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +17,8 @@ from sampan.image.erofs.tree import Tree
 from sampan.image.lazy import toc
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sampan.image.lazy.toc import Member
 
 _PAGE = 4096
@@ -42,20 +46,25 @@ class Span(NamedTuple):
 class Plan:
     def __init__(self, table: bytes, blob_size: int, toc_offset: int) -> None:
         """Raises NotLazy, and what makes a layer impossible (Trap, TarError)."""
+        with _no_collection():
+            self._make(table, blob_size, toc_offset)
+
+    def _make(self, table: bytes, blob_size: int, toc_offset: int) -> None:
         self.tree = Tree()
         self.members: list[Member] = []
         found: list[tuple[int, toc.Chunk]] = []
         at = 0
         for member in toc.read(table):
+            entry, chunks = member
             self.members.append(member)
-            self.tree.put(member.entry, at)
-            for chunk in member.chunks:
+            self.tree.put(entry, at)
+            for chunk in chunks:
                 if not 0 <= chunk.offset < toc_offset or chunk.inner < 0:
-                    raise toc.NotLazy(f"{member.entry.name} lies outside the blob")
+                    raise toc.NotLazy(f"{entry.name} lies outside the blob")
                 if chunk.inner + chunk.size > toc.LARGEST_CHUNK:
-                    raise toc.NotLazy(f"{member.entry.name} lies too deep in its piece")
+                    raise toc.NotLazy(f"{entry.name} lies too deep in its piece")
                 found.append((index.RESERVE + at + chunk.at, chunk))
-            at += member.entry.size + -member.entry.size % index.BLOCK
+            at += entry.size + -entry.size % index.BLOCK
         self.total = index.RESERVE + at
         self.size = self.total + -self.total % _PAGE  # of the layer file
         self.spans = _spans(found, blob_size, toc_offset)
@@ -64,7 +73,8 @@ class Plan:
 
     def index(self) -> bytes:
         """The EROFS metadata. Raises index.TooLarge."""
-        return index.pack(self.tree, {}, self.total)
+        with _no_collection():
+            return index.pack(self.tree, {}, self.total)
 
     def spans_of(self, offset: int, size: int) -> list[int]:
         """Which spans hold these bytes of the layer file, without repetition, in order."""
@@ -75,6 +85,18 @@ class Plan:
             if piece.place + piece.size > offset
         )
         return sorted(needed)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A hundred thousand objects that stay: looking through them all the time is half the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _spans(found: list[tuple[int, toc.Chunk]], blob_size: int, toc_offset: int) -> list[Span]:

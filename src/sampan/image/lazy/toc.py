@@ -10,12 +10,12 @@ import base64
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sampan.image import compress, tar
 from sampan.image.estargz import TOC_NAME, TYPES
 from sampan.kit import clock, errors
-from sampan.kit.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ class NotLazy(errors.Unsupported):
         super().__init__(f"the layer cannot be fetched piece by piece: {why}")
 
 
-class Chunk(Record):
+class Chunk(NamedTuple):
     """Bytes of one file: `at` in the file, `inner` in what the blob inflates to from `offset`."""
 
     at: int
@@ -43,7 +43,7 @@ class Chunk(Record):
     digest: str
 
 
-class Member(Record):
+class Member(NamedTuple):
     entry: tar.Entry
     chunks: tuple[Chunk, ...]
 
@@ -97,21 +97,25 @@ def _member(told: dict[str, Any], parts: list[dict[str, Any]]) -> Member:
     entry = tar.Entry(name, _KINDS[told["type"]])
     entry.mode = int(told.get("mode") or 0) & 0o7777
     entry.uid, entry.gid = int(told.get("uid") or 0), int(told.get("gid") or 0)
-    entry.mtime = clock.parse(told["modtime"]) if told.get("modtime") else 0
+    entry.mtime = _time(told["modtime"]) if told.get("modtime") else 0
     entry.link = link
     entry.device = int(told.get("devMajor") or 0), int(told.get("devMinor") or 0)
-    for key, value in (told.get("xattrs") or {}).items():
-        entry.xattrs[key] = base64.b64decode(value)
+    if told.get("xattrs"):
+        entry.xattrs = {k: base64.b64decode(v) for k, v in told["xattrs"].items()}
     if entry.kind == tar.REGULAR:
         entry.size = entry.true_size = int(told.get("size") or 0)
-    os.fsencode(name), os.fsencode(link)
-    return Member(entry=entry, chunks=tuple(_chunks(entry, told, parts)))
+    if not (name + link).isascii():
+        os.fsencode(name + link)  # refuses halves of characters
+    return Member(entry, tuple(_chunks(entry, told, parts)) if entry.size else ())
+
+
+@lru_cache(256)
+def _time(text: str) -> int:
+    return clock.parse(text)
 
 
 def _chunks(entry: tar.Entry, told: dict[str, Any], parts: list[dict[str, Any]]) -> Iterator[Chunk]:
     """A file's chunks; together they are just its bytes."""
-    if not entry.size:
-        return
     at = 0
     for part in parts:
         size = int(part.get("chunkSize") or entry.size - at)
@@ -121,7 +125,7 @@ def _chunks(entry: tar.Entry, told: dict[str, Any], parts: list[dict[str, Any]])
         if size > LARGEST_CHUNK or not str(digest).startswith("sha256:"):
             raise NotLazy(f"a chunk of {entry.name} is too large, or has no digest")
         inner = int(part.get("innerOffset") or 0)
-        yield Chunk(at=at, size=size, offset=int(part["offset"]), inner=inner, digest=str(digest))
+        yield Chunk(at, size, int(part["offset"]), inner, str(digest))
         at += size
     if at != entry.size:
         raise NotLazy(f"the chunks of {entry.name} are {at} bytes of {entry.size}")

@@ -51,11 +51,11 @@ def _unified(file: str, text: str, found: list[Property]) -> None:
 
     What has no property, and what is no such value, is left to the kernel.
     """
-    if file in _BYTES and (text == "max" or text.isdigit()):
+    if file in _BYTES and (text == "max" or text.isdecimal()):
         found.append((_BYTES[file], ("t", _MOST if text == "max" else int(text))))
     elif file == "cpu.max":
         quota, _, period = text.partition(" ")
-        if (quota == "max" or quota.isdigit()) and (period or "0").isdigit():
+        if (quota == "max" or quota.isdecimal()) and (period or "0").isdecimal():
             limit = -1 if quota == "max" else int(quota)
             _cpu({"quota": limit, "period": int(period or 0)}, found, v2=True)
     elif file in ("cpuset.cpus", "cpuset.mems"):
@@ -101,7 +101,7 @@ def mask(text: str) -> list[int]:
     bits = 0
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if not (first.isdigit() and (last or first).isdigit()) or int(last or first) > 8191:
+        if not (first.isdecimal() and (last or first).isdecimal()) or int(last or first) > 8191:
             raise InvalidLimit(f"{text!r} is no list of CPUs or memory nodes")
         for number in range(int(first), int(last or first) + 1):
             bits |= 1 << number

@@ -42,6 +42,7 @@ from sampan.linux.netlink._links import (
     set_link,
     set_port,
 )
+from sampan.linux.netlink._qdiscs import replace_tbf
 from sampan.linux.netlink._socket import (
     Address,
     Link,
@@ -83,6 +84,7 @@ __all__ = [
     "nested",
     "no_link_local",
     "replace_route",
+    "replace_tbf",
     "set_alias",
     "set_link",
     "set_port",

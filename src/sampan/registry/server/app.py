@@ -299,6 +299,8 @@ class Server:
         except errors.RegistryError as error:
             error.add_note(f"0-{max(0, session.size - 1)}")
             raise
+        except ConnectionResetError:  # nobody is there to hear it; what came is kept
+            raise errors.upload_invalid("the connection broke", 400) from None
 
     async def _upload_status(
         self, request: web.BaseRequest, repository: str, upload: str
@@ -401,7 +403,7 @@ def _page(request: web.BaseRequest) -> tuple[int | None, str]:
     text, last = request.query.get("n"), request.query.get("last", "")
     if text is None:
         return None, last
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdecimal()):
         raise errors.RegistryError(
             400, "PAGINATION_NUMBER_INVALID", f"n must be a number, not {text!r:.50}"
         )

@@ -1,0 +1,113 @@
+"""What a container is asked to be, refused with Docker's words where it can never work."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from sampan.engine import oci, policies, runtimes, sized_layers, units, user_namespaces
+from sampan.engine.containers import log_config, mounts
+from sampan.kit import errors
+
+if TYPE_CHECKING:
+    from sampan.engine.engine import Engine
+
+MINIMUM_MEMORY = 6 << 20
+RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
+
+
+def check(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
+    """Refuse what can never work, with Docker's words."""
+    if not (config.get("Entrypoint") or config.get("Cmd")):
+        raise errors.InvalidArgument("no command specified")
+    if config.get("StopSignal"):
+        units.signal_number(config["StopSignal"])
+    directory = config.get("WorkingDir") or ""
+    if directory and not directory.startswith("/"):
+        raise errors.InvalidArgument(
+            f"the working directory '{directory}' is invalid, it needs to be an absolute path"
+        )
+    for text in (*(config.get("ExposedPorts") or {}), *(host.get("PortBindings") or {})):
+        units.port(text)
+    check_limits(host)
+    oci.check(host)
+    _check_modes(engine, host)
+    log_config.check(host)
+    policies.check(config, host)
+    mounts.validate(host)
+
+
+def check_limits(host: dict[str, Any]) -> None:
+    """Restart policy and resources, which `update` may change too."""
+    _check_policy(host)
+    _check_resources(host)
+
+
+def _check_policy(host: dict[str, Any]) -> None:
+    policy = host.get("RestartPolicy") or {}
+    name, count = policy.get("Name") or "", policy.get("MaximumRetryCount") or 0
+    if name not in RESTART_POLICIES:
+        raise errors.InvalidArgument(f"invalid restart policy: unknown policy '{name}'")
+    if count and name != "on-failure":
+        raise errors.InvalidArgument(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+        )
+    if count < 0:
+        raise errors.InvalidArgument(
+            "invalid restart policy: maximum retry count cannot be negative"
+        )
+    if host.get("AutoRemove") and name not in ("", "no"):
+        raise errors.InvalidArgument("can't create 'AutoRemove' container with restart policy")
+
+
+def _check_resources(host: dict[str, Any]) -> None:
+    memory, swap = host.get("Memory") or 0, host.get("MemorySwap") or 0
+    cpus = (host.get("NanoCpus") or 0) / 1e9
+    if memory and memory < MINIMUM_MEMORY:
+        raise errors.InvalidArgument("Minimum memory limit allowed is 6MB")
+    if swap > 0 and not memory:
+        raise errors.InvalidArgument(
+            "You should always set the Memory limit when using Memoryswap limit, see usage"
+        )
+    if memory and 0 < swap < memory:
+        raise errors.InvalidArgument(
+            "Minimum memoryswap limit should be larger than memory limit, see usage"
+        )
+    if host.get("MemoryReservation") and memory and host["MemoryReservation"] > memory:
+        raise errors.InvalidArgument(
+            "Minimum memory limit can not be less than memory reservation limit, see usage"
+        )
+    if cpus and (host.get("CpuPeriod") or host.get("CpuQuota")):
+        raise errors.InvalidArgument(
+            "Conflicting options: Nano CPUs and CPU Period cannot both be set"
+        )
+    available = os.cpu_count() or 1
+    if cpus < 0 or cpus > available:
+        raise errors.InvalidArgument(
+            f"range of CPUs is from 0.01 to {available:.2f}, as there are only {available} "
+            "CPUs available"
+        )
+    if (host.get("ShmSize") or 0) < 0:
+        raise errors.InvalidArgument("SHM size can not be less than 0")
+
+
+def _check_modes(engine: Engine, host: dict[str, Any]) -> None:
+    for key in ("NetworkMode", "PidMode", "IpcMode"):
+        mode = host.get(key) or ""
+        if mode.startswith("container:"):
+            engine.containers.get(mode.partition(":")[2])
+    mode = host.get("NetworkMode") or "default"
+    if mode.startswith("container:") and host.get("PortBindings"):
+        raise errors.InvalidArgument(
+            "conflicting options: port publishing and the container type network mode"
+        )
+    if (host.get("Isolation") or "default").lower() != "default":
+        raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
+    own = runtimes.is_own(engine.settings, host.get("Runtime") or "")
+    sized_layers.wanted(engine, host)
+    user_namespaces.check(engine.remap, host, own_runtime=own)
+    for option in host.get("SecurityOpt") or ():
+        if option.partition("=")[0].partition(":")[0] not in (
+            "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",
+        ):  # fmt: skip
+            raise errors.InvalidArgument(f'invalid --security-opt 2: "{option}"')

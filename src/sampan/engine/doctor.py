@@ -1,0 +1,47 @@
+"""`sampan network doctor`: what `network.doctor` sees, and what only the engine knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sampan.engine import gateways
+from sampan.kit import errors
+from sampan.kit.threads import in_thread
+from sampan.linux.nft import Nft
+from sampan.network import doctor
+from sampan.network.publish import published
+
+if TYPE_CHECKING:
+    from sampan.engine.engine import Engine
+    from sampan.network.doctor import Finding
+    from sampan.network.rules import Published
+
+
+async def examine(engine: Engine) -> list[Finding]:
+    endpoints = engine.endpoints
+    networks = endpoints.networks()
+    items: list[tuple[str, Published]] = []
+    for container in engine.containers:
+        place = gateways.main(endpoints.places(container)) if container.running else None
+        if place and place.network.driver == "bridge":
+            wanted = published(place.network, place.endpoint, endpoints.bindings(container))
+            items += [(container.name, item) for item in wanted]
+    nft = Nft()
+    try:
+        found = await in_thread(doctor.examine, endpoints.firewall, nft, networks, items)
+    finally:
+        nft.close()
+    return [*found, await _names(engine)]
+
+
+async def _names(engine: Engine) -> Finding:
+    names = engine.endpoints.names
+    try:
+        served, running = await names.served(), names.wanted()
+    except errors.Unavailable as error:
+        return doctor.Finding(level="wrong", about="names", text=str(error))
+    missing = [c.name for c in running if c.id not in served]
+    if missing:
+        text = f"127.0.0.11 is not answered in {', '.join(missing)}: start them anew"
+        return doctor.Finding(level="wrong", about="names", text=text)
+    return doctor.Finding(level="ok", about="names", text=f"served to {len(served)} containers")

@@ -1,0 +1,204 @@
+"""BuildKit's protocols through the real socket, by a client of our own that can misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import json
+import socket
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sampan.buildkit import grpc, messages
+from tests.buildkit.client import Client
+from tests.busybox_image import BUSYBOX
+from tests.engine_process import PATIENCE, Engine, head
+
+pytestmark = pytest.mark.needs("mount")
+
+CONTROL = "/moby.buildkit.v1.Control/"
+START = "FROM scratch\nCOPY busybox /bin/busybox\n"
+SLOW = 'RUN ["/bin/busybox", "sh", "-c", "echo begun; sleep 900"]\n'
+_BUSYBOX = Path(BUSYBOX).read_bytes()
+Message = dict[str, Any]
+
+
+def upgrade(engine: Engine, path: str, headers: dict[str, str]) -> socket.socket:
+    sock = engine.connect()
+    sock.sendall(head("POST", path, b"", {"Connection": "Upgrade", "Upgrade": "h2c", **headers}))
+    received = b""
+    while not received.endswith(b"\r\n\r\n"):
+        byte = sock.recv(1)
+        assert byte, received
+        received += byte
+    assert received.startswith(b"HTTP/1.1 101 "), received
+    assert b"Upgrade: h2c" in received
+    sock.setblocking(False)
+    return sock
+
+
+class Builder:
+    def __init__(self, channel: grpc.Channel, session: str) -> None:
+        self.channel, self.session = channel, session
+        self.written: dict[str, bytes] = {}
+
+    async def solve(self, ref: str, exporters: list[Message], **attrs: str) -> dict[str, str]:
+        request = {
+            "Ref": ref,
+            "Session": self.session,
+            "Frontend": "dockerfile.v0",
+            "FrontendAttrs": attrs,
+            "Exporters": exporters,
+        }
+        answer = await self.channel.ask(CONTROL + "Solve", messages.SOLVE, messages.SOLVED, request)
+        found: dict[str, str] = answer["ExporterResponse"]
+        return found
+
+    async def status(self, ref: str) -> AsyncIterator[Message]:
+        with grpc.translated():
+            async with self.channel.open(
+                CONTROL + "Status", messages.STATUS_REQUEST, messages.STATUS_RESPONSE
+            ) as stream:
+                await stream.send_message({"Ref": ref}, end=True)
+                async for message in stream:
+                    yield message
+
+
+@contextlib.asynccontextmanager
+async def builder(
+    engine: Engine, files: dict[str, str], session: str = "one"
+) -> AsyncIterator[Builder]:
+    contents = {name: text.encode() for name, text in files.items()}
+    client = Client({"busybox": _BUSYBOX, **contents})
+    client.piece = 1 << 16
+    channel = await grpc.dial(upgrade(engine, "/grpc", {}), b"")
+    made = Builder(channel, session)
+
+    async def receive(stream: Any) -> None:
+        made.written["file"] = b"".join([message["data"] async for message in stream])
+
+    send = "/moby.filesync.v1.FileSend/DiffCopy"
+    client.service.streaming(send, messages.DATA, messages.DATA, receive)
+    about = "X-Docker-Expose-Session-"
+    headers = {f"{about}Uuid": session, f"{about}Grpc-Method": send}
+    sock = upgrade(engine, "/session", headers)
+    serving = asyncio.create_task(grpc.serve(sock, b"", [client.service]))
+    try:
+        yield made
+    finally:
+        channel.close()
+        sock.close()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+def test_a_solve_without_a_gateway_makes_an_image_and_an_archive(engine: Engine) -> None:
+    dockerfile = START + "FROM scratch\nCOPY --from=0 / /all/\nLABEL a=b\n"
+    exporter = {"Type": "moby", "Attrs": {"name": "session:1"}}
+
+    async def work() -> None:
+        async with builder(engine, {"Dockerfile": dockerfile}) as build:
+            answer = await build.solve("r1", [exporter], **{"label:c": "d"})
+            image = engine.request("GET", "/images/session:1/json")[1]
+            assert answer["containerimage.digest"] == image["Id"]
+            assert image["Config"]["Labels"] == {"a": "b", "c": "d"}
+            await build.solve("r2", [{"Type": "tar", "Attrs": {}}])
+            with tarfile.open(fileobj=io.BytesIO(build.written["file"])) as archive:
+                assert "all/bin/busybox" in archive.getnames()
+            cached = [v async for m in build.status("r2") for v in m["vertexes"] if v["cached"]]
+            assert {vertex["name"] for vertex in cached} == {
+                "[stage-0 2/2] COPY busybox /bin/busybox",
+                "[stage-1 2/2] COPY --from=0 / /all/",
+            }
+
+    asyncio.run(work())
+
+
+def test_an_error_carries_the_lines_it_is_about(engine: Engine) -> None:
+    async def work() -> tuple[str, Message]:
+        async with builder(engine, {"Dockerfile": START + "ENV\n"}) as build:
+            with pytest.raises(grpc.Refused, match="line 3: ENV requires at least") as refused:
+                await build.solve("e1", [])
+            assert refused.value.details
+            url, value = refused.value.details[0]
+            return url, json.loads(value)
+
+    url, source = asyncio.run(work())
+    assert url == "github.com/moby/buildkit/errdefs.Source+json"
+    assert base64.b64decode(source["info"]["data"]).decode() == START + "ENV\n"
+    assert source["ranges"] == [{"start": {"line": 3}, "end": {"line": 3}}]
+
+
+@pytest.mark.parametrize("gone", ["cancelled", "disconnected"])
+def test_a_client_that_goes_away_leaves_nothing(engine: Engine, gone: str) -> None:
+    before = engine.request("GET", "/containers/json?all=1")[1]
+
+    async def work() -> None:
+        async with builder(engine, {"Dockerfile": START + SLOW}, "gone") as build:
+            solving = asyncio.create_task(build.solve(f"g {gone}", []))
+            async for message in build.status(f"g {gone}"):
+                if any(b"begun" in log["msg"] for log in message["logs"]):
+                    break
+            if gone == "cancelled":
+                solving.cancel()
+            else:
+                build.channel.close()
+            await asyncio.gather(solving, return_exceptions=True)
+
+    asyncio.run(work())
+    with engine.connect() as sock:  # the step's container goes, whenever that is
+        filters = '{"event":["destroy"]}'.replace('"', "%22")
+        sock.sendall(head("GET", f"/events?since=1&filters={filters}", None, {}))
+        received = b""
+        while b"destroy" not in received:
+            received += sock.recv(4096)
+    assert engine.request("GET", "/containers/json?all=1")[1] == before
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "why"),
+    [
+        ("/grpc", {}, "needs an upgrade to h2c"),
+        ("/session", {"X-Docker-Expose-Session-Uuid": "x"}, "needs an upgrade to h2c"),
+        ("/grpc", {"Connection": "close, Upgrade", "Upgrade": "tcp"}, "needs an upgrade to h2c"),
+        ("/session", {"Connection": "close, Upgrade", "Upgrade": "h2c"}, "Session-Uuid"),
+    ],
+)
+def test_what_is_no_upgrade_is_refused(
+    engine: Engine, path: str, headers: dict[str, str], why: str
+) -> None:
+    status, answer = engine.request("POST", path, b"", headers)
+    assert status == 400
+    assert why in answer["message"]
+
+
+def test_a_second_session_of_one_name_is_refused(engine: Engine) -> None:
+    async def work() -> None:
+        async with builder(engine, {}, "twice"):
+            headers = {"X-Docker-Expose-Session-Uuid": "twice"}
+            status, answer = await asyncio.to_thread(
+                engine.request,
+                "POST",
+                "/session",
+                b"",
+                {**headers, "Connection": "close, Upgrade", "Upgrade": "h2c"},
+            )
+            assert (status, answer["message"]) == (409, "session twice already exists")
+
+    asyncio.run(work())
+
+
+def test_junk_ends_the_connection_that_it_came_on(engine: Engine) -> None:
+    sock = upgrade(engine, "/grpc", {})
+    sock.settimeout(PATIENCE)
+    with sock:
+        sock.sendall(b"GET / HTTP/1.1\r\n\r\n" * 9)
+        while sock.recv(4096):
+            pass  # our preface, then the end
+    assert engine.request("GET", "/_ping")[0] == 200
