@@ -13,9 +13,9 @@ import os
 import sqlite3
 import time
 from contextlib import closing
+from typing import NamedTuple
 
 from sampan.build.state import Layer
-from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,14 +55,15 @@ def key(kind: str, **parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-class Known(Record):
+class Row(NamedTuple):
     key: str
-    digest: str  # of the layer's blob
-    what: str  # the instruction
-    size: int
-    created: float  # seconds since 1970
-    used: float
+    digest: str
+    diff_id: str
+    size: int  # bytes of the blob
+    used: float  # seconds since 1970
+    created: float
     uses: int
+    what: str  # the instruction
 
 
 class Records:
@@ -132,22 +133,21 @@ class Records:
             db.execute("delete from steps where key = ?", (old,))
             over -= size
 
-    def list(self) -> list[Known]:
-        """Those that were used longest ago first."""
-        if not os.path.exists(self._path):
-            return []
-        with closing(self._open()) as db:
-            rows = db.execute(
-                "select key, digest, what, size, created, used, uses from steps order by used"
-            ).fetchall()
-        names = ("key", "digest", "what", "size", "created", "used", "uses")
-        return [Known(**dict(zip(names, row, strict=True))) for row in rows]
-
     def forget(self, keys: Iterable[str]) -> None:
         """And what was only seen, whose order nobody knows."""
         with closing(self._open()) as db:
             db.executemany("delete from steps where key = ?", [(key,) for key in keys])
             db.execute("delete from seen")
+
+    def all(self) -> list[Row]:
+        if not os.path.exists(self._path):
+            return []
+        with closing(self._open()) as db:
+            rows = db.execute(
+                "select key, digest, diff_id, size, used, created, uses, what"
+                " from steps order by used"
+            )
+            return [Row(*row) for row in rows]
 
     def digests(self) -> set[str]:
         """Blobs that must stay."""

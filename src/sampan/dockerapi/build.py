@@ -60,7 +60,7 @@ async def prune(call: Call) -> web.StreamResponse:
     limits = usage.Limits(
         every=call.flag("all"),
         idents=tuple(filters.get("id")),
-        before=min((units.moment(text) / 10**9 for text in ages), default=None),
+        before=min((units.moment(text) for text in ages), default=None),
         keep=call.number("keep-storage") or call.number("max-used-space") or 0,
     )
     deleted, size = await usage.prune(call.engine, limits)
