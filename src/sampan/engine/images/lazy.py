@@ -144,17 +144,21 @@ class Keeper:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._task: asyncio.Task[Any] | None = None
+        self._news = False
 
     def wake(self) -> None:
+        """There is a lazy layer, or may be."""
+        self._news = True
         if self._task is None or self._task.done():
             self._task = self._engine.spawn(self._keep(), "keeping lazy layers served")
 
     async def _keep(self) -> None:
         snapshots = self._engine.snapshots
         while isinstance(snapshots, Erofs):
+            self._news = False
             promised = await in_thread(snapshots.promised)
             waiting = [place for place, promise in promised.items() if not promise.failed]
-            if not waiting:
+            if not waiting and not self._news:
                 self._engine.pages.let_go()
                 return
             began = asyncio.get_running_loop().time()
