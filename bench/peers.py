@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE = "bench/busybox:latest"
@@ -63,6 +64,15 @@ class Peer:
     def load(self, rootfs_tar: Path) -> None:
         self.run("import", str(rootfs_tar), IMAGE)
 
+    def pull(self, reference: str) -> None:
+        self.run("pull", reference)
+
+    def run_once(self, reference: str) -> None:
+        self.run("run", "--rm", "--network", "none", reference, "/bin/true")
+
+    def forget(self, reference: str) -> None:
+        self.run("rmi", reference)
+
     def stop(self) -> None:
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
@@ -95,15 +105,19 @@ class Peer:
 
 class Sampan(Peer):
     name = "sampan"
+    settings: ClassVar[dict[str, str]] = {}
 
     def command(self, *arguments: str) -> list[str]:
         return [str(ROOT / ".venv/bin/sampan"), *arguments]
 
     def environment(self) -> dict[str, str]:
         root, run = str(self.work / "root"), str(self.work / "run")
-        return {**os.environ, "SAMPAN_ROOT": root, "SAMPAN_RUN": run}
+        config = {"SAMPAN_CONFIG": str(self.work / "sampand.json")} if self.settings else {}
+        return {**os.environ, "SAMPAN_ROOT": root, "SAMPAN_RUN": run, **config}
 
     def start(self) -> None:
+        if self.settings:
+            (self.work / "sampand.json").write_text(json.dumps(self.settings))
         self.run("version")
 
     def engine_pids(self) -> list[int]:
@@ -118,6 +132,12 @@ class Sampan(Peer):
         if names:
             self.run("rm", "-f", *names, check=False)
         self.run("system", "shutdown", check=False)
+
+
+class Unpacking(Sampan):
+    """Its layers unpacked, as everybody else has them."""
+
+    settings: ClassVar[dict[str, str]] = {"storage-driver": "overlay"}
 
 
 class Docker(Peer):
@@ -176,10 +196,50 @@ class Podman(Peer):
             '[engine]\nruntime = "runc"\nevents_logger = "none"\n'
         )
 
+    def pull(self, reference: str) -> None:
+        self.run("pull", "--tls-verify=false", reference)
+
     def monitor_pids(self) -> list[int]:
         return [
             pid for pid in _children_of_comm("conmon") if str(self.work).encode() in _cmdline(pid)
         ]
+
+
+class Containerd(Peer):
+    """Only pulls and runs what it has pulled; its client is ctr."""
+
+    name = "containerd"
+    needs = ("containerd", "ctr", "runc")
+
+    def command(self, *arguments: str) -> list[str]:
+        return [shutil.which("ctr") or "ctr", "--address", f"{self.work}/sock", *arguments]
+
+    def start(self) -> None:
+        config = self.work / "config.toml"
+        config.write_text(
+            f'version = 2\nroot = "{self.work}/root"\nstate = "{self.work}/run"\n'
+            'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+            f'[grpc]\naddress = "{self.work}/sock"\n'
+        )
+        self._daemon("log", shutil.which("containerd") or "containerd", "--config", str(config))
+        self._await("version")
+
+    def pull(self, reference: str) -> None:
+        self.run("image", "pull", "--plain-http", reference)
+
+    def run_once(self, reference: str) -> None:
+        self.run("run", "--rm", reference, "bench", "/bin/true")
+
+    def forget(self, reference: str) -> None:
+        self.run("image", "rm", "--sync", reference)
+
+
+def descendants(pids: list[int]) -> list[int]:
+    """These processes and all that they have begotten."""
+    found = list(pids)
+    for pid in found:
+        found += [child for child in _children(pid) if child not in found]
+    return found
 
 
 def pss(pids: list[int]) -> float:

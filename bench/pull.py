@@ -1,4 +1,8 @@
-"""The pull rows: one large layer from a real registry on loopback, to a started container."""
+"""The pull rows: one large layer from a real registry server on loopback.
+
+To a started container (time, and the most memory that a peer's processes took), and unpacked on a
+tmpfs, where the disk does not count.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,17 @@ import socket
 import statistics
 import subprocess
 import tarfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from peers import note
+from peers import Containerd, Podman, Unpacking, descendants, note, pss
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from peers import Peer
@@ -29,21 +34,29 @@ if TYPE_CHECKING:
 FILES, BYTES = 41_500, 486_000_000
 
 
-def row(peers: list[Peer], work: Path, runs: int = 3) -> dict[str, float]:
+Row = dict[str, float]
+Rows = dict[str, Row]  # by "pull", "memory", "tmpfs"
+
+
+def rows(peers: list[Peer], work: Path, runs: int = 3) -> Rows:
     with _registry(work) as port:
         if not port:
             return {}
-        reference = f"127.0.0.1:{port}/bench/large:latest"
         _push(port)
-        taken: dict[str, list[float]] = {peer.name: [] for peer in peers}
-        for _ in range(runs):
-            for peer in peers:
-                tls = ["--tls-verify=false"] if peer.name == "podman" else []
-                taken[peer.name].append(_to_first_instruction(peer, reference, *tls))
-        return {name: statistics.median(values) for name, values in taken.items()}
+        reference = f"127.0.0.1:{port}/bench/large:latest"
+        with _started([Containerd], work) as more:
+            found = {"pull": _timed([*peers, *more], reference, runs, start=True)}
+            found["memory"] = {
+                peer.name: _most_memory(peer, reference)
+                for peer in [*peers, *more]
+                if peer.engine_pids()
+            }
+        with _tmpfs(work) as place, _started([Unpacking, Containerd, Podman], place) as unpacking:
+            found["tmpfs"] = _timed(unpacking, reference, runs, start=False)
+        return found
 
 
-def lazy_row(peers: list[Peer], work: Path, runs: int = 3) -> dict[str, float]:
+def lazy_row(peers: list[Peer], work: Path, runs: int = 3) -> Row:
     """The same image as eStargz, by Sampan alone: lazily, and whole."""
     sampan = next(peer for peer in peers if peer.name == "sampan")
     with _registry(work) as port:
@@ -76,7 +89,7 @@ def _registry(work: Path) -> Iterator[int]:
     """A registry's port on loopback; 0 where the program is missing."""
     program = shutil.which("docker-registry")
     if program is None:
-        note("  a pull row is left out: docker-registry not installed")
+        note("  the pull rows are left out: docker-registry not installed")
         yield 0
         return
     port = _free_port()
@@ -93,6 +106,67 @@ def _registry(work: Path) -> Iterator[int]:
     finally:
         server.terminate()
         server.wait()
+
+
+@contextmanager
+def _started(kinds: Sequence[type[Peer]], work: Path) -> Iterator[list[Peer]]:
+    peers: list[Peer] = []
+    try:
+        for kind in kinds:
+            if missing := kind.missing():
+                note(f"  {kind.name} is left out: {', '.join(missing)} not installed")
+                continue
+            peers.append(kind(work))
+            peers[-1].start()
+        yield peers
+    finally:
+        for peer in peers:
+            peer.stop()
+
+
+@contextmanager
+def _tmpfs(work: Path) -> Iterator[Path]:
+    place = work / "tmpfs"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "bench", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--recursive", "--lazy", place], check=False)
+
+
+def _timed(peers: list[Peer], reference: str, runs: int, *, start: bool) -> Row:
+    """Milliseconds, medians, turn by turn."""
+    taken: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    for _ in range(runs):
+        for peer in peers:
+            begin = time.perf_counter()
+            peer.pull(reference)
+            if start:
+                peer.run_once(reference)
+            taken[peer.name].append((time.perf_counter() - begin) * 1e3)
+            peer.forget(reference)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def _most_memory(peer: Peer, reference: str) -> float:
+    """The largest sum (PSS, MB) that a peer's engine and its children had during one pull."""
+    seen = [0.0]
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.02):
+            seen.append(pss(descendants(peer.engine_pids())))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        peer.pull(reference)
+    finally:
+        done.set()
+        watcher.join()
+    peer.forget(reference)
+    return max(seen)
 
 
 def _free_port() -> int:

@@ -31,7 +31,7 @@ def limit(usual, size):
 
 def not_runc(usual):
     if usual.name == "runc":
-        pytest.skip("its init is a Go program: 2.7 MB, and it refuses limits below 2 MB")
+        pytest.skip("its init is a Go program: 2.7 MB on v1, 12 on v2; it refuses less than 2 MB")
 
 
 def test_starts_under_512_kib(usual):
@@ -41,11 +41,13 @@ def test_starts_under_512_kib(usual):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_charges_less_than_one_megabyte_to_its_container(usual):
+def test_charges_little_to_its_container(usual):
+    """On v2 it is cloned into its cgroup: that is quick, and all it touches from then on counts."""
     not_runc(usual)
     limit(usual, 64 << 20)
     container = usual.create("sleep", "60")
-    assert _peak(container) <= 1024 * KIB
+    v2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    assert _peak(container) <= (2048 if v2 else 1024) * KIB
 
 
 def test_what_the_image_chooses_is_the_container_s(usual):

@@ -1,8 +1,10 @@
 """What an engine's death, gentle or not, does to containers: nothing."""
 
 import concurrent.futures
+import io
 import signal
 import socket
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -23,11 +25,18 @@ def count_to(last: int, code: int) -> tuple[str, ...]:
 def test_a_container_goes_on_and_the_next_engine_takes_over(
     own_engine: Engine, number: int
 ) -> None:
-    container = own_engine.run(*count_to(200, 5))
+    first, second = count_to(100, 0)[2], count_to(200, 5)[2]
+    script = f"{first.removesuffix('; exit 0')}; until [ -e /go ]; do usleep 5000; done"
+    container = own_engine.run("sh", "-c", f"{script}; {second.removeprefix('i=0; ')}")
     own_engine.stop(number)
     own_engine.start()
     state = own_engine.inspect(container)["State"]
     assert state["Running"] and state["Pid"]
+    with io.BytesIO() as made:
+        with tarfile.open(fileobj=made, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("go"))
+        path = f"/containers/{container}/archive?path=/"
+        assert own_engine.request("PUT", path, made.getvalue())[0] == 200
     assert own_engine.wait(container) == 5
     expected = "".join(f"{i}\n" for i in range(200)).encode()
     assert output(own_engine, container) == expected

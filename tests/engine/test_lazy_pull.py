@@ -213,6 +213,37 @@ def test_the_collector_leaves_what_is_on_its_way(held):
     assert container.read("small/200") == SMALL["small/200"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/images/get?names={}"),
+        ("POST", "/images/{}/push"),
+        ("GET", "/sampan/images/{}/tree"),
+        ("POST", "/sampan/images/{}/convert?to=other&compression=zstd"),
+    ],
+)
+def test_who_needs_the_blobs_is_told_to_wait(held, layer, method, path):
+    engine, door, _ = held
+    anonymous = {"X-Registry-Auth": "e30="}
+    _, answer = engine.request(method, path.format(f"{door.address}/x:1"), headers=anonymous)
+    assert f"layer {layer.digest} is still being fetched" in str(answer)
+
+
+def test_a_pull_of_the_whole_image_ends_the_lazy_one(engine, door, layer):
+    image = door.push(layer)
+    door.hold()
+    pull(engine, image)
+    name, _, tag = image.rpartition(":")
+    with server_ends(engine):
+        whole = threading.Thread(
+            target=engine.request, args=("POST", f"/images/create?fromImage={name}&tag={tag}")
+        )
+        whole.start()
+        whole.join()  # the request for all of it is not held: it names no end
+        door.refuses()  # nothing more is needed from there
+    assert Running(engine, image).read("big") == BIG
+
+
 def test_what_is_no_estargz_comes_whole(held, door):
     engine, _, _ = held
     layer = Layer(tar_of({"first": FIRST}))

@@ -225,6 +225,43 @@ def test_an_index_of_several_platforms(store):
         load(store, data, platform=Platform(os="linux", architecture="riscv64"))
 
 
+ODD = json.dumps({"mediaType": "application/vnd.example.odd"}).encode()
+TAKEN = {
+    "a blob that nothing names": layout(more=[member(blob_name(sha(b"x")), data=b"x")]),
+    "files and directories of other tools": layout(
+        more=[member("blobs", "directory"), member("repositories", data=b"{"), member("x/y")]
+    ),
+    "descriptors with more than is known": layout(
+        index={"x": 1, "manifests": [{"digest": sha(MANIFEST), "size": 1, "x": [None]}]}
+    ),
+    "something of another kind beside it": layout(
+        index={"manifests": [
+            {"digest": sha(ODD), "mediaType": "application/vnd.example.odd"},
+            {"digest": sha(MANIFEST), "mediaType": oci_image.DOCKER_MANIFEST},
+        ]},
+        blobs=[ODD, *BLOBS],
+    ),
+    "an artifact beside it that is not here": layout(
+        index={"manifests": [{"digest": sha(MANIFEST)}], "subject": {"digest": sha(b"gone")}}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_a_layout_may_have_more_than_is_read(store, case):
+    """image-layout.md: unreferenced blobs, other files, unknown types are no error."""
+    assert [image.manifest for image in load(store, TAKEN[case])] == [sha(MANIFEST)]
+
+
+def test_a_layout_of_another_version(store):
+    other = pack(
+        member("oci-layout", data=b'{"imageLayoutVersion":"2.0.0"}'),
+        member("index.json", data=b'{"manifests": []}'),
+    )
+    with pytest.raises(archive.NotAnArchive, match=r"version 2\.0\.0; this one knows 1\.0\.0"):
+        load(store, other)
+
+
 WRONG_BLOB = member(blob_name("sha256:" + "0" * 64), data=b"not these bytes")
 EMPTY_INDEX = {"manifests": [{"digest": "sha256:" + "0" * 64}]}
 REFUSED = {

@@ -331,6 +331,13 @@ class CgroupContract:
                     return
                 made.apply({"hugepageLimits": limits})
                 assert made.stats().hugetlb["2MB"].usage == 0
+                paths = made.paths()
+                directory = paths.get("hugetlb") or paths[""]
+                for file in ("max", "rsvd.max", "limit_in_bytes", "rsvd.limit_in_bytes"):
+                    path = f"{directory}/hugetlb.2MB.{file}"
+                    if os.path.exists(path):  # of what is reserved, too, where the kernel can
+                        with open(path) as limit:
+                            assert limit.read().strip() == str(4 << 20)
                 with pytest.raises(ControllerMissing, match=r"hugetlb\.3MB"):
                     made.apply({"hugepageLimits": [{"pageSize": "3MB", "limit": 0}]})
 

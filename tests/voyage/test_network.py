@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -259,6 +260,39 @@ def test_the_doctor_tells_who_reaches_what_and_what_is_wrong(sampan: Cli) -> Non
     finally:
         sampan.remove_all()
         sampan("network", "rm", "ward")
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/lib/cni/ptp"), reason="no CNI plugins")
+def test_a_network_of_cni_plugins(sampan: Cli, engine: Engine, tmp_path: Path) -> None:
+    leases = tmp_path / "leases"
+    ipam = {"type": "host-local", "dataDir": str(leases), "subnet": "10.213.7.0/24"}
+    plugins = [{"type": "ptp", "ipam": ipam}]  # no bridge is left on the host
+    document = {"cniVersion": "1.0.0", "name": "pods", "plugins": plugins}
+    conflist = tmp_path / "pods.conflist"
+    conflist.write_text(json.dumps(document))
+    sampan("network", "create", "-d", "cni", "-o", f"conflist={conflist}", "pods")
+    try:
+        sampan.run("-d", "--name", "pod", "--network", "pods", IMAGE, "sh", "-c", SERVE)
+        where = address(sampan, "pod", "pods")
+        assert where.startswith("10.213.7.")
+        until(lambda: fetch(f"http://{where}/") == "page\n")
+        assert resolve(sampan, "pod", "pod") == where
+        engine.kill()
+        engine.start()
+        assert address(sampan, "pod", "pods") == where
+        sampan("rm", "-f", "pod")
+        assert not list(leases.glob("pods/10.*"))
+        sampan.run("-d", "--name", "pod", "--network", "pods", IMAGE, "sleep", "1000")
+        pid = int(sampan.text("inspect", "--format", "{{.State.Pid}}", "pod"))
+        engine.kill()
+        os.kill(pid, 9)  # its address is given back by the next engine
+        engine.start()
+        until(lambda: not list(leases.glob("pods/10.*")))
+        done = sampan("network", "create", "-d", "cni", "pods2", check=False)
+        assert "-o conflist=FILE" in done.stderr
+    finally:
+        sampan.remove_all()
+        sampan("network", "rm", "pods")
 
 
 EGRESS = "sampan.network.egress"

@@ -6,7 +6,7 @@
 # ends or hangs without one is reported with the end of its console.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
-here=$PWD cache=$PWD/.cache/vm patience=${SAMPAN_VM_SECONDS:-1200}
+here=$PWD cache=$PWD/.cache/vm patience=${SAMPAN_VM_SECONDS:-1800}
 
 init=
 [ "${1:-}" != --systemd ] || { init=vm.init=systemd; shift; }

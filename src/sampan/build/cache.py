@@ -13,12 +13,13 @@ import os
 import sqlite3
 import time
 from contextlib import closing
-from typing import NamedTuple
 
 from sampan.build.state import Layer
+from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 BUDGET = 10 << 30  # bytes of compressed layers
@@ -40,7 +41,13 @@ create table if not exists seen (       -- steps that only change the config
     key text primary key,
     used real not null
 ) strict;
+create table if not exists traces (     -- what a step's key was made of
+    ident text primary key,
+    trace blob not null,
+    used real not null
+) strict;
 """
+_TRACES = 1000  # so many are kept
 
 
 def key(kind: str, **parts: Any) -> str:
@@ -48,15 +55,14 @@ def key(kind: str, **parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-class Row(NamedTuple):
+class Known(Record):
     key: str
-    digest: str
-    diff_id: str
-    size: int  # bytes of the blob
-    used: float  # seconds since 1970
-    created: float
-    uses: int
+    digest: str  # of the layer's blob
     what: str  # the instruction
+    size: int
+    created: float  # seconds since 1970
+    used: float
+    uses: int
 
 
 class Records:
@@ -95,6 +101,22 @@ class Records:
             )
             self._shrink(db)
 
+    def put_trace(self, ident: str, trace: bytes) -> None:
+        with closing(self._open()) as db:
+            db.execute(
+                "insert or replace into traces values (?, ?, ?)", (ident, trace, time.time())
+            )
+            db.execute(
+                "delete from traces where ident in"
+                " (select ident from traces order by used desc limit -1 offset ?)",
+                (_TRACES,),
+            )
+
+    def trace(self, ident: str) -> bytes | None:
+        with closing(self._open()) as db:
+            row = db.execute("select trace from traces where ident = ?", (ident,)).fetchone()
+        return row[0] if row else None
+
     def see(self, key: str) -> bool:
         """Whether it was seen before."""
         with closing(self._open()) as db:
@@ -110,23 +132,22 @@ class Records:
             db.execute("delete from steps where key = ?", (old,))
             over -= size
 
-    def clear(self) -> dict[str, int]:
-        """Forget all; what is forgotten, key → bytes."""
-        with closing(self._open()) as db:
-            found = dict(db.execute("select key, size from steps").fetchall())
-            db.execute("delete from steps")
-            db.execute("delete from seen")
-        return found
-
-    def all(self) -> list[Row]:
+    def list(self) -> list[Known]:
+        """Those that were used longest ago first."""
         if not os.path.exists(self._path):
             return []
         with closing(self._open()) as db:
             rows = db.execute(
-                "select key, digest, diff_id, size, used, created, uses, what"
-                " from steps order by used"
-            )
-            return [Row(*row) for row in rows]
+                "select key, digest, what, size, created, used, uses from steps order by used"
+            ).fetchall()
+        names = ("key", "digest", "what", "size", "created", "used", "uses")
+        return [Known(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """And what was only seen, whose order nobody knows."""
+        with closing(self._open()) as db:
+            db.executemany("delete from steps where key = ?", [(key,) for key in keys])
+            db.execute("delete from seen")
 
     def digests(self) -> set[str]:
         """Blobs that must stay."""

@@ -92,14 +92,14 @@ async def start_(call: Call) -> web.StreamResponse:
 
 @routes.post("/containers/{id}/stop")
 async def stop_(call: Call) -> web.StreamResponse:
-    await stop.stop(container_of(call), call.number("t"), call.query("signal"))
-    return call.empty()
+    note = await stop.stop(container_of(call), call.number("t"), call.query("signal"))
+    return call.empty(note=note)
 
 
 @routes.post("/containers/{id}/restart")
 async def restart(call: Call) -> web.StreamResponse:
-    await stop.restart(container_of(call), call.number("t"), call.query("signal"))
-    return call.empty()
+    note = await stop.restart(container_of(call), call.number("t"), call.query("signal"))
+    return call.empty(note=note)
 
 
 @routes.post("/containers/{id}/kill")

@@ -12,6 +12,7 @@ from sampan.engine.builds import usage as build_usage
 from sampan.engine.containers import list as listing
 from sampan.engine.filters import Filters
 from sampan.image import platforms
+from sampan.kit import clock
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
@@ -27,23 +28,24 @@ _KINDS = {"image", "container", "volume", "build-cache"}
 async def usage(call: Call) -> web.StreamResponse:
     engine = call.engine
     wanted = set(call.request.query.getall("type", [])) or _KINDS
-    records = await in_thread(build_usage.records, engine, _image_blobs(engine))
+    kept = await build_usage.kept(engine)
     answer: dict[str, Any] = {"LayersSize": 0, "BuildCache": None}
     if "image" in wanted:
         found = engine.images.list(Filters(), shared=True)
         content = await in_thread(engine.images.content_size)
         layers = sum(engine.images.layer_sizes().values())
-        answer["LayersSize"] = layers + content - sum(r.size for r in records if r.only_here)
+        own = sum(k.size for k in kept if k.kind == build_usage.LAYER and not k.shared)
+        answer["LayersSize"] = layers + content - own
         answer["Images"] = [
             {**image_routes.summary_json(image), "SizeContent": _blobs(engine, image.id)}
             for image in found
         ]
     if "container" in wanted:
         answer["Containers"] = await listing.containers(engine, Filters(), all_=True, size=True)
+    if "build-cache" in wanted:
+        answer["BuildCache"] = [_build_cache(one) for one in kept]
     if "volume" in wanted:
         answer["Volumes"] = [await _volume(engine, v) for v in engine.volumes.list(Filters())]
-    if "build-cache" in wanted:
-        answer["BuildCache"] = [_record(record) for record in records]
     return call.json(answer)
 
 
@@ -53,22 +55,17 @@ def _blobs(engine: Engine, image_id: str) -> int:
     return sum(map(engine.store.size, stored))
 
 
-def _image_blobs(engine: Engine) -> set[str]:
-    tops = [row[0] for row in engine.db.rows("select manifest from images")]
-    return set(platforms.reachable(engine.store, tops))
-
-
-def _record(record: build_usage.Record) -> dict[str, Any]:
+def _build_cache(one: build_usage.Kept) -> dict[str, Any]:
     return {
-        "ID": record.id,
-        "Type": record.kind,
-        "Description": record.description,
-        "InUse": record.in_use,
-        "Shared": record.shared,
-        "Size": record.size,
-        "CreatedAt": record.created,
-        "LastUsedAt": record.used,
-        "UsageCount": record.uses,
+        "ID": one.ident,
+        "Type": one.kind,
+        "Description": one.what,
+        "InUse": one.in_use,
+        "Shared": one.shared,
+        "Size": one.size,
+        "CreatedAt": clock.rfc3339(int(one.created * 10**9)),
+        "LastUsedAt": clock.rfc3339(int(one.used * 10**9)),
+        "UsageCount": one.uses,
     }
 
 

@@ -106,8 +106,11 @@ class Call:
             body=to_json(value), status=status, headers=headers, content_type="application/json"
         )
 
-    def empty(self, status: int = 204) -> web.Response:
-        return web.Response(status=status)
+    def empty(self, status: int = 204, *, note: str = "") -> web.Response:
+        """`note`: a sentence for the user, as a Warning header (RFC 7234 5.5)."""
+        quoted = note.replace("\\", "\\\\").replace('"', '\\"')
+        headers = {"Warning": f'299 sampan "{quoted}"'} if note else None
+        return web.Response(status=status, headers=headers)
 
     async def stream(
         self, content_type: str = "application/json", headers: dict[str, str] | None = None

@@ -35,6 +35,7 @@ from sampan.linux import netlink
 from sampan.linux.nft import Nft
 from sampan.network import driver, inside, ipam, ports
 from sampan.network.bridge import BridgeDriver
+from sampan.network.cni import CniDriver
 from sampan.network.firewall import Firewall
 from sampan.network.macvlan import IpvlanDriver, MacvlanDriver
 from sampan.network.publish import publish, published, unpublish
@@ -58,6 +59,11 @@ class Place(Record):
     endpoint: driver.Endpoint
     id: str
     priority: int = 0
+
+    @property
+    def addressed(self) -> bool:
+        """A cni network's plugins say an address only when they have made the interface."""
+        return bool(self.endpoint.ipv4 or self.endpoint.ipv6) or self.network.driver == "cni"
 
     @property
     def named(self) -> bool:
@@ -84,7 +90,9 @@ class Endpoints:
         self._engine = engine
         self._last: dict[tuple[str, int], Address] = {}  # network, family → the address last given
         self.firewall = Firewall(engine.paths.nft_table, Nft())
-        self._drivers: dict[str, BridgeDriver | MacvlanDriver] = {
+        self._cni = CniDriver(f"{engine.paths.root}/cni")
+        self._drivers: dict[str, BridgeDriver | MacvlanDriver | CniDriver] = {
+            "cni": self._cni,
             "bridge": BridgeDriver(self.firewall),
             "macvlan": MacvlanDriver(),
             "ipvlan": IpvlanDriver(),
@@ -142,10 +150,12 @@ class Endpoints:
         """At engine start: every bridge and rule as the rows say."""
         bridges = []
         for info in self._infos():
-            if not (info.spec.get("ipam") or {}).get("config"):
+            if info.name == "bridge" and not (info.spec.get("ipam") or {}).get("config"):
                 info = self._give_subnet(info)
             network = self.describe(info)
             await self._ensure(network)
+            if info.driver == "cni":
+                await self._collect(network)
             if info.driver == "bridge":
                 bridges.append(network)
         wanted = []
@@ -163,6 +173,19 @@ class Endpoints:
             if network.name == "bridge":
                 raise
             name_servers.log.warning("network %s is not usable: %s", network.name, error)
+
+    async def _collect(self, network: driver.Network) -> None:
+        """Containers that ended while no engine ran give their addresses back."""
+        places = [p for c in self._engine.containers if c.running for p in self.places(c)]
+        living = {
+            (place.endpoint.container_id, place.endpoint.interface)
+            for place in places
+            if place.network.id == network.id
+        }
+        try:
+            await self._cni.collect(network, living)
+        except errors.SampanError as error:
+            name_servers.log.warning("network %s: %s", network.name, error)
 
     def _give_subnet(self, info: NetworkInfo) -> NetworkInfo:
         """The default bridge's, when it is made."""
@@ -229,7 +252,7 @@ class Endpoints:
             "network": info.id,
             "address": four,
             "address6": six,
-            "mac": settings.get("MacAddress") or driver.mac_of(four or six or "0.0.0.0"),
+            "mac": settings.get("MacAddress") or _usual_mac(info, four or six),
             "interface": interface or next(free),
             "settings": json.dumps(settings),
         }
@@ -271,9 +294,9 @@ class Endpoints:
             container_id=container.id,
             name=container.name,
             ipv4=row["address"] or "",
-            prefix=ip_network(network.subnet).prefixlen if row["address"] else 0,
+            prefix=_prefix(network.subnet, row["address"]),
             ipv6=row["address6"] or "",
-            prefix6=ip_network(network.subnet6).prefixlen if row["address6"] else 0,
+            prefix6=_prefix(network.subnet6, row["address6"]),
             mac=row["mac"],
             interface=row["interface"],
             aliases=tuple(settings.get("Aliases") or ()),
@@ -290,9 +313,8 @@ class Endpoints:
         found = [
             self._place(container, self._engine.networks.get(row["network_id"]), dict(row))
             for row in rows
-            if row["address"] or row["address6"]
         ]
-        return list(gateways.marked(found))
+        return list(gateways.marked([p for p in found if p.addressed]))
 
     def bindings(self, container: Container) -> list[Binding]:
         return published_ports.of(container)
@@ -300,7 +322,7 @@ class Endpoints:
     async def connect(self, container: Container, plan: Plan, netns: int, pid: int) -> None:
         """Interfaces, addresses, translations and names, all usable on return."""
         for place in plan.places:
-            await self.driver_of(place.network.driver).connect(place.network, place.endpoint, netns)
+            await self._connect(container, place, netns, publish=place == plan.main)
         policies.apply(container, plan.places, netns)
         bindings = self.bindings(container) if plan.reservations else []
         if bindings and plan.main:
@@ -309,6 +331,21 @@ class Endpoints:
             await self.names.open(container, netns, pid)
         for place in plan.places:
             self._event("connect", container, place.network)
+
+    async def _connect(
+        self, container: Container, place: Place, netns: int, *, publish: bool
+    ) -> None:
+        endpoint = place.endpoint
+        if publish and place.network.driver == "cni":
+            bindings = self.bindings(container)
+            ports = [(b.host_ip, b.host_port, b.container_port, b.protocol) for b in bindings]
+            endpoint = endpoint.replace(ports=tuple(ports))
+        made = await self.driver_of(place.network.driver).connect(place.network, endpoint, netns)
+        if made is not None:
+            self._engine.db.execute(
+                "update endpoints set address = ?, address6 = ?, mac = ? where id = ?",
+                (made.ipv4 or None, made.ipv6 or None, made.mac, place.id),
+            )
 
     async def _publish(self, place: Place, bindings: Sequence[Binding]) -> None:
         if place.network.driver == "bridge":
@@ -322,6 +359,9 @@ class Endpoints:
         """The container is gone, and its links with it."""
         await self.names.close(container)
         places = self.places(container)
+        for place in places:
+            if place.network.driver == "cni":
+                await self._give_back(place)
         bindings = self.bindings(container)
         if bindings and (main := gateways.main(places)):
             await self._unpublish(main, bindings)
@@ -332,6 +372,12 @@ class Endpoints:
         for place in places:
             self.names.changed(place.network.id, container.id)
             self._event("disconnect", container, place.network)
+
+    async def _give_back(self, place: Place) -> None:
+        try:
+            await self._cni.disconnect(place.network, place.endpoint, -1)
+        except errors.SampanError as error:  # the next engine start collects it
+            name_servers.log.warning("network %s: %s", place.network.name, error)
 
     # ---- one network of a running container
 
@@ -345,7 +391,7 @@ class Endpoints:
         place = next(p for p in self.places(container) if p.id == taken.id)
         netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            await self.driver_of(info.driver).connect(place.network, place.endpoint, netns)
+            await self._connect(container, place, netns, publish=not before)
             policies.apply(container, self.places(container), netns, again=True)
             if place.named:
                 await self.names.open(container, netns, container.pid)
@@ -397,3 +443,15 @@ class Endpoints:
     def _event(self, action: str, container: Container, network: driver.Network) -> None:
         about = {"container": container.id, "name": network.name, "type": network.driver}
         self._engine.events.publish("network", action, network.id, about)
+
+
+def _usual_mac(info: NetworkInfo, address: str | None) -> str:
+    """Plugins choose their own."""
+    return "" if info.driver == "cni" else driver.mac_of(address or "0.0.0.0")
+
+
+def _prefix(subnet: str, address: str | None) -> int:
+    """Of the network; of the address alone where only plugins know the network."""
+    if not address:
+        return 0
+    return ip_network(subnet or address).prefixlen

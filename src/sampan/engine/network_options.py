@@ -44,6 +44,7 @@ def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
         mtu=_number(options, "com.docker.network.driver.mtu"),
         bind_address=_address(options, f"{BRIDGE}host_binding_ipv4"),
         policy=policy.parse(options),
+        conflist=options.get("conflist", ""),
         parent=options.get("parent", ""),
         parent_mode=options.get(f"{info.driver}_mode", ""),
     )

@@ -85,15 +85,21 @@ class Networks:
         """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …"""
         self._check_new(name, driver)
         endpoints = self._engine.endpoints
-        given = pools.make(
-            asked,
-            endpoints.taken_subnets(),
-            ipv4=ipv4,
-            ipv6=ipv6,
-            seed=self._engine.paths.root,
-            defaults=address_pools(self._engine.settings),
-            own_gateway=not (driver == "bridge" and _isolated(options or {})),
-        )
+        given: list[dict[str, Any]] = []
+        if driver != "cni":  # whose plugins give addresses out
+            given = pools.make(
+                asked,
+                endpoints.taken_subnets(),
+                ipv4=ipv4,
+                ipv6=ipv6,
+                seed=self._engine.paths.root,
+                defaults=address_pools(self._engine.settings),
+                own_gateway=not (driver == "bridge" and _isolated(options or {})),
+            )
+        elif asked:
+            raise errors.InvalidArgument(
+                "a cni network takes no subnet: its plugins give addresses out"
+            )
         info = NetworkInfo(
             id=secrets.token_hex(32),
             name=name,

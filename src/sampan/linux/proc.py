@@ -24,6 +24,26 @@ def start_time(pid: int) -> int:
     return int(_after_name(pid)[19])
 
 
+def ignores(pid: int, signal: int) -> bool:
+    """Whether a signal to this process is lost without a trace: it ignores it, or it is PID 1 of a
+    PID namespace and has no handler (pid_namespaces(7)). One that is blocked is only waiting.
+
+    SIGKILL and SIGSTOP from outside are never lost. FileNotFoundError or ProcessLookupError when
+    the process is gone.
+    """
+    fields = {}
+    for line in files.read(f"/proc/{pid}/status").splitlines():
+        name, _, value = line.partition(":")
+        fields[name] = value.strip()
+    if signal in (9, 19) or int(fields["SigBlk"], 16) >> signal - 1 & 1:
+        return False
+    if int(fields["SigIgn"], 16) >> signal - 1 & 1:
+        return True
+    handled = int(fields["SigCgt"], 16) >> signal - 1 & 1
+    inside = fields.get("NSpid", "").split()
+    return not handled and len(inside) > 1 and inside[-1] == "1"
+
+
 def state(pid: int) -> str:
     """One letter: R, S, D, T, Z, …"""
     return _after_name(pid)[0]

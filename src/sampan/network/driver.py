@@ -51,6 +51,7 @@ class Network(Record):
     bind_address: str = ""  # where ports are published that name no address
     policy: Policy = Policy()  # of everybody's traffic on it
     parent: str = ""  # macvlan, ipvlan: the host's interface
+    conflist: str = ""  # cni: the file that names the plugins
     parent_mode: str = ""  # bridge, private, vepa, passthru; l2, l3, l3s
 
 
@@ -64,6 +65,7 @@ class Endpoint(Record):
     mac: str = ""  # "" derives it from the address, `mac_of`
     interface: str = "eth0"
     aliases: tuple[str, ...] = ()
+    ports: tuple[tuple[str, int, int, str], ...] = ()  # cni: host address and port, own, protocol
     default_route: bool = True  # through this network, if it is not internal
     default_route6: bool = True
     sysctls: tuple[tuple[str, str], ...] = ()  # of the interface: ("net.ipv4.conf.IFNAME.…", value)
@@ -76,8 +78,11 @@ class NetworkDriver(Protocol):
     async def remove(self, network: Network) -> None:
         """Take it away; fine if it is gone. Its endpoints must be disconnected."""
 
-    async def connect(self, network: Network, endpoint: Endpoint, netns: int) -> None:
-        """Give the namespace its interface, address and routes, all usable on return."""
+    async def connect(self, network: Network, endpoint: Endpoint, netns: int) -> Endpoint | None:
+        """Give the namespace its interface, address and routes, all usable on return.
+
+        The endpoint, if its addresses are the driver's own choice.
+        """
 
     async def disconnect(self, network: Network, endpoint: Endpoint, netns: int) -> None:
         """Take the interface away; fine if it is gone."""

@@ -163,16 +163,30 @@ def _spawn(
             _map_ids(config.linux, pid)
         free_cpus(pid)
         settle(plan.process, pid, manager if plan.joins("user") >= 0 else None)
-        if plan.net_devices:
-            from sampan.runtime import special
-
-            special.move_devices(plan, pid)
+        _special(config, plan, options.container_id, created)
         created.send_go()
         created.wait_joined()
     except BaseException:
         created.abort()
         raise
     return created
+
+
+def _special(
+    config: oci_runtime.Config, plan: plans.Plan, container_id: str, created: Created
+) -> None:
+    """What few ask for and only the caller can do, while the child waits."""
+    if plan.net_devices:
+        from sampan.runtime import special
+
+        special.move_devices(plan, created.pid)
+    if config.linux.intel_rdt:
+        from sampan.linux import resctrl
+
+        group = resctrl.Group(config.linux.intel_rdt, container_id)
+        created.undo = group.remove
+        group.make()
+        group.add(created.pid)
 
 
 def _early(plan: plans.Plan, wires: channels.Wires) -> Callable[[], None] | None:

@@ -40,6 +40,7 @@ class Created:
         self.sources: Server | None = None
         self.agent: tuple[str, str] | None = None  # of seccomp
         self.state: dict[str, Any] = {}
+        self.undo: Callable[[], None] | None = None  # what else was made for it
 
     def fileno(self) -> int:
         """Readable when PID 1 has something to say."""
@@ -118,6 +119,9 @@ class Created:
             self.manager.kill()
             self.manager.delete()
             self.manager = None
+        if self.undo:
+            self.undo()
+            self.undo = None
 
     @staticmethod
     def _failure(message: tuple[str, ...]) -> Exception:

@@ -32,7 +32,12 @@ def delete(
     manager = container.manager
     manager.kill()
     manager.delete()
-    found = container.config.hooks.poststop
+    config = container.config
+    if config.linux.intel_rdt:
+        from sampan.linux import resctrl
+
+        resctrl.Group(config.linux.intel_rdt, container.id).remove()
+    found = config.hooks.poststop
     document = {**container.document(), "status": "stopped"} if found else {}
     state.remove(container.directory)
     for hook in found:

@@ -100,6 +100,10 @@ def _settled(plan: ProcessPlan, created: Created, target: Target) -> Created:
         if target.manager:
             exec_cgroup.enter(target.manager, created.pid, target.pid, target.cgroups)
         create.settle(plan, created.pid, None)
+        if target.linux and target.linux.intel_rdt:
+            from sampan.linux import resctrl
+
+            resctrl.Group(target.linux.intel_rdt, target.state["id"]).add(created.pid)
         _pin(plan, created.pid, "final_cpus")
         created.send_go()
     except BaseException:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from sampan.kit import json
+from sampan.kit.record import Record
 from sampan.linux import criu, files, mount, namespaces
 from sampan.linux.mount import MS
 from sampan.linux.namespaces import CLONE
@@ -55,10 +56,17 @@ def restore(launch: Launch, options: Options) -> int:
         console = terminal.sender if terminal else foreground.console(launch.console_socket)
         manager = _cgroup(launch, config, options)
         foreground.catch_signals(detached=launch.detach)
-        work = _Work(launch, config, bundle, root, manager, console)
+        work = _Work(
+            launch=launch,
+            config=config,
+            bundle=bundle,
+            root=root,
+            manager=manager,
+            console=console,
+        )
         pid = work.restore(options)
         pidfd = os.pidfd_open(pid)
-        container = run.record(launch, directory, pid, pidfd, config, bundle, manager)
+        container = run.record(launch, directory, config, pid=pid, pidfd=pidfd, manager=manager)
         if terminal:
             terminal.receive()
         if launch.detach:
@@ -87,34 +95,29 @@ def _cgroup(launch: Launch, config: oci_runtime.Config, options: Options) -> Man
     return manager
 
 
-class _Work:
+class _Work(Record):
     """One restore under way: what criu is asked, and what it asks meanwhile."""
 
-    def __init__(
-        self,
-        launch: Launch,
-        config: oci_runtime.Config,
-        bundle: str,
-        root: str,
-        manager: Manager,
-        console: Any,
-    ) -> None:
-        self._launch, self._config, self._bundle = launch, config, bundle
-        self._root, self._manager, self._console = root, manager, console
+    launch: Launch
+    config: oci_runtime.Config
+    bundle: str
+    root: str
+    manager: Manager
+    console: Any
 
     def restore(self, options: Options) -> int:
         """The first process's id."""
         namespaces.unshare(CLONE.NEWNS)
         mount.mount("none", "/", "", MS.REC | MS.SLAVE)
-        mount.mount(self._root, self._root, "", MS.BIND | MS.REC)
-        _make_mount_points(self._root, self._config, self._bundle)
+        mount.mount(self.root, self.root, "", MS.BIND | MS.REC)
+        _make_mount_points(self.root, self.config, self.bundle)
         places = checkpoint.Directories(options, make=False)
         joined = self._joined()
         worker = criu.start()
         try:
-            self._manager.add(worker.pid)
-            fields = {**checkpoint.common(self._config, options), **places.fields()}
-            fields.update(root=self._root, rst_sibling=True, log_file="restore.log")
+            self.manager.add(worker.pid)
+            fields = {**checkpoint.common(self.config, options), **places.fields()}
+            fields.update(root=self.root, rst_sibling=True, log_file="restore.log")
             fields["external"] = self._external(places.image)
             fields["inherit_fd"] = [*_pipes(places.image), *joined]
             if options.manage_cgroups != "ignore":
@@ -129,7 +132,7 @@ class _Work:
 
     def _joined(self) -> list[dict[str, Any]]:
         found = []
-        for item in self._config.linux.namespaces:
+        for item in self.config.linux.namespaces:
             if item.path and item.type in checkpoint.EXTERNAL_NAMESPACES:
                 fd = os.open(item.path, os.O_RDONLY)
                 os.set_inheritable(fd, True)
@@ -138,7 +141,7 @@ class _Work:
 
     def _external(self, image: str) -> list[str]:
         sources = dict(_read(f"{image}/{checkpoint.MOUNTS}", {}))
-        own = self._manager.paths()
+        own = self.manager.paths()
         for name in sources:
             if name.startswith("/sys/fs/cgroup/"):  # of the new container, where it has one there
                 controller = os.path.basename(name).split(",")[0]
@@ -146,14 +149,14 @@ class _Work:
                 sources[name] = own.get(key) or own.get(f"name={key}") or sources[name]
                 if not os.path.isdir(sources[name]):
                     sources[name] = name
-        binds = checkpoint.bind_sources(self._config, self._bundle)
+        binds = checkpoint.bind_sources(self.config, self.bundle)
         sources.update({name: binds[name] for name in sources if name in binds})
         return [f"mnt[{name}]:{source}" for name, source in sources.items()]
 
     def _cgroup_roots(self) -> list[dict[str, str]]:
         """Where each controller's processes go, below its mount point."""
         found = []
-        for controller, directory in self._manager.paths().items():
+        for controller, directory in self.manager.paths().items():
             if controller:
                 path = directory.removeprefix("/sys/fs/cgroup/").partition("/")[2]
                 found.append({"ctrl": controller, "path": f"/{path}"})
@@ -161,13 +164,13 @@ class _Work:
 
     def _told(self, stage: str, pid: int, fd: int) -> None:
         if stage == "setup-namespaces":
-            options = run.options(self._launch, self._config, self._bundle)
-            document = {**plan.state_document(self._config, options), "pid": pid}
-            hooks.run_all(self._config.hooks.prestart, "prestart", document)
-            hooks.run_all(self._config.hooks.create_runtime, "createRuntime", document)
+            options = run.options(self.launch, self.config, self.bundle)
+            document = {**plan.state_document(self.config, options), "pid": pid}
+            hooks.run_all(self.config.hooks.prestart, "prestart", document)
+            hooks.run_all(self.config.hooks.create_runtime, "createRuntime", document)
         if fd >= 0:
-            if stage == "orphan-pts-master" and self._console is not None:
-                channels.send_descriptor(self._console.fileno(), "/dev/ptmx", fd)
+            if stage == "orphan-pts-master" and self.console is not None:
+                channels.send_descriptor(self.console.fileno(), "/dev/ptmx", fd)
             os.close(fd)
 
 

@@ -125,7 +125,7 @@ def _made(
     trace.say("child process in init(): root file system and hooks are done")
     try:
         pid, pidfd = created.pid, created.pidfd
-        container = record(launch, directory, pid, pidfd, config, bundle, created.manager)
+        container = record(launch, directory, config, pid=pid, pidfd=pidfd, manager=created.manager)
     except BaseException:
         created.abort()
         raise
@@ -166,13 +166,14 @@ def read_bundle(path: str, config: str = "") -> tuple[oci_runtime.Config, str, s
 def record(
     launch: Launch,
     directory: str,
+    config: oci_runtime.Config,
+    *,
     pid: int,
     pidfd: int,
-    config: oci_runtime.Config,
-    bundle: str,
     manager: Manager | None,
 ) -> Container:
     """Write down that it exists, for later commands and for who called."""
+    bundle = os.path.abspath(launch.bundle)
     container = state.Container(
         id=launch.container_id,
         pid=pid,

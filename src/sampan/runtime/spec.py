@@ -118,7 +118,7 @@ def features() -> dict[str, Any]:
                 "modes": sorted(scheduling.MEMORY_MODES),
                 "flags": sorted(scheduling.MEMORY_FLAGS),
             },
-            "intelRdt": {"enabled": False},
+            "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
             "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },

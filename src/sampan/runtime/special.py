@@ -9,7 +9,7 @@ import errno
 import os
 import socket
 
-from sampan.linux import netlink
+from sampan.linux import netlink, resctrl
 from sampan.runtime import errors, tuning
 
 TYPE_CHECKING = False
@@ -24,19 +24,12 @@ def make(config: oci_runtime.Config) -> tuple[str, tuple[tuple[str, str], ...]]:
     """(text for /proc/self/timens_offsets, network devices to move); refuses what cannot be."""
     linux = config.linux
     if linux.intel_rdt:
-        _refuse_rdt()
+        resctrl.Group(linux.intel_rdt, "any")
+        resctrl.check_mounted()
     if linux.mount_label:
         _check_mount_label(linux.mount_label)
     kinds = {item.type: item.path for item in linux.namespaces}
     return _offsets(linux.time_offsets, kinds), _devices(linux.net_devices, kinds)
-
-
-def _refuse_rdt() -> None:
-    if not os.path.exists("/sys/fs/resctrl/schemata"):
-        raise errors.NotPermitted(
-            "linux.intelRdt is set, but resctrl is not mounted at /sys/fs/resctrl on this host"
-        )
-    raise errors.NotPermitted("linux.intelRdt is not built yet")
 
 
 def _check_mount_label(label: str) -> None:

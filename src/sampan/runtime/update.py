@@ -47,6 +47,17 @@ def update(container: Container, resources: dict[str, Any]) -> None:
     container.manager.apply(wanted)
 
 
+def update_rdt(container: Container, schemas: dict[str, str]) -> None:
+    """New `l3CacheSchema` and `memBwSchema` for a container that has linux.intelRdt."""
+    from sampan.linux import resctrl
+
+    resctrl.check_mounted()
+    rdt = container.config.linux.intel_rdt
+    if not rdt:
+        raise errors.WrongState(f"container {container.id!r} was made without linux.intelRdt")
+    resctrl.Group({**rdt, "schemata": [], **schemas}, container.id).write()
+
+
 def check(resources: Any) -> None:
     """The form of what a file or standard input gave."""
     if not isinstance(resources, dict):

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 GROUPS = {
+    "builder": "Look after the build cache",
     "container": "Manage containers",
     "context": "Manage engines by name",
     "image": "Manage images",
@@ -21,6 +22,8 @@ NAMES = {
     "attach": "attach",
     "build": "build",
     "build lint": "build_lint",
+    "builder du": "builder_du",
+    "builder prune": "builder_prune",
     "commit": "commit",
     "completion": "completion",
     "cp": "cp",
@@ -134,6 +137,7 @@ NAMES = {
     "network rm": "network_rm",
     "registry gc": "registry_gc",
     "registry serve": "registry_serve",
+    "system check": "system_check",
     "system df": "system_df",
     "system dial-stdio": "system_dial_stdio",
     "system events": "events",

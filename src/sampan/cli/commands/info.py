@@ -7,7 +7,7 @@ import sys
 from sampan import __version__
 from sampan.cli import listing, units
 from sampan.cli.common_options import INSPECT_FORMAT
-from sampan.cli.options import Command
+from sampan.cli.options import Command, option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ COMMAND = Command(
     aliases=("system info",),
     summary="Show what the engine is and has",
     at_most=0,
-    options=(INSPECT_FORMAT,),
+    options=(
+        INSPECT_FORMAT,
+        option("--diagnose", "bool", "Show what the host has of what the engine can use"),
+    ),
 )
 PLAIN = (  # (label, member), as Docker calls them
     ("Server Version", "ServerVersion"),
@@ -49,6 +52,9 @@ PLAIN = (  # (label, member), as Docker calls them
 
 
 def run(session: Session, args: Arguments) -> None:
+    if args["diagnose"]:
+        _diagnose(session, args)
+        return
     found = session.client.call("GET", "/info")
     found.setdefault("ClientInfo", {"Version": __version__})
     if args["format"]:
@@ -86,3 +92,13 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     if options:
         rows.append(("Security Options", " ".join(options)))
     return [(label, str(value)) for label, value in rows]
+
+
+def _diagnose(session: Session, args: Arguments) -> None:
+    found = session.client.call("GET", "/sampan/diagnosis")["Findings"]
+    if args["format"]:
+        print(listing.render(args["format"], found))
+        return
+    width = max(len(row["Name"]) for row in found)
+    for row in found:
+        print(f"{'ok     ' if row['Good'] else 'lacking'} {row['Name']:<{width}}  {row['Detail']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sampan.cli import stopping
 from sampan.cli.common_options import SIGNAL, TIMEOUT
 from sampan.cli.options import Command
 from sampan.cli.session import each
@@ -24,13 +25,6 @@ COMMAND = Command(
 
 def run(session: Session, args: Arguments) -> int:
     def stop(name: str) -> None:
-        session.client.call("POST", f"/containers/{name}/stop", _query(args))
+        stopping.ask(session, f"/containers/{name}/stop", args)
 
     return each(args.operands, stop)
-
-
-def _query(args: Arguments) -> dict[str, object]:
-    return {
-        "signal": args["signal"] or None,
-        "t": args["timeout"] if args.given("timeout") else None,
-    }

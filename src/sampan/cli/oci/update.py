@@ -15,7 +15,7 @@ _LIMITS = (
     *("cpu-rt-runtime", "cpuset-cpus", "cpuset-mems", "cpu-idle", "memory", "memory-reservation"),
     *("memory-swap", "pids-limit"),
 )
-_RDT = ("l3-cache-schema", "mem-bw-schema")
+_RDT = {"l3-cache-schema": "l3CacheSchema", "mem-bw-schema": "memBwSchema"}
 
 VERB = Verb(
     name="update",
@@ -23,19 +23,17 @@ VERB = Verb(
     flags=(
         flag("--resources -r", "string", "file with linux.resources, - for standard input"),
         *[flag(f"--{name}", "string", f"new {name.replace('-', ' ')}") for name in _LIMITS],
-        *[flag(f"--{name}", "string", "for Intel RDT, which is refused") for name in _RDT],
+        *[flag(f"--{name}", "string", "new line of resctrl's schemata") for name in _RDT],
     ),
 )
 
 
 def run(context: Context, args: dict[str, Any], operands: list[str]) -> int:
-    from sampan.kit import errors
     from sampan.runtime import state, update
 
     container = state.load(context.root, operands[0])
-    for name in _RDT:
-        if args[name]:
-            raise errors.Unsupported(f"--{name}: Intel RDT is not there")
+    if schemas := {key: args[name] for name, key in _RDT.items() if args[name]}:
+        update.update_rdt(container, schemas)
     if args["resources"]:
         resources = _read(args["resources"])
     else:

@@ -38,8 +38,8 @@ async def reconcile(engine: Engine) -> None:
     except errors.SampanError:
         log.exception("names are not served")
     # Looked up before the API answers, so that no create that is under way is among them.
-    if orphans := _orphans(engine):
-        engine.spawn(in_thread(_sweep, engine, orphans), "sweep")
+    if left := orphans(engine):
+        engine.spawn(in_thread(_sweep, engine, left), "sweep")
 
 
 def _release_stale(engine: Engine) -> None:
@@ -112,7 +112,7 @@ def exit_record(container: Container) -> dict[str, Any] | None:
     return record if same or record.get("pid") == container.pid else None
 
 
-def _orphans(engine: Engine) -> list[str]:
+def orphans(engine: Engine) -> list[str]:
     """Directories of containers that have no row: a create or a remove was cut short."""
     known = {container.id for container in engine.containers}
     found: set[str] = set()
@@ -121,7 +121,7 @@ def _orphans(engine: Engine) -> list[str]:
     return sorted(found - known)
 
 
-def _sweep(engine: Engine, orphans: list[str]) -> None:
-    for container_id in orphans:
+def _sweep(engine: Engine, left: list[str]) -> None:
+    for container_id in left:
         log.info("removing what is left of container %s", container_id)
         remove.delete_files(engine, container_id)

@@ -42,14 +42,16 @@ async def remove(container: Container, *, force: bool = False, volumes: bool = F
         raise
     engine = container.engine
     engine.containers.forget(container)
-    container.removed = True
     for client in container.waiting:
         client.socket.close()
-    if volumes:
-        await _remove_volumes(container)
-    await in_thread(_delete_files, container)
-    container.event("destroy")
-    await container.notify()
+    try:
+        if volumes:
+            await _remove_volumes(container)
+        await in_thread(_delete_files, container)
+    finally:
+        container.removed = True  # who waits for that finds nothing of it
+        container.event("destroy")
+        await container.notify()
 
 
 async def _make_stop(container: Container, *, force: bool) -> None:

@@ -1,7 +1,12 @@
-"""`stop` and `restart`: the stop signal, patience, then SIGKILL."""
+"""`stop` and `restart`: the stop signal, patience, then SIGKILL.
+
+A PID 1 that has no handler for the signal never learns of it: to wait for its end would be to wait
+for nothing. That is said, and where nobody asked for a certain patience, it is killed at once.
+"""
 
 from __future__ import annotations
 
+import logging
 import signal
 from typing import TYPE_CHECKING
 
@@ -9,9 +14,12 @@ from sampan.engine import oci, units
 from sampan.engine.containers import kill, start, wait
 from sampan.engine.errors import NotModified, NotRunning
 from sampan.kit import errors
+from sampan.linux import proc
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
+
+log = logging.getLogger("sampan.stop")
 
 TIMEOUT = 10  # seconds, Docker's
 AFTER_KILL = 10
@@ -19,8 +27,11 @@ AFTER_KILL = 10
 
 async def stop(
     container: Container, patience: int | None = None, signal_name: str | None = None
-) -> None:
-    """Docker's `POST /containers/{id}/stop`; `patience` in seconds, -1: for ever."""
+) -> str:
+    """Docker's `POST /containers/{id}/stop`; `patience` in seconds, -1: for ever.
+
+    Returns what the user should know about it, mostly nothing.
+    """
     # A start that is under way is waited for. The lock is not held while the process takes its
     # time to end: `kill` and `rm -f` are for the impatient.
     await kill.settle(container)
@@ -32,13 +43,14 @@ async def stop(
             container.status = "exited"
             container.save()
             await container.notify()
-            return
+            return ""
         if not container.running:
             raise NotModified(f"container {container.id} is not running")
         container.stopped_by_user = True
         container.save()
-    await _stop(container, patience, signal_name)
+    note = await _stop(container, patience, signal_name)
     container.event("stop")
+    return note
 
 
 async def end(container: Container) -> None:
@@ -46,20 +58,26 @@ async def end(container: Container) -> None:
     await _stop(container, None, None)
 
 
-async def _stop(container: Container, patience: int | None, signal_name: str | None) -> None:
+async def _stop(container: Container, patience: int | None, signal_name: str | None) -> str:
     number = units.signal_number(signal_name, oci.stop_signal(container.config))
     if patience is None:
-        configured = container.config.get("StopTimeout")
-        patience = TIMEOUT if configured is None else configured
+        patience = container.config.get("StopTimeout")
     if container.status == "paused":
         from sampan.engine.containers import pause
 
         await pause.thaw(container)
+    note = ""
+    if _ignores(container, number):
+        note = _deaf(container, number, patience)
+        log.warning("%s", note)
+        patience = 0 if patience is None else patience
+    if patience is None:
+        patience = TIMEOUT
     try:
         await kill.send(container, number)
         container.event("kill", signal=str(int(number)))
         if await wait.ended(container, None if patience < 0 else patience):
-            return
+            return note
         await kill.send(container, signal.SIGKILL)
         container.event("kill", signal=str(int(signal.SIGKILL)))
     except NotRunning:
@@ -69,18 +87,37 @@ async def _stop(container: Container, patience: int | None, signal_name: str | N
             f"cannot stop container: {container.id}: it is still there {AFTER_KILL} seconds "
             "after SIGKILL"
         )
+    return note
+
+
+def _ignores(container: Container, number: int) -> bool:
+    try:
+        return proc.ignores(container.pid, number)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _deaf(container: Container, number: int, patience: int | None) -> str:
+    name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
+    then = "so it was killed at once" if patience is None else f"and had {patience} s all the same"
+    return (
+        f"{container.name}: PID 1 does not handle {name}, {then} "
+        "(run it with --init, handle the signal, or name another with --stop-signal)"
+    )
 
 
 async def restart(
     container: Container, patience: int | None = None, signal_name: str | None = None
-) -> None:
+) -> str:
     """Stop it if it runs, then start it; `--rm` does not remove it in between."""
     auto_remove = container.host_config.get("AutoRemove")
     container.host_config["AutoRemove"] = False
+    note = ""
     try:
         if container.running:
-            await stop(container, patience, signal_name)
+            note = await stop(container, patience, signal_name)
         await start.start(container)
     finally:
         container.host_config["AutoRemove"] = auto_remove
     container.event("restart")
+    return note

@@ -8,7 +8,7 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import register, variants
+from sampan.engine.images import lazy, register, variants
 from sampan.image import archive, changes, compress, platforms
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
@@ -89,6 +89,7 @@ def save(
         names = images.setdefault(digest, [])
         if not engine.images.is_id(name):
             names.append(reference.full(name))
+    lazy.must_be_whole(engine, [*images])
     return _saving(engine, [archive.Saved(digest=d, names=tuple(n)) for d, n in images.items()])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import register, variants
+from sampan.engine.images import lazy, register, variants
 from sampan.image import convert as conversion
 from sampan.image import platforms
 from sampan.kit import errors
@@ -31,6 +31,7 @@ async def convert(
     source = (
         variants.manifest(engine, name, platform) if platform else variants.target(engine, name)
     )
+    lazy.must_be_whole(engine, [source])
     with engine.images.lease(f"convert {name}") as lease:
         lease.hold_all(platforms.reachable(engine.store, [source]))
         made = await in_thread(

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from sampan.image import estargz
+from sampan.image import estargz, platforms
 from sampan.image.erofs_snapshots import Erofs
 from sampan.image.lazy import filling, plan, toc
 from sampan.kit import errors
@@ -18,10 +18,11 @@ from sampan.kit.threads import in_thread
 from sampan.linux import unix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from sampan.engine.engine import Engine
     from sampan.engine.images.leases import Lease
+    from sampan.image.content import ContentStore
     from sampan.registry.auth import Credentials
     from sampan.registry.client import Client
 
@@ -102,6 +103,29 @@ class Pull:
         if filling.promised(place) is not None:
             await in_thread(self._engine.pages.device, place, self._credentials)
             self._engine.images.lazy.wake()
+
+
+class NotWhole(errors.Conflict):
+    def __init__(self, blob: str) -> None:
+        super().__init__(f"layer {blob} is still being fetched (lazy pull); try again later")
+        self.blob = blob
+
+
+def must_be_whole(engine: Engine, digests: Sequence[str]) -> None:
+    """For who needs blobs of manifests or indexes, not just their files. Raises NotWhole."""
+    if isinstance(engine.snapshots, Erofs) and (waiting := engine.snapshots.promised()):
+        promised = {promise.blob for promise in waiting.values()}
+        for blob in _blobs(engine.store, digests):
+            if blob in promised and blob not in engine.store:
+                raise NotWhole(blob)
+
+
+def _blobs(store: ContentStore, digests: Sequence[str]) -> Iterator[str]:
+    for digest in digests:
+        if digest in store:
+            blobs, documents = platforms.parts(store, digest)
+            yield from blobs
+            yield from _blobs(store, documents)
 
 
 class Keeper:

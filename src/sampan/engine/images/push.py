@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import names, registries, told, variants
+from sampan.engine.images import lazy, names, registries, told, variants
 from sampan.image import platforms
 from sampan.kit import errors
 from sampan.registry import push as distribution
@@ -37,6 +37,7 @@ async def push(
         raise errors.NotFound(f"An image does not exist locally with the tag: {wanted.repository}")
     image = engine.images.get(row["image_id"])
     digest = variants.target(engine, name) if every else variants.manifest(engine, name, platform)
+    lazy.must_be_whole(engine, [digest])
     lease.hold_all(platforms.reachable(engine.store, [digest]))
     await report({"status": f"The push refers to repository [{wanted.repository}]"})
     async with (

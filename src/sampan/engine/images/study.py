@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import variants
+from sampan.engine.images import lazy, variants
 from sampan.image import platforms, study, worker
 
 if TYPE_CHECKING:
@@ -29,8 +29,10 @@ async def diff(
 
 
 async def _ask(engine: Engine, verb: str, manifest: str, other: str = "") -> dict[str, Any]:
+    manifests = [manifest, *filter(None, [other])]
+    lazy.must_be_whole(engine, manifests)
     with engine.images.lease(lasting=False) as lease:
-        lease.hold_all(platforms.reachable(engine.store, [manifest, *filter(None, [other])]))
+        lease.hold_all(platforms.reachable(engine.store, manifests))
         command = study.command(engine.paths.root, verb=verb, manifest=manifest, other=other)
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE

@@ -30,7 +30,7 @@ from sampan.image.lazy import filling
 from sampan.kit import atomic, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import unix
-from sampan.registry import hosts
+from sampan.registry import credentials, hosts
 from sampan.registry.auth import Credentials
 from sampan.registry.client import Client
 from sampan.spec import reference
@@ -83,8 +83,14 @@ class Job:
 
     async def _fetch(self, start: int, length: int) -> bytes:
         assert self._client is not None
+        if self._promise.blob in self._store:  # it was pulled whole meanwhile
+            return await in_thread(self._stored, start, length)
         descriptor = {"digest": self._promise.blob, "size": self._promise.size}
         return await self._client.read_range(descriptor, start, length)
+
+    def _stored(self, start: int, length: int) -> bytes:
+        with self._store.open(self._promise.blob) as file:
+            return os.pread(file.fileno(), length, start)
 
     async def run(self) -> None:
         """Until the layer is whole, or removed, or known to be broken."""
@@ -228,10 +234,11 @@ async def _readable(sock: socket.socket) -> None:
 
 
 def _client(name: str, message: dict[str, Any]) -> Client:
-    credentials = message["credentials"]
+    known = message["credentials"]
     return Client(
         reference.parse(name),
-        credentials=Credentials(**credentials) if credentials else None,
+        credentials=Credentials(**known) if known else None,
+        of_mirror=credentials.find,
         hosts=hosts.Config(**{k: tuple(v) for k, v in message["registries"].items()}),
     )
 
