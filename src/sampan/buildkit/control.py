@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from sampan.buildkit import exporters, messages, result
 from sampan.buildkit.grpc import Service
+from sampan.buildkit.progress import timestamp
 from sampan.buildkit.workers import VERSION, worker
 from sampan.engine.builds import usage
 from sampan.kit import errors
@@ -46,14 +48,25 @@ class Control:
         return {"buildkitVersion": VERSION}
 
     async def disk_usage(self, _: Call, __: Message) -> Message:
-        return {"record": []}
+        return {"record": [_record(one) for one in await usage.kept(self._jobs.engine)]}
 
     async def prune(self, call: Call) -> None:
         request = await call.recv_message()
         if request and (asked := " ".join(request["filter"])):
             raise errors.Unsupported(f"filters of a prune ({asked}) are not supported yet")
-        _, freed = await usage.prune(self._jobs.engine, usage.Limits(every=True))
-        await call.send_message({"ID": "build cache", "Size": freed, "RecordType": "regular"})
+        wanted = request or messages.PRUNE.blank()
+        seconds = wanted["keepDuration"] / 10**9
+        limits = usage.Limits(
+            every=wanted["all"],
+            before=time.time() - seconds if seconds else None,
+            keep=wanted["reservedSpace"] or wanted["maxUsedSpace"],
+        )
+        known = {one.ident: one for one in await usage.kept(self._jobs.engine)}
+        idents, _ = await usage.prune(self._jobs.engine, limits)
+        await call.send_initial_metadata()
+        for ident in idents:
+            if ident in known:
+                await call.send_message(_record(known[ident]))
 
     async def history(self, call: Call) -> None:
         """None is kept; who waits for more waits until the connection ends."""
@@ -83,6 +96,21 @@ def service(jobs: Jobs) -> Service:
     )
     made.unary("/grpc.health.v1.Health/Check", messages.EMPTY, messages.HEALTH, here.health)
     return made
+
+
+def _record(one: usage.Kept) -> Message:
+    """A UsageRecord."""
+    return {
+        "ID": one.ident,
+        "InUse": one.in_use,
+        "Size": one.size,
+        "CreatedAt": timestamp(int(one.created * 10**9)),
+        "LastUsedAt": timestamp(int(one.used * 10**9)),
+        "UsageCount": one.uses,
+        "Description": one.what,
+        "RecordType": one.kind,
+        "Shared": one.shared,
+    }
 
 
 async def run(jobs: Jobs, job: Job, request: Message) -> dict[str, str]:
