@@ -11,7 +11,8 @@ from sampan.buildkit.grpc import Service
 from sampan.buildkit.progress import timestamp
 from sampan.buildkit.workers import VERSION, worker
 from sampan.engine.builds import usage
-from sampan.kit import errors
+from sampan.kit import clock, errors
+from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
     from grpclib.server import Stream
@@ -48,20 +49,24 @@ class Control:
         return {"buildkitVersion": VERSION}
 
     async def disk_usage(self, _: Call, __: Message) -> Message:
-        return {"record": [_record(one) for one in await usage.kept(self._jobs.engine)]}
+        return {"record": [_record(one) for one in await self._kept()]}
+
+    async def _kept(self) -> list[usage.Record]:
+        engine = self._jobs.engine
+        return await in_thread(usage.records, engine, usage.image_blobs(engine))
 
     async def prune(self, call: Call) -> None:
         request = await call.recv_message()
         if request and (asked := " ".join(request["filter"])):
             raise errors.Unsupported(f"filters of a prune ({asked}) are not supported yet")
         wanted = request or messages.PRUNE.blank()
-        seconds = wanted["keepDuration"] / 10**9
+        age = wanted["keepDuration"]
         limits = usage.Limits(
             every=wanted["all"],
-            before=time.time() - seconds if seconds else None,
+            before=time.time_ns() - age if age else None,
             keep=wanted["reservedSpace"] or wanted["maxUsedSpace"],
         )
-        known = {one.ident: one for one in await usage.kept(self._jobs.engine)}
+        known = {one.id: one for one in await self._kept()}
         idents, _ = await usage.prune(self._jobs.engine, limits)
         await call.send_initial_metadata()
         for ident in idents:
@@ -98,16 +103,16 @@ def service(jobs: Jobs) -> Service:
     return made
 
 
-def _record(one: usage.Kept) -> Message:
+def _record(one: usage.Record) -> Message:
     """A UsageRecord."""
     return {
-        "ID": one.ident,
+        "ID": one.id,
         "InUse": one.in_use,
         "Size": one.size,
-        "CreatedAt": timestamp(int(one.created * 10**9)),
-        "LastUsedAt": timestamp(int(one.used * 10**9)),
+        "CreatedAt": timestamp(clock.parse(one.created)),
+        "LastUsedAt": timestamp(clock.parse(one.used)),
         "UsageCount": one.uses,
-        "Description": one.what,
+        "Description": one.description,
         "RecordType": one.kind,
         "Shared": one.shared,
     }
