@@ -49,9 +49,9 @@ class Control:
         return {"buildkitVersion": VERSION}
 
     async def disk_usage(self, _: Call, __: Message) -> Message:
-        return {"record": [_record(one) for one in await self._kept()]}
+        return {"record": [_record(one) for one in await self._records()]}
 
-    async def _kept(self) -> list[usage.Record]:
+    async def _records(self) -> list[usage.Record]:
         engine = self._jobs.engine
         return await in_thread(usage.records, engine, usage.image_blobs(engine))
 
@@ -60,13 +60,12 @@ class Control:
         if request and (asked := " ".join(request["filter"])):
             raise errors.Unsupported(f"filters of a prune ({asked}) are not supported yet")
         wanted = request or messages.PRUNE.blank()
-        age = wanted["keepDuration"]
         limits = usage.Limits(
             every=wanted["all"],
-            before=time.time_ns() - age if age else None,
+            before=time.time_ns() - wanted["keepDuration"] if wanted["keepDuration"] else None,
             keep=wanted["reservedSpace"] or wanted["maxUsedSpace"],
         )
-        known = {one.id: one for one in await self._kept()}
+        known = {one.id: one for one in await self._records()}
         idents, _ = await usage.prune(self._jobs.engine, limits)
         await call.send_initial_metadata()
         for ident in idents:
