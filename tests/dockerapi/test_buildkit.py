@@ -239,3 +239,25 @@ def test_junk_ends_the_connection_that_it_came_on(engine: Engine) -> None:
         while sock.recv(4096):
             pass  # our preface, then the end
     assert engine.request("GET", "/_ping")[0] == 200
+
+
+def test_what_builds_keep_is_told_and_forgotten(engine: Engine) -> None:
+    async def work() -> None:
+        async with builder(engine, {"Dockerfile": START, "x": "1"}, "kept") as build:
+            await build.solve("k1", [])
+            ask = build.channel.ask
+            told = await ask(CONTROL + "DiskUsage", messages.EMPTY, messages.DISK_USAGE, {})
+            layer = next(one for one in told["record"] if "COPY busybox" in one["Description"])
+            assert layer["RecordType"] == "regular"
+            assert layer["Size"] > 100_000
+            with grpc.translated():
+                async with build.channel.open(
+                    CONTROL + "Prune", messages.PRUNE, messages.USAGE
+                ) as stream:
+                    await stream.send_message({"all": True}, end=True)
+                    gone = [one["ID"] async for one in stream]
+            assert layer["ID"] in gone
+            told = await ask(CONTROL + "DiskUsage", messages.EMPTY, messages.DISK_USAGE, {})
+            assert layer["ID"] not in [one["ID"] for one in told["record"]]
+
+    asyncio.run(work())
