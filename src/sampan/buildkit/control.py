@@ -11,7 +11,7 @@ from sampan.buildkit.grpc import Service
 from sampan.buildkit.progress import timestamp
 from sampan.buildkit.workers import VERSION, worker
 from sampan.engine.builds import usage
-from sampan.kit import errors
+from sampan.kit import clock, errors
 
 if TYPE_CHECKING:
     from grpclib.server import Stream
@@ -55,13 +55,13 @@ class Control:
         if request and (asked := " ".join(request["filter"])):
             raise errors.Unsupported(f"filters of a prune ({asked}) are not supported yet")
         wanted = request or messages.PRUNE.blank()
-        seconds = wanted["keepDuration"] / 10**9
+        unused_for = wanted["keepDuration"]
         limits = usage.Limits(
             every=wanted["all"],
-            before=time.time() - seconds if seconds else None,
+            before=time.time_ns() - unused_for if unused_for else None,
             keep=wanted["reservedSpace"] or wanted["maxUsedSpace"],
         )
-        known = {one.ident: one for one in await usage.kept(self._jobs.engine)}
+        known = {one.id: one for one in await usage.kept(self._jobs.engine)}
         idents, _ = await usage.prune(self._jobs.engine, limits)
         await call.send_initial_metadata()
         for ident in idents:
@@ -98,16 +98,16 @@ def service(jobs: Jobs) -> Service:
     return made
 
 
-def _record(one: usage.Kept) -> Message:
+def _record(one: usage.Record) -> Message:
     """A UsageRecord."""
     return {
-        "ID": one.ident,
+        "ID": one.id,
         "InUse": one.in_use,
         "Size": one.size,
-        "CreatedAt": timestamp(int(one.created * 10**9)),
-        "LastUsedAt": timestamp(int(one.used * 10**9)),
+        "CreatedAt": timestamp(clock.parse(one.created)),
+        "LastUsedAt": timestamp(clock.parse(one.used)),
         "UsageCount": one.uses,
-        "Description": one.what,
+        "Description": one.description,
         "RecordType": one.kind,
         "Shared": one.shared,
     }
