@@ -12,6 +12,7 @@ from sampan.buildkit.progress import timestamp
 from sampan.buildkit.workers import VERSION, worker
 from sampan.engine.builds import usage
 from sampan.kit import clock, errors
+from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
     from grpclib.server import Stream
@@ -48,20 +49,23 @@ class Control:
         return {"buildkitVersion": VERSION}
 
     async def disk_usage(self, _: Call, __: Message) -> Message:
-        return {"record": [_record(one) for one in await usage.kept(self._jobs.engine)]}
+        return {"record": [_record(one) for one in await self._records()]}
+
+    async def _records(self) -> list[usage.Record]:
+        engine = self._jobs.engine
+        return await in_thread(usage.records, engine, usage.image_blobs(engine))
 
     async def prune(self, call: Call) -> None:
         request = await call.recv_message()
         if request and (asked := " ".join(request["filter"])):
             raise errors.Unsupported(f"filters of a prune ({asked}) are not supported yet")
         wanted = request or messages.PRUNE.blank()
-        unused_for = wanted["keepDuration"]
         limits = usage.Limits(
             every=wanted["all"],
-            before=time.time_ns() - unused_for if unused_for else None,
+            before=time.time_ns() - wanted["keepDuration"] if wanted["keepDuration"] else None,
             keep=wanted["reservedSpace"] or wanted["maxUsedSpace"],
         )
-        known = {one.id: one for one in await usage.kept(self._jobs.engine)}
+        known = {one.id: one for one in await self._records()}
         idents, _ = await usage.prune(self._jobs.engine, limits)
         await call.send_initial_metadata()
         for ident in idents:

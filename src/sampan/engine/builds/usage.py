@@ -116,13 +116,9 @@ def _locked(path: str) -> bool:
     return False
 
 
-async def kept(engine: Engine) -> list[Record]:
-    return await in_thread(records, engine, image_blobs(engine))
-
-
 async def prune(engine: Engine, limits: Limits) -> tuple[list[str], int]:
     """The ids of what went, and the bytes that became free."""
-    found = await kept(engine)
+    found = await in_thread(records, engine, image_blobs(engine))
     gone = await in_thread(_forget, engine.paths.root, _chosen(found, limits))
     freed = await engine.images.collect_garbage()
     return [one.id for one in gone], freed + sum(one.size for one in gone if not one.blob)
