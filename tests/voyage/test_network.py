@@ -198,9 +198,9 @@ print(socket.inet_ntoa(sock.recv(512)[-4:]))
     return ["nsenter", "-t", pid, "-n", sys.executable, "-c", program]
 
 
-def left(host: Host) -> tuple[int, int, int]:
+def left(host: Host) -> tuple[int, int]:
     """What networks leave behind, if they do; the rest of the host may be busy with others."""
-    return host.links(), host.nft_elements(), host.processes()
+    return host.links(), host.nft_elements()
 
 
 def test_names_are_answered_while_no_engine_runs(sampan: Cli, engine: Engine, host: Host) -> None:
