@@ -1,8 +1,4 @@
-"""The pull rows: one large layer from a real registry server on loopback.
-
-To a started container (time, and the most memory that a peer's processes took), and unpacked on a
-tmpfs, where the disk does not count.
-"""
+"""The pull rows: one large layer from a real registry on loopback, to a started container."""
 
 from __future__ import annotations
 
@@ -35,28 +31,31 @@ FILES, BYTES = 41_500, 486_000_000
 
 
 Row = dict[str, float]
-Rows = dict[str, Row]  # by "pull", "memory", "tmpfs"
 
 
-def rows(peers: list[Peer], work: Path, runs: int = 3) -> Rows:
-    with _registry(work) as port:
-        if not port:
-            return {}
-        _push(port)
-        reference = f"127.0.0.1:{port}/bench/large:latest"
-        with _started([Containerd], work) as more:
-            found = {"pull": _timed([*peers, *more], reference, runs, start=True)}
-            found["memory"] = {
-                peer.name: _most_memory(peer, reference)
-                for peer in [*peers, *more]
-                if peer.engine_pids()
-            }
-        with _tmpfs(work) as place, _started([Unpacking, Containerd, Podman], place) as unpacking:
-            found["tmpfs"] = _timed(unpacking, reference, runs, start=False)
-        return found
+def row(peers: list[Peer], work: Path, runs: int = 3) -> Row:
+    with _pushed(work) as reference, _started([Containerd], work) as more:
+        return _timed([*peers, *more], reference, runs, start=True) if reference else {}
 
 
-def lazy_row(peers: list[Peer], work: Path, runs: int = 3) -> Row:
+def memory_row(peers: list[Peer], work: Path, runs: int = 3) -> Row:
+    """The most that an engine and its children had (PSS, MB) during one pull."""
+    with _pushed(work) as reference, _started([Containerd], work) as more:
+        engines = [peer for peer in [*peers, *more] if peer.engine_pids() and reference]
+        return {peer.name: _most_memory(peer, reference) for peer in engines}
+
+
+def tmpfs_row(peers: list[Peer], work: Path, runs: int = 3) -> Row:
+    """Pulled and unpacked where the disk does not count."""
+    with (
+        _pushed(work) as reference,
+        _tmpfs(work) as place,
+        _started([Unpacking, Containerd, Podman], place) as unpacking,
+    ):
+        return _timed(unpacking, reference, runs, start=False) if reference else {}
+
+
+def lazy_row(peers: list[Peer], work: Path, runs: int = 3) -> dict[str, float]:
     """The same image as eStargz, by Sampan alone: lazily, and whole."""
     sampan = next(peer for peer in peers if peer.name == "sampan")
     with _registry(work) as port:
@@ -82,30 +81,6 @@ def _to_first_instruction(peer: Peer, reference: str, *options: str) -> float:
     taken = (time.perf_counter() - start) * 1e3
     peer.run("rmi", reference)
     return taken
-
-
-@contextmanager
-def _registry(work: Path) -> Iterator[int]:
-    """A registry's port on loopback; 0 where the program is missing."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        note("  the pull rows are left out: docker-registry not installed")
-        yield 0
-        return
-    port = _free_port()
-    config = work / "registry.yml"
-    config.write_text(
-        f"version: 0.1\nlog: {{level: error}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {work}/registry}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-    )
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen([program, "serve", str(config)], stdout=quiet, stderr=quiet)
-    try:
-        yield port
-    finally:
-        server.terminate()
-        server.wait()
 
 
 @contextmanager
@@ -167,6 +142,39 @@ def _most_memory(peer: Peer, reference: str) -> float:
         watcher.join()
     peer.forget(reference)
     return max(seen)
+
+
+@contextmanager
+def _pushed(work: Path) -> Iterator[str]:
+    """The name of the large image at a registry; "" where there is none."""
+    with _registry(work) as port:
+        if port:
+            _push(port)
+        yield f"127.0.0.1:{port}/bench/large:latest" if port else ""
+
+
+@contextmanager
+def _registry(work: Path) -> Iterator[int]:
+    """A registry's port on loopback; 0 where the program is missing."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        note("  a pull row is left out: docker-registry not installed")
+        yield 0
+        return
+    port = _free_port()
+    config = work / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {work}/registry}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen([program, "serve", str(config)], stdout=quiet, stderr=quiet)
+    try:
+        yield port
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def _free_port() -> int:

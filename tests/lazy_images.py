@@ -122,6 +122,7 @@ class Door:
         self._open.set()
         self._lock = threading.Condition()
         self.sent = 0
+        self.largest = LARGE  # bytes of a request that is not held
         self.held = 0  # requests that came to wait
         self.spoiled: tuple[int, int] | None = None  # bytes of blobs that go out wrong
         self._server: http.server.ThreadingHTTPServer | None = None
@@ -207,7 +208,7 @@ class Door:
     def ask(self, method: str, path: str, wanted: str) -> tuple[int, dict[str, str], bytes]:
         """What the registry says, as it goes out."""
         first, _, last = wanted.removeprefix("bytes=").partition("-")
-        if last and int(last) - int(first) >= LARGE:
+        if last and int(last) - int(first) >= self.largest:
             with self._lock:
                 self.held += 0 if self._open.is_set() else 1
                 self._lock.notify_all()

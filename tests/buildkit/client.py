@@ -15,7 +15,7 @@ from sampan.buildkit import filesync, gomode, grpc, messages, sessions
 from sampan.image import tar
 
 Message = dict[str, Any]
-REGULAR, LINK, DIRECTORY = 0o644, 1 << 27 | 0o777, 1 << 31 | 0o755
+REGULAR, LINK, DIRECTORY = 0o755, 1 << 27 | 0o777, 1 << 31 | 0o755
 
 
 class Client:
@@ -72,13 +72,13 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def session(client: Client, shared_key: str = "") -> AsyncIterator[sessions.Session]:
+async def session(client: Client) -> AsyncIterator[sessions.Session]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
     serving = asyncio.create_task(grpc.serve(theirs, b"", [client.service]))
     channel = await grpc.dial(ours, b"")
-    said = sessions.Hello(id="s", shared_key=shared_key, methods=frozenset(client.service.methods))
+    said = sessions.hello({"X-Docker-Expose-Session-Uuid": "s"}, [*client.service.methods])
     try:
         yield sessions.Session(said, channel)
     finally:

@@ -46,6 +46,10 @@ def test_an_error_inside_names_the_stage_it_came_from(oci):
     done = oci.run("true")
     assert "process.cwd must be an absolute path" in done.stderr
     assert stage not in done.stderr
+    oci.config["process"]["cwd"] = "/"
+    (oci.rootfs / "bin/script").write_text("#!/not/there\n")
+    (oci.rootfs / "bin/script").chmod(0o755)
+    assert oci.run("script").stderr == "exec /bin/script: no such file or directory\n"
 
 
 def test_dry_run_says_every_step_and_takes_none(oci):

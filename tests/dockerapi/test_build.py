@@ -178,7 +178,7 @@ def test_a_step_that_fails_is_named_and_leaves_no_container(
     [
         ("", "FORM x\n", "line 1: unknown instruction: FORM (did you mean FROM?)"),
         ("dockerfile=Other", "FROM scratch\n", "Cannot locate specified Dockerfile: Other"),
-        ("version=2", "FROM scratch\n", "BuildKit uses /grpc"),
+        ("outputs=[]", "FROM scratch\n", "BuildKit's alone"),
         ("remote=ftp://x/y", "FROM scratch\n", "a remote context is a git or http address"),
         ("secrets=none", "FROM scratch\n", "the secrets' token is unknown"),
         ("cachefrom={}", "FROM scratch\n", "must be a list"),
@@ -192,3 +192,22 @@ def test_what_can_never_work_is_refused_before_anything_is_done(
     status, answer = engine.request("POST", f"/build?{query}", packed(dockerfile, {}))
     assert status >= 400
     assert reason in answer["message"]
+
+
+def test_a_committed_image_tells_where_it_comes_from(engine: Engine) -> None:
+    base = made(build(engine, packed(START, {}), "t=base:1")[1])
+    container = engine.run("/bin/busybox", "touch", "/new", Image="base:1")
+    engine.wait(container)
+    status, answer = engine.request("POST", f"/commit?container={container}&repo=made&tag=1")
+    assert status == 201
+    told = engine.request("GET", "/v1.41/images/made:1/json")[1]
+    assert (told["Id"], told["Parent"]) == (answer["Id"], base)
+    assert told["Container"] == container
+    assert told["ContainerConfig"]["Image"] == "base:1"
+    assert "Container" not in engine.request("GET", "/images/made:1/json")[1]
+    built = made(build(engine, packed("FROM made:1\nENV A=1\n", {}))[1])
+    told = engine.request("GET", f"/v1.41/images/{built}/json")[1]
+    assert told["Container"] == ""
+    engine.request("DELETE", f"/containers/{container}?force=1")
+    for name in (built, "made:1", "base:1"):
+        assert engine.request("DELETE", f"/images/{name}?force=1")[0] == 200

@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -135,25 +136,61 @@ def test_an_error_carries_the_lines_it_is_about(engine: Engine) -> None:
     assert source["ranges"] == [{"start": {"line": 3}, "end": {"line": 3}}]
 
 
+def old_build(engine: Engine, query: str) -> list[Message]:
+    """What a docker client of before buildx is told."""
+    query = f"version=2&remote=client-session&session=old&{query}"
+    status, answer = engine.request("POST", f"/build?{query}", b"")
+    assert status == 200, answer
+    lines = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def test_docker_of_before_buildx_builds_through_its_session(engine: Engine) -> None:
+    dockerfile = START + 'ARG A\nRUN ["/bin/busybox", "sh", "-c", "echo $A; exit $A"]\n'
+
+    async def work(query: str) -> list[Message]:
+        async with builder(engine, {"Dockerfile": dockerfile}, "old"):
+            return await asyncio.to_thread(old_build, engine, query)
+
+    def logs(told: list[Message]) -> bytes:
+        traces = [one["aux"] for one in told if one.get("id") == "moby.buildkit.trace"]
+        statuses = [messages.STATUS_RESPONSE.decode(base64.b64decode(one)) for one in traces]
+        return b"".join(log["msg"] for status in statuses for log in status["logs"])
+
+    told = asyncio.run(work("buildid=o1&t=old:1&buildargs=%7B%22A%22:%220%22%7D"))
+    assert logs(told) == b"0\n"
+    image = engine.request("GET", "/images/old:1/json")[1]
+    assert told[-1] == {"id": "moby.image.id", "aux": {"ID": image["Id"]}}
+    told = asyncio.run(work("buildid=o2&buildargs=%7B%22A%22:%223%22%7D"))
+    assert logs(told) == b"3\n"
+    assert "did not complete successfully: exit code: 3" in told[-1]["error"]
+    assert engine.request("GET", "/_ping")[0] == 200
+
+
 @pytest.mark.parametrize("gone", ["cancelled", "disconnected"])
 def test_a_client_that_goes_away_leaves_nothing(engine: Engine, gone: str) -> None:
     before = engine.request("GET", "/containers/json?all=1")[1]
 
-    async def work() -> None:
+    async def work() -> str:
         async with builder(engine, {"Dockerfile": START + SLOW}, "gone") as build:
             solving = asyncio.create_task(build.solve(f"g {gone}", []))
             async for message in build.status(f"g {gone}"):
                 if any(b"begun" in log["msg"] for log in message["logs"]):
                     break
+            else:
+                raise AssertionError(await solving)
+            running = await asyncio.to_thread(engine.request, "GET", "/containers/json")
             if gone == "cancelled":
                 solving.cancel()
             else:
                 build.channel.close()
             await asyncio.gather(solving, return_exceptions=True)
+            (step,) = (one["Id"] for one in running[1] if one["Id"] not in str(before))
+            return str(step)
 
-    asyncio.run(work())
+    step = asyncio.run(work())
     with engine.connect() as sock:  # the step's container goes, whenever that is
-        filters = '{"event":["destroy"]}'.replace('"', "%22")
+        filters = quote(json.dumps({"event": ["destroy"], "container": [step]}))
         sock.sendall(head("GET", f"/events?since=1&filters={filters}", None, {}))
         received = b""
         while b"destroy" not in received:

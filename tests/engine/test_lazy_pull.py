@@ -18,7 +18,7 @@ from tests.engine_process import PATIENCE, SOURCE, Engine
 from tests.lazy_images import Door, Layer, noise, tar_of
 
 FIRST = noise(5 << 19, "first")  # after busybox: the background's first request is a large one
-BIG = noise(17 << 20, "big")
+BIG = noise(9 << 20, "big")
 SMALL = {f"small/{n}": noise(3000, str(n)) for n in range(400)}
 
 pytestmark = pytest.mark.needs("mount", "erofs", "lazy")
@@ -101,7 +101,7 @@ def test_a_container_runs_before_its_image_is_here_and_then_it_is(engine, door, 
     container = Running(engine, image)
     assert container.read("last") == b"the end"
     assert container.read("small/7") == SMALL["small/7"]
-    assert door.sent < len(layer.blob) / 8
+    assert door.sent < len(layer.blob) / 6
     with server_ends(engine):
         door.let_go()
     assert layer.digest in FileStore(engine.paths.root)
@@ -213,6 +213,25 @@ def test_the_collector_leaves_what_is_on_its_way(held):
     assert container.read("small/200") == SMALL["small/200"]
 
 
+def test_the_engine_answers_while_a_start_waits_for_bytes(engine, door, layer):
+    image = door.push(layer)
+    door.hold()
+    pull(engine, image)
+    door.wait_for(held=1)  # the background's
+    door.largest = 0
+    container = engine.create("true", Image=image)
+    starting = threading.Thread(
+        target=engine.request, args=("POST", f"/containers/{container}/start")
+    )
+    starting.start()
+    door.wait_for(held=2)
+    assert engine.request("GET", "/_ping")[0] == 200
+    assert not engine.inspect(container)["State"]["Running"]
+    door.let_go()
+    starting.join(PATIENCE)
+    assert engine.wait(container) == 0
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -289,7 +308,7 @@ def test_pull_and_rmi_on_the_command_line(engine, door, layer):
     done = sampan("pull", "--lazy", image)
     assert done.returncode == 0, done.stderr
     assert image in done.stdout
-    assert door.sent < len(layer.blob) / 8
+    assert door.sent < len(layer.blob) / 6
     with server_ends(engine):  # nothing is fetched any more when the image is removed
         assert sampan("rmi", image).returncode == 0
         door.let_go()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampan.kit import errors as kinds
-from sampan.registry import auth, credentials, hosts, retries, transport
+from sampan.registry import auth, credentials, hosts, problems, proxies, retries
 from sampan.registry.auth import Credentials
 
 
@@ -82,19 +82,19 @@ def test_waiting_grows_and_is_spread() -> None:
 
 def test_error_documents_become_words() -> None:
     document = {"errors": [{"code": "DENIED", "message": "no"}, {"code": "UNKNOWN"}]}
-    found = transport.read_problem(json.dumps(document).encode(), "Forbidden")
+    found = problems.read_problem(json.dumps(document).encode(), "Forbidden")
     assert found == (("DENIED", "UNKNOWN"), "no, UNKNOWN")
-    assert transport.read_problem(b"<html>", "Bad Gateway").message == "bad gateway"
-    assert transport.read_problem(b"[1]", "Bad Gateway").message == "bad gateway"
+    assert problems.read_problem(b"<html>", "Bad Gateway").message == "bad gateway"
+    assert problems.read_problem(b"[1]", "Bad Gateway").message == "bad gateway"
 
 
 def test_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.test:3128")
     monkeypatch.setenv("no_proxy", "inside.test, other.test:5000")
-    assert transport.proxy_for("https://far.test/v2/") == "http://proxy.test:3128"
+    assert proxies.proxy_for("https://far.test/v2/") == "http://proxy.test:3128"
     for url in ("https://a.inside.test/", "https://other.test:5000/", "https://127.0.0.1:1/"):
-        assert transport.proxy_for(url) is None
-    assert transport.proxy_for("https://notinside.test/") == "http://proxy.test:3128"
+        assert proxies.proxy_for(url) is None
+    assert proxies.proxy_for("https://notinside.test/") == "http://proxy.test:3128"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_proxy_for_networks(host: str, direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
     monkeypatch.setenv("NO_PROXY", "10.0.0.0/8,fd00::/8,[2001:db8::1],999.0.0.0/8")
-    assert (transport.proxy_for(f"https://{host}/v2/") is None) is direct
+    assert (proxies.proxy_for(f"https://{host}/v2/") is None) is direct
 
 
 # -- hosts

@@ -188,3 +188,57 @@ def test_newuidmap_s_refusal_is_passed_on(rootless):
     done = rootless.run("true")
     assert done.returncode == 1
     assert "linux.uidMappings: newuidmap" in done.stderr
+
+
+@pytest.fixture
+def delegated():
+    """A cgroup that is the user's, with a place for the caller in it (cgroups(7), delegation)."""
+    top = pathlib.Path(f"/sys/fs/cgroup/smp-delegated-{os.getpid()}")
+    top.mkdir()
+    (top / "caller").mkdir()
+    (top.parent / "cgroup.subtree_control").write_text("+pids +memory")
+    for place in (top, top / "caller"):
+        for name in (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"):
+            os.chown(place / name, USER, USER)
+    yield top
+    for directory in (*top.iterdir(), top):
+        if directory.is_dir():
+            directory.rmdir()
+
+
+@pytest.mark.needs("cgroup2")
+def test_limits_in_a_delegated_cgroup(rootless, delegated):
+    enter = ["sh", "-c", f'echo $$ >{delegated}/caller/cgroup.procs && exec "$@"', "sh"]
+    user = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
+
+    def call(*arguments):
+        done = subprocess.run(
+            [*enter, *user, *rootless.command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=rootless.bundle,
+        )
+        log.seek(0)
+        assert done.returncode == 0, log.read()
+
+    container = rootless.id("limits")
+    rootless.config["process"]["args"] = ["sleep", "100"]
+    rootless.config["linux"].update(
+        cgroupsPath=f"/{delegated.name}/inner",
+        resources={"pids": {"limit": 20}, "memory": {"limit": 64 << 20}},
+    )
+    rootless.write()
+    with open(rootless.bundle / "log", "w+") as log:
+        call("run", "--detach", container)
+        assert (delegated / "inner/pids.max").read_text() == "20\n"
+        assert (delegated / "inner/memory.max").read_text() == f"{64 << 20}\n"
+        assert (delegated / "inner/cgroup.procs").read_text().split()
+        call("update", "--pids-limit", "30", container)
+        assert (delegated / "inner/pids.max").read_text() == "30\n"
+        call("pause", container)
+        assert "frozen 1" in (delegated / "inner/cgroup.events").read_text()
+        call("resume", container)
+        call("exec", container, "true")
+        call("delete", "--force", container)
+    assert not (delegated / "inner").exists()

@@ -23,6 +23,8 @@ RUN echo this must not be built; exit 9
 FROM base AS wanted
 ARG WHO=nobody
 RUN echo hello $WHO; echo careful >&2
+RUN --mount=type=secret,id=token test "$(/bin/busybox cat /run/secrets/token)" = s3cret
+COPY --from=beside note /note
 COPY . /all
 CMD ["/bin/busybox", "find", "/all"]
 FROM base
@@ -33,7 +35,14 @@ name: voyagebuild
 services:
   web:
     image: voyage/built
-    build: {context: ., target: wanted, args: {WHO: you}, labels: {made.by: compose}}
+    build:
+      context: .
+      target: wanted
+      args: {WHO: you}
+      labels: {made.by: compose}
+      secrets: [token]
+      additional_contexts: {beside: ./beside}
+secrets: {token: {environment: TOKEN}}
 """
 
 
@@ -47,6 +56,8 @@ def project(scratch: Path) -> Path:
     for name in ("a.log", "kept.log", "caf\u00e9"):
         (scratch / name).write_text(name)
     shutil.copy("/bin/busybox", scratch / "busybox")
+    (scratch / "beside").mkdir()
+    (scratch / "beside/note").write_text("from beside")
     return scratch
 
 
@@ -77,12 +88,12 @@ def test_compose_builds_what_it_then_runs(compose: Build) -> None:
     assert "hello you" in built.stdout
     assert "careful" in built.stdout
     assert "this must not be built" not in built.stdout
-    assert "[web wanted 2/3] RUN echo hello $WHO; echo careful >&2" in built.stdout
+    assert "[web wanted 2/5] RUN echo hello $WHO; echo careful >&2" in built.stdout
     up = compose("up", "--no-log-prefix")
     assert {"/all/Dockerfile", "/all/kept.log", "/all/caf\u00e9"} <= set(up.stdout.split())
     assert "a.log" not in up.stdout
     again = compose("build")
-    assert again.stdout.count("CACHED") == 3, again.stdout
+    assert again.stdout.count("CACHED") == 5, again.stdout
     assert "hello you" not in again.stdout
 
 

@@ -19,6 +19,7 @@ from sampan.build.state import Layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 BUDGET = 10 << 30  # bytes of compressed layers
@@ -40,7 +41,13 @@ create table if not exists seen (       -- steps that only change the config
     key text primary key,
     used real not null
 ) strict;
+create table if not exists traces (     -- what a step's key was made of
+    ident text primary key,
+    trace blob not null,
+    used real not null
+) strict;
 """
+_TRACES = 1000  # so many are kept
 
 
 def key(kind: str, **parts: Any) -> str:
@@ -95,6 +102,22 @@ class Records:
             )
             self._shrink(db)
 
+    def put_trace(self, ident: str, trace: bytes) -> None:
+        with closing(self._open()) as db:
+            db.execute(
+                "insert or replace into traces values (?, ?, ?)", (ident, trace, time.time())
+            )
+            db.execute(
+                "delete from traces where ident in"
+                " (select ident from traces order by used desc limit -1 offset ?)",
+                (_TRACES,),
+            )
+
+    def trace(self, ident: str) -> bytes | None:
+        with closing(self._open()) as db:
+            row = db.execute("select trace from traces where ident = ?", (ident,)).fetchone()
+        return row[0] if row else None
+
     def see(self, key: str) -> bool:
         """Whether it was seen before."""
         with closing(self._open()) as db:
@@ -110,13 +133,11 @@ class Records:
             db.execute("delete from steps where key = ?", (old,))
             over -= size
 
-    def clear(self) -> dict[str, int]:
-        """Forget all; what is forgotten, key → bytes."""
+    def forget(self, keys: Iterable[str]) -> None:
+        """And what was only seen, whose order nobody knows."""
         with closing(self._open()) as db:
-            found = dict(db.execute("select key, size from steps").fetchall())
-            db.execute("delete from steps")
+            db.executemany("delete from steps where key = ?", [(key,) for key in keys])
             db.execute("delete from seen")
-        return found
 
     def all(self) -> list[Row]:
         if not os.path.exists(self._path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from sampan.build import cache, heredoc
+from sampan.build import explain, heredoc
 from sampan.build.errors import DockerfileError
 from sampan.kit import errors
 from sampan.kit.record import Record
@@ -52,21 +52,23 @@ class Process(Record):
     insecure: bool = False
     epoch: int | None = None  # no file of the layer is younger, seconds
 
-    def key(self, chain_id: str | None) -> str:
-        return cache.key(
-            "run",
-            below=chain_id,
-            args=self.args,
-            env=self.env,
-            user=self.user,
-            directory=self.directory,
-            network=self.network,
-            # Not what a secret says or an agent signs: a new one makes no new result.
-            mounts=[(m.type, m.target, m.id, m.read_only, m.env) for m in self.mounts],
-            binds=[bind.identity for bind in self.binds],
-            script=self.script.hex(),
-            insecure=self.insecure,
-            epoch=self.epoch,
+    def parts(self, chain_id: str | None) -> explain.Parts:
+        return explain.Parts(
+            kind="run",
+            parts={
+                "below": chain_id,
+                "args": self.args,
+                "env": self.env,
+                "user": self.user,
+                "directory": self.directory,
+                "network": self.network,
+                # Not what a secret says or an agent signs: a new one makes no new result.
+                "mounts": [(m.type, m.target, m.id, m.read_only, m.env) for m in self.mounts],
+                "binds": [bind.identity for bind in self.binds],
+                "script": self.script.hex(),
+                "insecure": self.insecure,
+                "epoch": self.epoch,
+            },
         )
 
     def told(self) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sampan.build import running
     from sampan.build.checks.rules import Warning
     from sampan.build.dockerfile import Dockerfile, Stage
+    from sampan.build.explain import Parts
     from sampan.build.files import Files
     from sampan.build.ignore import Matcher
     from sampan.build.progress import Progress
@@ -52,7 +53,12 @@ if TYPE_CHECKING:
         def seen(self, key: str) -> bool:
             """Whether a step that makes no layer was done before; from now on it was."""
 
-        def remember(self, key: str, layer: Layer, what: str) -> None: ...
+        def remember(self, parts: Parts, layer: Layer, what: str, ident: str) -> None:
+            """`what` are the step's words, `ident` is explain's name of it."""
+
+        def trace(self, ident: str) -> bytes | None:
+            """What `explain.packed` gave when the step was done last."""
+
         def abandon(self) -> None:
             """Another stage has failed: what runs is to end, what waits is not to begin."""
 
@@ -70,6 +76,7 @@ class Request(Record):
     labels: Mapping[str, str] = {}
     no_cache: bool = False
     no_cache_stages: tuple[str, ...] = ()  # --no-cache-filter
+    explain: bool = False  # say of each step why it is done again
     network: str = ""
     epoch: int | None = None  # SOURCE_DATE_EPOCH, seconds
     ignored: Matcher | None = None  # .dockerignore, for the checks

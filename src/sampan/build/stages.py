@@ -15,6 +15,7 @@ from sampan.build import (
     cache,
     cache_from,
     copying,
+    explain,
     files,
     instructions,
     named,
@@ -185,7 +186,8 @@ class StageBuild:
 
         note = process.told()
         run = functools.partial(self._workshop.run, current, process, tell)
-        layer = self._cached(told, current.noting(note), process.key(current.chain_id), run)
+        parts = process.parts(current.chain_id)
+        layer = self._cached(told, current.noting(note), parts, run)
         return current.noting(note, layer)
 
     def _copy(self, step: Copy | Add, current: State, told: Step) -> State:
@@ -234,8 +236,9 @@ class StageBuild:
         return self._cached(
             told,
             noted,
-            cache.key(kind, digest=digest, epoch=epoch),
+            explain.Parts(kind=kind, parts={"digest": digest, "epoch": epoch}),
             lambda: self._workshop.store(lambda out: copying.write(members, out, epoch)),
+            lambda: {one.entry.name: copying.digest([one])[:16] for one in members},
         )
 
     # -- the cache
@@ -256,18 +259,37 @@ class StageBuild:
             self._build.progress.cached(told, "")
         return made
 
-    def _cached(self, told: Step, noted: State, key: str, make: Callable[[], Layer]) -> Layer:
-        """`noted` is the state with the step's words, but without its layer."""
+    def _cached(
+        self,
+        told: Step,
+        noted: State,
+        parts: explain.Parts,
+        make: Callable[[], Layer],
+        named: Callable[[], Mapping[str, str]] = dict,
+    ) -> Layer:
+        """`noted` is the state with the step's words, but without its layer; `named` gives what a
+        trace has of its files."""
         sources = self._request.cache_from
         found = None
         if not self._fresh and sources is None:
-            found = self._workshop.recall(key)
+            found = self._workshop.recall(parts.key)
         elif not self._fresh:
             layers = (cache_from.layer(source, noted) for source in sources or ())
             found = next(filter(None, layers), None)
         if found:
             self._build.progress.cached(told, "")
             return found
+        ident = explain.ident(told.title, told.text)
+        parts = parts.replace(files=named())
+        if self._request.explain:
+            self._build.progress.cached(told, f"Not cached: {self._reason(ident, parts)}")
         made = make()
-        self._workshop.remember(key, made, told.text)
+        self._workshop.remember(parts, made, told.text, ident)
         return made
+
+    def _reason(self, ident: str, parts: explain.Parts) -> str:
+        if self._fresh:
+            return "--no-cache or --no-cache-filter asks for it"
+        if self._request.cache_from is not None:
+            return "none of the images of --cache-from has it"
+        return explain.reason(self._workshop.trace(ident), parts)

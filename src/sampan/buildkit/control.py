@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from sampan.buildkit import exporters, messages, result
 from sampan.buildkit.grpc import Service
+from sampan.buildkit.progress import timestamp
 from sampan.buildkit.workers import VERSION, worker
-from sampan.engine import builds
-from sampan.kit import errors
+from sampan.engine.builds import usage
+from sampan.kit import clock, errors
+from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
     from grpclib.server import Stream
@@ -27,15 +30,8 @@ class Control:
         self._jobs = jobs
 
     async def solve(self, _: Call, request: Message) -> Message:
-        if others := [one["Type"] for one in (request["Cache"] or {}).get("Exports", ())
-                      if one["Type"] != "inline"]:  # fmt: skip
-            raise errors.Unsupported(f"exports of the cache ({others[0]}) are not supported yet")
         async with self._jobs.open(request["Ref"], request["Session"]) as job:
-            job.allowed = frozenset(request["Entitlements"])
-            with result.explained(job):
-                wanted = await _wanted(self._jobs, job, request)
-                answer = await exporters.export(wanted, request) if wanted else {}
-        return {"ExporterResponse": answer}
+            return {"ExporterResponse": await run(self._jobs, job, request)}
 
     async def status(self, call: Call) -> None:
         request = await call.recv_message()
@@ -53,14 +49,28 @@ class Control:
         return {"buildkitVersion": VERSION}
 
     async def disk_usage(self, _: Call, __: Message) -> Message:
-        return {"record": []}
+        return {"record": [_record(one) for one in await self._records()]}
+
+    async def _records(self) -> list[usage.Record]:
+        engine = self._jobs.engine
+        return await in_thread(usage.records, engine, usage.image_blobs(engine))
 
     async def prune(self, call: Call) -> None:
         request = await call.recv_message()
         if request and (asked := " ".join(request["filter"])):
             raise errors.Unsupported(f"filters of a prune ({asked}) are not supported yet")
-        _, freed = await builds.prune(self._jobs.engine)
-        await call.send_message({"ID": "build cache", "Size": freed, "RecordType": "regular"})
+        wanted = request or messages.PRUNE.blank()
+        limits = usage.Limits(
+            every=wanted["all"],
+            before=time.time_ns() - wanted["keepDuration"] if wanted["keepDuration"] else None,
+            keep=wanted["reservedSpace"] or wanted["maxUsedSpace"],
+        )
+        known = {one.id: one for one in await self._records()}
+        idents, _ = await usage.prune(self._jobs.engine, limits)
+        await call.send_initial_metadata()
+        for ident in idents:
+            if ident in known:
+                await call.send_message(_record(known[ident]))
 
     async def history(self, call: Call) -> None:
         """None is kept; who waits for more waits until the connection ends."""
@@ -90,6 +100,32 @@ def service(jobs: Jobs) -> Service:
     )
     made.unary("/grpc.health.v1.Health/Check", messages.EMPTY, messages.HEALTH, here.health)
     return made
+
+
+def _record(one: usage.Record) -> Message:
+    """A UsageRecord."""
+    return {
+        "ID": one.id,
+        "InUse": one.in_use,
+        "Size": one.size,
+        "CreatedAt": timestamp(clock.parse(one.created)),
+        "LastUsedAt": timestamp(clock.parse(one.used)),
+        "UsageCount": one.uses,
+        "Description": one.description,
+        "RecordType": one.kind,
+        "Shared": one.shared,
+    }
+
+
+async def run(jobs: Jobs, job: Job, request: Message) -> dict[str, str]:
+    """A job from its request to what its exporters say."""
+    exports = [one["Type"] for one in (request["Cache"] or {}).get("Exports", ())]
+    if others := [kind for kind in exports if kind != "inline"]:
+        raise errors.Unsupported(f"exports of the cache ({others[0]}) are not supported yet")
+    job.allowed = frozenset(request["Entitlements"])
+    with result.explained(job):
+        wanted = await _wanted(jobs, job, request)
+        return await exporters.export(wanted, request) if wanted else {}
 
 
 async def _wanted(jobs: Jobs, job: Job, request: Message) -> result.Result | None:

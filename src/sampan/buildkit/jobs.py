@@ -70,11 +70,15 @@ class Jobs:
         try:
             yield job
         finally:
-            await asyncio.gather(*(r.stop() for r in job.results.values()), return_exceptions=True)
-            job.held.close()
-            job.progress.finish()
-            job.returned.cancel()
-            asyncio.get_running_loop().call_later(_MEMORY, self._known.pop, ref, None)
+            # grpclib cancels the request of a client that is gone twice: not what cleans up.
+            await asyncio.shield(self.engine.spawn(self._clean(job), f"end of build {ref}"))
+
+    async def _clean(self, job: Job) -> None:
+        await asyncio.gather(*(r.stop() for r in job.results.values()), return_exceptions=True)
+        job.held.close()
+        job.progress.finish()
+        job.returned.cancel()
+        asyncio.get_running_loop().call_later(_MEMORY, self._known.pop, job.ref, None)
 
     async def get(self, ref: str) -> Job:
         """Raises NoSuchJob."""

@@ -109,7 +109,14 @@ USAGE = Shape(
     Shared=(11, BOOL),
 )
 DISK_USAGE = Shape("control.DiskUsageResponse", record=(1, Repeated(USAGE)))
-PRUNE = Shape("control.PruneRequest", filter=(1, Repeated(STRING)), all=(2, BOOL))
+PRUNE = Shape(
+    "control.PruneRequest",
+    filter=(1, Repeated(STRING)),
+    all=(2, BOOL),
+    keepDuration=(3, INT),  # nanoseconds
+    reservedSpace=(4, INT),
+    maxUsedSpace=(5, INT),
+)
 HISTORY = Shape("control.BuildHistoryRequest", Ref=(2, STRING), EarlyExit=(3, BOOL))
 
 # moby.buildkit.v1.frontend.LLBBridge

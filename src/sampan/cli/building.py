@@ -120,6 +120,8 @@ class _Pack:
                 continue
             entry = tar.entry_of(path, f"{prefix}/{name}" if prefix else name, status)
             entry.uid = entry.gid = 0
+            # COPY keeps whole seconds; a fraction would cost each member a header of its own.
+            entry.mtime -= entry.mtime % 10**9
             self.writer.begin(entry)
             if entry.kind == tar.REGULAR:
                 yield from self._data(path, entry.size)
@@ -129,13 +131,16 @@ class _Pack:
 
     def _data(self, path: str, size: int) -> Iterator[bytes]:
         """Exactly `size` bytes; a file that shrank meanwhile is filled with zeros."""
-        with open(path, "rb", buffering=0) as file:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
             while size:
-                part = file.read(min(size, _ENOUGH)) or b"\0" * min(size, _ENOUGH)
+                part = os.read(fd, min(size, _ENOUGH)) or b"\0" * min(size, _ENOUGH)
                 self._collect(part)
                 size -= len(part)
                 if self._size > _ENOUGH:
                     yield from self.flushed()
+        finally:
+            os.close(fd)
 
 
 def _matcher(directory: str, dockerfile: str) -> ignore.Matcher:

@@ -46,9 +46,9 @@ STATUS: tuple[tuple[type[BaseException], int], ...] = (
 
 def status_of(error: BaseException) -> int:
     if isinstance(error, nouns.StartFailed):  # what the user typed, or what the host lacks
-        if isinstance(error.__cause__, errors.NotFound):
-            return 404
-        return 400 if error.exit_code in (126, 127) else 500
+        if error.exit_code in (126, 127):  # a command that is not there is no missing object
+            return 400
+        return 404 if isinstance(error.__cause__, errors.NotFound) else 500
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.dockerapi import own_builds, shapes
+from sampan.dockerapi import hijack, own_builds, shapes
 from sampan.dockerapi.images import body_chunks
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Routes
-from sampan.engine import builds
+from sampan.engine import builds, units
+from sampan.engine.builds import usage
 from sampan.kit import errors
 from sampan.registry import credentials as registry_credentials
 
@@ -33,24 +34,42 @@ _TEXTS = {"cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems", "cgroupparent"
 @routes.post("/build")
 async def build(call: Call) -> web.StreamResponse:
     options = _options(call)
+    if isinstance(call.request.protocol, hijack.Protocol):
+        call.request.protocol.streaming()  # nobody waits for a build whose client is gone
+    if call.query("version") == "2":
+        return await _session_build(call, options)
+    if call.query("outputs"):
+        raise errors.Unsupported("outputs are BuildKit's alone (version=2)")
     async with Progress(call) as report:
         await builds.build(call.engine, body_chunks(call), options, report=report)
     return await report.finish()
 
 
+async def _session_build(call: Call, options: builds.Options) -> web.StreamResponse:
+    from sampan.buildkit import session_build
+
+    async with Progress(call, always=True) as report:
+        await session_build.build(call.engine, options, call.request.query, report)
+    return await report.finish()
+
+
 @routes.post("/build/prune")
 async def prune(call: Call) -> web.StreamResponse:
-    if call.query("filters") not in ("", "{}"):
-        raise errors.Unsupported("filters of build/prune are not supported yet")
-    deleted, size = await builds.prune(call.engine)
+    filters = call.filters().accept("until", "unused-for", "id")
+    ages = [*filters.get("until"), *filters.get("unused-for")]
+    limits = usage.Limits(
+        every=call.flag("all"),
+        idents=tuple(filters.get("id")),
+        before=min((units.moment(text) for text in ages), default=None),
+        keep=call.number("keep-storage") or call.number("max-used-space") or 0,
+    )
+    deleted, size = await usage.prune(call.engine, limits)
     return call.json({"CachesDeleted": deleted, "SpaceReclaimed": size})
 
 
 def _options(call: Call) -> builds.Options:
-    if call.query("version") == "2":
-        raise errors.Unsupported("version 2 of POST /build is not supported: BuildKit uses /grpc")
-    if call.flag("squash") or call.query("outputs"):
-        raise errors.Unsupported("squash and outputs are not supported yet")
+    if call.flag("squash"):
+        raise errors.Unsupported("squash is not supported yet")
     return builds.Options(
         dockerfile=call.query("dockerfile") or "Dockerfile",
         remote=call.query("remote"),

@@ -27,7 +27,7 @@ _KINDS = {"image", "container", "volume", "build-cache"}
 async def usage(call: Call) -> web.StreamResponse:
     engine = call.engine
     wanted = set(call.request.query.getall("type", [])) or _KINDS
-    records = await in_thread(build_usage.records, engine, _image_blobs(engine))
+    records = await in_thread(build_usage.records, engine, build_usage.image_blobs(engine))
     answer: dict[str, Any] = {"LayersSize": 0, "BuildCache": None}
     if "image" in wanted:
         found = engine.images.list(Filters(), shared=True)
@@ -51,11 +51,6 @@ def _blobs(engine: Engine, image_id: str) -> int:
     """Ours, not Docker's: bytes of an image as it was pulled."""
     stored = platforms.reachable(engine.store, [engine.images.get(image_id).manifest])
     return sum(map(engine.store.size, stored))
-
-
-def _image_blobs(engine: Engine) -> set[str]:
-    tops = [row[0] for row in engine.db.rows("select manifest from images")]
-    return set(platforms.reachable(engine.store, tops))
 
 
 def _record(record: build_usage.Record) -> dict[str, Any]:

@@ -41,8 +41,12 @@ class Protocol(RequestHandler):
         self._streaming: asyncio.Task[object] | None = None
 
     def streaming(self) -> None:
-        """The present task writes a stream: it is cancelled when its client goes away."""
-        self._streaming = asyncio.current_task()
+        """The present task writes a stream: it is cancelled when its client goes away.
+
+        Tasks that help it by writing to it come later, and do not take its place.
+        """
+        if self._streaming is None:
+            self._streaming = asyncio.current_task()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)

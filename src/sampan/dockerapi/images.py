@@ -167,7 +167,9 @@ async def inspect(call: Call) -> web.StreamResponse:
         if call.flag("manifests"):
             told["Manifests"] = images.manifests(name)
     if call.version < (1, 45):  # fields that Docker dropped then, and old clients read
-        told |= {"Container": "", "ContainerConfig": told["Config"]}
+        config = images.get(name).config
+        made_in = {**told["Config"], **(config.get("container_config") or {})}
+        told |= {"Container": config.get("container", ""), "ContainerConfig": made_in}
     return call.json(told)
 
 

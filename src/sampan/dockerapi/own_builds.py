@@ -4,7 +4,7 @@
 wait in memory for the one build that names the token (`POST /build?secrets=TOKEN`). Further words
 of that query: `contexts` (JSON, name → docker-image://NAME, an address, or local:DIRECTORY of the
 context's tar), `agents` (JSON, id → the path of an ssh agent's socket on this machine), and, each
-repeatable, `allow` and `nocachefilter`.
+repeatable, `allow` and `nocachefilter`. `explain=1` tells why each step is done again.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def options(call: Call) -> dict[str, Any]:
         "agents": providers.LocalAgents(call.document("agents", texts) or {}),
         "secrets": providers.GivenSecrets(_taken(call.query("secrets"))),
         "allowed": frozenset(call.request.query.getall("allow", [])),
+        "explain": call.flag("explain"),
         "no_cache_stages": tuple(call.request.query.getall("nocachefilter", [])),
     }
 

@@ -36,7 +36,7 @@ async def ping(call: Call) -> web.StreamResponse:
         headers={
             "Cache-Control": "no-cache, no-store, must-revalidate",
             "Pragma": "no-cache",
-            "Builder-Version": "1",
+            "Builder-Version": "2",
             "Swarm": "inactive",
         },
     )

@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import containers, images, networks, sized_layers, user_namespaces, volumes
+from sampan.engine.builds import leftovers
 from sampan.engine.containers import stop
 from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
@@ -79,6 +80,7 @@ class Engine:
         await self.networks.start()
         await self.spawner.start()
         await self.containers.start()
+        await leftovers.clear(self)
         await self.volumes.start()
         await self.endpoints.start()
 

@@ -12,7 +12,7 @@ import aiohttp
 
 from sampan.kit.record import Record
 from sampan.kit.threads import in_thread
-from sampan.registry import errors, transport
+from sampan.registry import errors, problems
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -104,10 +104,10 @@ async def get(client: Client, host: Transport, wanted: Wanted) -> Blob:
         scopes=client._scope("pull"), headers=wanted.headers,
     )  # fmt: skip
     if response.status == 416 and wanted.headers:
-        await transport.discard(response)
+        await problems.discard(response)
         return await get(client, host, Wanted(wanted.digest))
     if response.status not in (200, 206):
-        found = await transport.problem(response)
+        found = await problems.problem(response)
         if response.status == 404:
             raise errors.BlobUnknown(client.reference.repository, wanted.digest)
         client._refuse(host, response.status, found, "pull")

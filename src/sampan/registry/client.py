@@ -12,18 +12,14 @@ that may push. Digests of manifests are checked here; those of blobs by whoever 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlencode
 
-import aiohttp
-
 from sampan.kit import errors as kinds
-from sampan.kit.record import Record
 from sampan.kit.threads import in_thread
-from sampan.registry import auth, blobs, errors, tags, transport
+from sampan.registry import auth, blobs, errors, manifests, problems, tags, transport
 from sampan.registry.credentials import Found
 from sampan.registry.events import Event
 from sampan.registry.hosts import Config
@@ -33,28 +29,14 @@ from sampan.spec import oci_image, reference
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    import aiohttp
+
     from sampan.registry.events import Listener
     from sampan.registry.transport import Transport
 
     Credentials = auth.Credentials
 
 T = TypeVar("T")
-
-ACCEPT = ", ".join((*oci_image.MANIFESTS, *oci_image.INDEXES))
-_SCHEMA_ONE = "application/vnd.docker.distribution.manifest.v1+"
-_LARGEST_MANIFEST = 16 << 20  # bytes; the spec asks for at least 4 MiB
-
-
-class Target(Record):
-    """A manifest or an index, as it is stored."""
-
-    media_type: str
-    digest: str
-    data: bytes
-
-    @property
-    def descriptor(self) -> dict[str, Any]:
-        return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.data)}
 
 
 class Client:
@@ -119,18 +101,18 @@ class Client:
         host = self.hosts[-1]
         response = await host.request("GET", "/")
         if response.status != 200:
-            self._refuse(host, response.status, await transport.problem(response), "login")
-        await transport.discard(response)
+            self._refuse(host, response.status, await problems.problem(response), "login")
+        await problems.discard(response)
 
-    async def resolve(self, identifier: str = "") -> Target:
+    async def resolve(self, identifier: str = "") -> manifests.Target:
         """The manifest behind a tag or a digest (default: the reference's own).
 
         Raises ManifestUnknown, AccessDenied, Unreachable, WrongDigest, SchemaOne.
         """
         wanted = identifier or self.reference.identifier
 
-        async def get(host: Transport) -> Target:
-            return await self._manifest(host, wanted)
+        async def get(host: Transport) -> manifests.Target:
+            return await manifests.get(self, host, wanted)
 
         return await self._from_hosts("resolve" if ":" not in wanted else "pull", get)
 
@@ -144,38 +126,14 @@ class Client:
         async def ask(host: Transport) -> str | None:
             response = await host.request(
                 "HEAD", self._path(host, f"/manifests/{wanted}"),
-                scopes=self._scope("pull"), headers={"Accept": ACCEPT},
+                scopes=self._scope("pull"), headers={"Accept": manifests.ACCEPT},
             )  # fmt: skip
-            await transport.discard(response)
+            await problems.discard(response)
             digest = response.headers.get("Docker-Content-Digest", "")
             good = response.status == 200 and reference.valid_digest(digest)
             return digest if good else None
 
         return await self._from_hosts("resolve", ask)
-
-    async def _manifest(self, host: Transport, wanted: str) -> Target:
-        response = await host.request(
-            "GET", self._path(host, f"/manifests/{wanted}"),
-            scopes=self._scope("pull"), headers={"Accept": ACCEPT},
-        )  # fmt: skip
-        if response.status != 200:
-            found = await transport.problem(response)
-            if response.status == 404:
-                raise errors.ManifestUnknown(self._named(wanted))
-            self._refuse(host, response.status, found, "pull")
-        async with response:
-            data = await _read(response, _LARGEST_MANIFEST)
-        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
-        if media_type.startswith(_SCHEMA_ONE):
-            raise errors.SchemaOne(self._named(wanted))
-        said = response.headers.get("Docker-Content-Digest", "")
-        expected = wanted if ":" in wanted else said
-        digest = _same_digest(data, expected)
-        if ":" in wanted and not digest.startswith(algorithm := f"{wanted.partition(':')[0]}:"):
-            raise kinds.Unsupported(f"{wanted}: {algorithm[:-1]} cannot be checked")
-        if digest.partition(":")[0] == expected.partition(":")[0] and digest != expected:
-            raise errors.WrongDigest(host.host.name, expected, digest)
-        return Target(media_type=media_type, digest=digest, data=data)
 
     @asynccontextmanager
     async def fetch(
@@ -250,9 +208,9 @@ class Client:
         host = self.writer()
         response = await host.request(
             "HEAD", self._path(host, f"/manifests/{identifier}"),
-            scopes=self._scope("pull,push"), headers={"Accept": ACCEPT},
+            scopes=self._scope("pull,push"), headers={"Accept": manifests.ACCEPT},
         )  # fmt: skip
-        await transport.discard(response)
+        await problems.discard(response)
         return response.status == 200
 
     async def push_manifest(self, identifier: str, media_type: str, data: bytes) -> str:
@@ -263,10 +221,10 @@ class Client:
             headers={"Content-Type": media_type}, body=lambda: data,
         )  # fmt: skip
         if response.status not in (200, 201, 202):
-            self._refuse(host, response.status, await transport.problem(response), "push")
-        await transport.discard(response)
+            self._refuse(host, response.status, await problems.problem(response), "push")
+        await problems.discard(response)
         said = response.headers.get("Docker-Content-Digest") or oci_image.digest_of(data)
-        digest = _same_digest(data, said)
+        digest = manifests.same_digest(data, said)
         if said != digest:
             raise errors.WrongDigest(host.host.name, digest, said)
         return digest
@@ -279,11 +237,11 @@ class Client:
             scopes=self._scope("delete,pull,push"),
         )  # fmt: skip
         if response.status not in (200, 202, 204):
-            found = await transport.problem(response)
+            found = await problems.problem(response)
             if response.status == 404:
                 raise errors.ManifestUnknown(self._named(identifier))
             self._refuse(host, response.status, found, "delete")
-        await transport.discard(response)
+        await problems.discard(response)
 
     # -- for `tags` and `upload`
 
@@ -300,7 +258,7 @@ class Client:
         separator = "@" if ":" in identifier else ":"
         return reference.familiar(f"{self.reference.repository}{separator}{identifier}")
 
-    def _refuse(self, host: Transport, status: int, found: transport.Problem, action: str) -> None:
+    def _refuse(self, host: Transport, status: int, found: problems.Problem, action: str) -> None:
         """Raise what an answer outside the 200s means."""
         name, repository = host.host.name, reference.familiar(self.reference.repository)
         if status == 401 and (action == "login" or host.credentials is not None):
@@ -332,26 +290,5 @@ class Client:
             raise
 
 
-def _same_digest(data: bytes, other: str) -> str:
-    """The digest of some bytes, by the algorithm of another one where that can be checked."""
-    algorithm = "sha512" if other.startswith("sha512:") else "sha256"
-    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
-
-
 def _warning(listener: Listener, host: str, text: str) -> None:
     listener(Event(kind="warning", message=f"Warning from {host}: {text}"))
-
-
-async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    data = bytearray()
-    try:
-        async for chunk in response.content.iter_any():
-            data += chunk
-            if len(data) > most:
-                response.close()
-                raise errors.BadDocument(str(response.url), f"it is larger than {most} bytes")
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise errors.Unreachable(
-            response.host, f"the connection broke ({str(error) or 'timed out'})"
-        ) from error
-    return bytes(data)

@@ -28,8 +28,9 @@ from sampan.spec import oci_image, reference
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sampan.registry.client import Client, Target
+    from sampan.registry.client import Client
     from sampan.registry.events import Listener
+    from sampan.registry.manifests import Target
     from sampan.registry.store import Store
 
     OnConfig = Callable[[list[tuple[dict[str, Any], str]]], object]
@@ -118,7 +119,7 @@ class _Pull:
             return None  # GET will say it better: an answer to HEAD has no words
 
     def _stored(self, digest: str) -> Target | None:
-        from sampan.registry.client import Target
+        from sampan.registry.manifests import Target
 
         with self.store.open(digest) as file:
             data = file.read()

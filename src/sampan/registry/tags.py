@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from sampan.registry import errors, transport
+from sampan.registry import errors, problems
 
 if TYPE_CHECKING:
     from sampan.registry.client import Client
@@ -23,7 +23,7 @@ async def all_of(client: Client, host: Transport) -> list[str]:
     for _ in range(_MOST_PAGES):
         response = await host.request("GET", path, scopes=client._scope("pull"))
         if response.status != 200:
-            client._refuse(host, response.status, await transport.problem(response), "pull")
+            client._refuse(host, response.status, await problems.problem(response), "pull")
         async with response:
             page = _document(await response.read(), str(response.url))
         found += page.get("tags") or []
@@ -47,7 +47,7 @@ async def referrers(client: Client, host: Transport, digest: str) -> list[dict[s
             async with response:
                 page = _document(await response.read(), str(response.url))
             return list(page.get("manifests") or [])
-        await transport.discard(response)
+        await problems.discard(response)
     return []
 
 

@@ -10,10 +10,7 @@ the host itself and never to where it redirects (distribution-spec, "Pulling blo
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import json
 import time
-import urllib.request
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -21,7 +18,7 @@ import aiohttp
 import yarl
 
 from sampan.kit.threads import in_thread
-from sampan.registry import auth, errors, hosts, notices, retries, tls
+from sampan.registry import auth, errors, hosts, notices, problems, proxies, retries, tls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
@@ -34,7 +31,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
 _TRIES, _MIRROR_TRIES = 6, 2
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=90)
-_ERROR_BYTES = 64 << 10
 
 
 class _Call(NamedTuple):
@@ -43,13 +39,6 @@ class _Call(NamedTuple):
     headers: dict[str, str]
     body: Body | None
     limits: aiohttp.ClientTimeout
-
-
-class Problem(NamedTuple):
-    """An error document (distribution-spec, "Error codes"), or what stands in for it."""
-
-    codes: tuple[str, ...]
-    message: str
 
 
 def session() -> aiohttp.ClientSession:
@@ -135,7 +124,7 @@ class Transport:
             await self._pause(delay)
 
     async def _failure(self, response: aiohttp.ClientResponse) -> kinds.Unavailable:
-        _, why = await problem(response)
+        _, why = await problems.problem(response)
         asked = retries.retry_after(response.headers.get("Retry-After"), time.time())
         if response.status == 429:
             return errors.TooManyRequests(self.host.name, why, asked)
@@ -155,7 +144,7 @@ class Transport:
         again = await self._authorization(scopes)
         if again is None or (again == authorization and challenge.scheme == "basic"):
             return response
-        await discard(response)
+        await problems.discard(response)
         return await self._follow(call, again)
 
     async def _authorization(self, scopes: tuple[str, ...]) -> str | None:
@@ -181,9 +170,11 @@ class Transport:
             request.method, request.url, request.headers, request.body or None
         ) as response:
             if response.status in (400, 401, 403):
-                raise errors.Unauthorized(self.host.name, (await problem(response)).message)
+                raise errors.Unauthorized(
+                    self.host.name, (await problems.problem(response)).message
+                )
             if response.status != 200:
-                why = (await problem(response)).message
+                why = (await problems.problem(response)).message
                 raise auth.BadAnswer(realm, f"HTTP {response.status}: {why}")
             return auth.token_answer(realm, await response.read(), time.monotonic())
 
@@ -200,7 +191,7 @@ class Transport:
             location = response.headers.get("Location", "")
             if response.status not in _REDIRECTS or not location:
                 return response
-            await discard(response)
+            await problems.discard(response)
             url = self.joined(response, location)
             if response.status == 303 and method != "HEAD":
                 method, body = "GET", None
@@ -233,7 +224,7 @@ class Transport:
                     data=data,
                     allow_redirects=False,
                     ssl=await self._ssl(url),
-                    proxy=proxy_for(url),
+                    proxy=proxies.proxy_for(url),
                     timeout=limits,
                 )
             except aiohttp.InvalidURL as error:
@@ -257,72 +248,3 @@ class Transport:
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc
-
-
-def proxy_for(url: str) -> str | None:
-    """What http_proxy, https_proxy and no_proxy say; loopback is never sent through a proxy."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host in ("localhost", "::1") or host.startswith("127."):
-        return None
-    proxies = urllib.request.getproxies_environment()
-    proxy = proxies.get(parts.scheme)
-    if not proxy or _bypassed(host, parts.netloc, proxies.get("no", "")):
-        return None
-    return proxy
-
-
-def _bypassed(host: str, netloc: str, no_proxy: str) -> bool:
-    """curl's reading of no_proxy: `*`, hosts, domains with all below them, networks (CIDR)."""
-    for item in filter(None, map(str.strip, no_proxy.lower().split(","))):
-        if item == "*" or item.strip("[]") == host or item == netloc.lower():
-            return True
-        if host.endswith("." + item.lstrip(".")) or _within(host, item):
-            return True
-    return False
-
-
-def _within(host: str, network: str) -> bool:
-    """Is the host an address of the network? No name is looked up for that."""
-    try:
-        return "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network, False)
-    except ValueError:
-        return False
-
-
-async def problem(response: aiohttp.ClientResponse) -> Problem:
-    """What an answer says went wrong; closes the response."""
-    async with response:
-        try:
-            body = b""
-            while len(body) < _ERROR_BYTES and (part := await response.content.readany()):
-                body += part
-        except (aiohttp.ClientError, OSError):
-            body = b""
-    return read_problem(body, response.reason or f"HTTP {response.status}")
-
-
-def read_problem(body: bytes, otherwise: str) -> Problem:
-    """The error document's codes and messages, or the token server's `details`."""
-    try:
-        document = json.loads(body)
-        found = document.get("errors") or []
-        codes = tuple(str(item.get("code", "")) for item in found)
-        said = [str(item.get("message") or item.get("code")).strip() for item in found]
-        named = document.get("details") or document.get("error_description")
-        message = ", ".join(said) or str(named or document.get("error") or otherwise)
-    except (ValueError, AttributeError):
-        return Problem((), otherwise.lower())
-    return Problem(codes, message)
-
-
-async def discard(response: aiohttp.ClientResponse) -> None:
-    """Read the little that is left so that the connection can be used again."""
-    async with response:
-        if response.content_length is not None and response.content_length <= _ERROR_BYTES:
-            try:
-                await response.read()
-            except (aiohttp.ClientError, OSError):
-                response.close()
-        else:
-            response.close()

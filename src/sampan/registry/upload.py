@@ -14,7 +14,7 @@ import aiohttp
 
 from sampan.kit import errors as kinds
 from sampan.kit.threads import in_thread
-from sampan.registry import auth, blobs, errors, retries, transport
+from sampan.registry import auth, blobs, errors, problems, retries, transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -42,9 +42,9 @@ class Uploads:
         path = self._client._path(self.host, f"/blobs/{digest}")
         response = await self.host.request("HEAD", path, scopes=self._scopes)
         if response.status in (401, 403):
-            found = await transport.problem(response)
+            found = await problems.problem(response)
             self._client._refuse(self.host, response.status, found, "push")
-        await transport.discard(response)
+        await problems.discard(response)
         return response.status == 200
 
     async def mount(self, digest: str, source: str) -> bool:
@@ -59,12 +59,12 @@ class Uploads:
         except kinds.InvalidArgument:
             return False  # no token for the other repository: it is pushed instead
         location = response.headers.get("Location", "")
-        await transport.discard(response)
+        await problems.discard(response)
         if response.status == 202 and location:  # an upload that nobody will finish
             cancel = await self.host.request(
                 "DELETE", self.host.joined(response, location), scopes=self._scopes
             )
-            await transport.discard(cancel)
+            await problems.discard(cancel)
         return response.status == 201
 
     async def push(self, descriptor: dict[str, Any], store: Store, show: Show) -> None:
@@ -88,9 +88,9 @@ class Uploads:
             body=body, limits=_TIMEOUT, once=body is not None,
         )  # fmt: skip
         if response.status not in good:
-            found = await transport.problem(response)
+            found = await problems.problem(response)
             self._client._refuse(self.host, response.status, found, "push")
-        await transport.discard(response)
+        await problems.discard(response)
         return response
 
     def path(self, digest: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from sampan.linux import files, mount
+from sampan.linux.cgroup import host
 from sampan.linux.mount import MOUNT_ATTR, MS
 
 TYPE_CHECKING = False
@@ -81,13 +82,15 @@ def _hierarchies(late: list[str]) -> list[tuple[str, str, tuple[str, ...], str]]
             fstype, _, options = after.split(None, 2)
             if fstype not in ("cgroup", "cgroup2"):
                 continue
+            _, _, device, _, place = before.split()[:5]
+            if not host.visible(place, device):
+                continue
             names = set(options.strip().split(","))
             key = next((k for k in own if k and set(k.split(",")) <= names), "")
             if fstype == "cgroup2":
                 key = ""
             if key in own and key not in seen:
                 seen.add(key)
-                place = before.split()[4]
                 path = next((d[len(place) :] for d in late if d.startswith(f"{place}/")), own[key])
                 found.append((place, fstype, tuple(filter(None, key.split(","))), path))
     return found

@@ -54,7 +54,7 @@ class Created:
         """It is in its cgroups, but for those that come late."""
         message = self._channel.receive()
         if message[:1] != ("joined",):
-            raise self._failure(message)
+            raise self._failure(message, in_init=True)
 
     def wait_ready(self) -> None:
         """Block until root file system and hooks are done; raises a runtime error."""
@@ -72,7 +72,7 @@ class Created:
                     self._hand_over(self.agent, int(message[1]))
                     continue
                 if message[:1] != ("hooks",):
-                    raise self._failure(message)
+                    raise self._failure(message, in_init=True)
                 if self._run_hooks:
                     self._run_hooks()
                 self._channel.send("hooks")
@@ -124,7 +124,10 @@ class Created:
             self.undo = None
 
     @staticmethod
-    def _failure(message: tuple[str, ...]) -> Exception:
+    def _failure(message: tuple[str, ...], *, in_init: bool = False) -> Exception:
+        """`in_init`: before the command's turn; the error carries it as an attribute."""
         if message[:1] == ("error",) and len(message) == 3:
-            return errors.by_name(message[1], message[2])
+            error = errors.by_name(message[1], message[2])
+            error.in_init = in_init  # type: ignore[attr-defined]
+            return error
         return errors.StartFailed("the container's process ended before it ran its command")

@@ -69,10 +69,8 @@ _CLASSES: dict[str, type[errors.SampanError]] = {
 
 
 def by_name(name: str, message: str) -> errors.SampanError:
-    """The child's error as the caller's own; `in_init` tells where it comes from."""
-    error = _CLASSES.get(name, StartFailed)(message)
-    error.in_init = True  # type: ignore[attr-defined]
-    return error
+    """The child's error as the caller's own."""
+    return _CLASSES.get(name, StartFailed)(message)
 
 
 def exit_code(error: BaseException) -> int:

@@ -483,7 +483,7 @@ def _(rt):
     "CVE-2026-30892 exec -u takes nothing but ids",
     Edit(
         file="cli/oci/exec.py",
-        old="    if not (text.isascii() and text.isdigit()):\n",
+        old="    if not (text.isascii() and text.isdecimal()):\n",
         new='    text = "".join(filter(str.isdigit, text)) or "0"\n    if False:\n',
     ),
 )

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 GROUPS = {
+    "builder": "Look after the build cache",
     "container": "Manage containers",
     "context": "Manage engines by name",
     "image": "Manage images",
@@ -21,6 +22,8 @@ NAMES = {
     "attach": "attach",
     "build": "build",
     "build lint": "build_lint",
+    "builder du": "builder_du",
+    "builder prune": "builder_prune",
     "commit": "commit",
     "completion": "completion",
     "cp": "cp",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.cli import create_body
+from sampan.cli import endpoint_body
 from sampan.cli.options import Command, option
 from sampan.cli.parse import networks
 
@@ -44,8 +44,8 @@ def run(session: Session, args: Arguments) -> None:
     body = {
         "Container": container,
         "EndpointConfig": {
-            **create_body.endpoint(attachment, links=args["link"]),
-            "IPAMConfig": create_body.address_config(attachment),
+            **endpoint_body.endpoint(attachment, links=args["link"]),
+            "IPAMConfig": endpoint_body.address_config(attachment),
             "Aliases": args["alias"],
             "DriverOpts": args["driver-opt"],
         },

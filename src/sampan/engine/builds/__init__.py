@@ -10,7 +10,7 @@ import asyncio
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from sampan.build import cache, dockerfile, scope, solve
+from sampan.build import dockerfile, scope, solve
 from sampan.engine.builds import contexts, scratch
 from sampan.engine.builds.options import Options
 from sampan.engine.builds.told import Classic, Silent
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sampan.engine.images import Report
     from sampan.engine.images.leases import Lease
 
-__all__ = ["Options", "Workshop", "build", "prune", "request_of", "solved"]
+__all__ = ["Options", "Workshop", "build", "request_of", "solved"]
 
 
 async def build(
@@ -82,12 +82,6 @@ async def solved(request: solve.Request, workshop: Workshop, progress: Progress)
         raise
 
 
-async def prune(engine: Engine) -> tuple[list[str], int]:
-    """Forget what earlier builds made; the keys, and the bytes that no image holds are freed."""
-    gone = await in_thread(cache.Records(engine.paths.root).clear)
-    return sorted(gone), await engine.images.collect_garbage()
-
-
 def _request(context: Files, options: Options, place: str) -> solve.Request:
     text = contexts.dockerfile(context, options.dockerfile)
     matcher = contexts.ignored(context, options.dockerfile)
@@ -111,6 +105,7 @@ def request_of(text: str, context: Files, options: Options) -> solve.Request:
         labels=options.labels,
         no_cache=options.no_cache,
         no_cache_stages=options.no_cache_stages,
+        explain=options.explain,
         network=options.network,
         allowed=options.allowed,
     )

@@ -69,6 +69,8 @@ class Caches:
     def _made(self, directory: str, mount: Mount) -> str:
         with contextlib.suppress(FileExistsError):
             os.mkdir(directory)
+            with open(f"{directory}.lock", "w") as file:
+                file.write(mount.id or mount.target)
             os.chmod(directory, 0o755 if mount.mode is None else mount.mode)
             os.chown(directory, mount.uid or 0, mount.gid or 0)
         return directory
@@ -83,6 +85,12 @@ class Caches:
         os.utime(fd)  # when it was used last
         self._held.callback(os.close, fd)
         return True
+
+
+def told(directory: str, name: str) -> str:
+    """The id that a step knows a cache by."""
+    with open(f"{directory}/{name}.lock", errors="replace") as file:
+        return file.read()
 
 
 def _name(mount: Mount) -> str:

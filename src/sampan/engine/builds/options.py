@@ -29,6 +29,7 @@ class Options(Record):
     pull: bool = False
     quiet: bool = False
     platform: str = ""
+    explain: bool = False
     network: str = ""
     host_config: Mapping[str, Any] = {}  # limits of the steps' containers
     contexts: Mapping[str, str] = {}  # name → docker-image://NAME, or a directory of the context

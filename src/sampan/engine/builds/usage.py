@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from sampan.build import cache
 from sampan.engine import disk_usage
 from sampan.engine.builds import caches
+from sampan.image import layers, platforms
 from sampan.kit import clock
 from sampan.kit.record import Record as Base
+from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,6 +38,21 @@ class Record(Base):
     @property
     def only_here(self) -> bool:
         return self.blob and not self.shared
+
+
+class Limits(Base):
+    """What a prune leaves alone."""
+
+    every: bool = False  # shared ones go, too
+    idents: tuple[str, ...] = ()  # only these; their beginnings
+    before: int | None = None  # only what was not used since, nanoseconds since 1970
+    keep: int = 0  # bytes that may stay: what was used longest ago goes first
+
+
+def image_blobs(engine: Engine) -> set[str]:
+    """Digests of all that the images are made of."""
+    tops = [row[0] for row in engine.db.rows("select manifest from images")]
+    return set(platforms.reachable(engine.store, tops))
 
 
 def records(engine: Engine, image_blobs: Collection[str]) -> list[Record]:
@@ -70,7 +87,7 @@ def _mounts(directory: str) -> list[Record]:
         Record(
             id=name[:25],
             kind="exec.cachemount",
-            description="cache mount of RUN",
+            description=f"cache mount {caches.told(directory, name)}",
             size=disk_usage.of_tree(f"{directory}/{name}").size,
             used=_moment(_stamp(f"{directory}/{name}.lock")),
             created=_moment(_stamp(f"{directory}/{name}")),
@@ -97,3 +114,57 @@ def _locked(path: str) -> bool:
     except FileNotFoundError:
         pass
     return False
+
+
+async def prune(engine: Engine, limits: Limits) -> tuple[list[str], int]:
+    """The ids of what went, and the bytes that became free."""
+    found = await in_thread(records, engine, image_blobs(engine))
+    gone = await in_thread(_forget, engine.paths.root, _chosen(found, limits))
+    freed = await engine.images.collect_garbage()
+    return [one.id for one in gone], freed + sum(one.size for one in gone if not one.blob)
+
+
+def _chosen(found: list[Record], limits: Limits) -> list[Record]:
+    left = sum(one.size for one in found if not one.shared)
+    chosen = []
+    for one in sorted(found, key=lambda record: clock.parse(record.used)):
+        if limits.idents and not one.id.startswith(limits.idents):
+            continue
+        if one.in_use or (limits.before is not None and clock.parse(one.used) >= limits.before):
+            continue
+        if one.shared and not limits.every:
+            continue
+        if limits.keep and left <= limits.keep:
+            break
+        chosen.append(one)
+        left -= 0 if one.shared else one.size
+    return chosen
+
+
+def _forget(root: str, chosen: list[Record]) -> list[Record]:
+    """A layer that several steps have made is forgotten for all of them."""
+    known = cache.Records(root)
+    rows = known.all()
+    wanted = {one.id for one in chosen if one.blob}
+    digests = {row.digest for row in rows if row.key[:25] in wanted}
+    if digests:
+        known.forget([row.key for row in rows if row.digest in digests])
+    place = caches.place(root)
+    names = os.listdir(place) if os.path.isdir(place) else []
+    gone = [one for one in chosen if one.blob]
+    for one in chosen:
+        name = next((n for n in names if n[:25] == one.id and not n.endswith(".lock")), "")
+        if not one.blob and name and _removed(f"{place}/{name}"):
+            gone.append(one)
+    return gone
+
+
+def _removed(directory: str) -> bool:
+    """Remove a cache mount, unless a step has come to hold it."""
+    with open(f"{directory}.lock", "r+b") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        layers.discard(directory)
+        return True

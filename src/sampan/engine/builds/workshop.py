@@ -6,9 +6,10 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sampan.build import cache, running, state
+from sampan.build import cache, explain, running, state
 from sampan.build.files import NOTHING
 from sampan.build.stack import Stack
+from sampan.engine.builds import leftovers
 from sampan.engine.builds.mounts import Given, Mounts
 from sampan.engine.containers import create, logs, remove, start, wait
 from sampan.engine.errors import NoSuchImage
@@ -160,8 +161,12 @@ class Workshop:
     def seen(self, key: str) -> bool:
         return self._records.see(key)
 
-    def remember(self, key: str, layer: Layer, what: str) -> None:
-        self._records.put(key, layer, what)
+    def remember(self, parts: explain.Parts, layer: Layer, what: str, ident: str) -> None:
+        self._records.put(parts.key, layer, what)
+        self._records.put_trace(ident, explain.packed(parts))
+
+    def trace(self, ident: str) -> bytes | None:
+        return self._records.trace(ident)
 
     # -- RUN
 
@@ -185,6 +190,8 @@ class Workshop:
         try:
             tell(0, f" ---> Running in {container.id[:12]}\n".encode())
             code = self._ended(container, tell)
+            if self.cancelled.is_set():
+                raise errors.Unavailable("the build was cancelled")
             if code:
                 raise running.CommandFailed(process.args, code)
             self._engine.snapshots.remove_empty(container.id, stubs)
@@ -212,7 +219,7 @@ class Workshop:
             "Env": [f"{name}={value}" for name, value in env.items()],
             "User": process.user,
             "WorkingDir": process.directory,
-            "Labels": {},
+            "Labels": {leftovers.LABEL: "1"},
         }
         host = {
             **self._options.host_config,

@@ -86,6 +86,8 @@ async def _launch(container: Container, clients: list[Client]) -> None:
         resolve = log_config.resolve
         waits = log_config.waits(container)
         log = await in_thread(resolve, container) if waits else resolve(container)
+        if engine.pages.serving:
+            await in_thread(identity, container)  # what it reads may have to come from a registry
         request = _request(container, plan, clients, log)
         descriptors = [client.socket.fileno() for client in clients]
         descriptors += [fd for reservation, _ in plan.reservations for fd in reservation.fds()]

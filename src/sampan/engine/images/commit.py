@@ -102,6 +102,9 @@ def _config(
         "author": author,
         "architecture": base.get("architecture", platform.architecture),
         "os": base.get("os", "linux"),
+        # Where it comes from, by the names of Docker's image specification v1; `inspect` shows it.
+        "container": container.id,
+        "container_config": {**inner, "Image": container.image_ref},
         "config": inner,
         "rootfs": {"type": "layers", "diff_ids": [*(base.get("rootfs", {}).get("diff_ids") or [])]},
         "history": [*(base.get("history") or []), {k: v for k, v in step.items() if v}],

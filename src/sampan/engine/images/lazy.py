@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.image import estargz, platforms
@@ -53,11 +54,10 @@ class Pull:
     async def takes(self, layer: dict[str, Any]) -> bool:
         """Whether this layer's bytes may come later; its table of contents is here then."""
         digest = layer["digest"]
-        if not isinstance(self._engine.snapshots, Erofs) or layer["size"] < SMALLEST:
+        if layer["size"] < SMALLEST:
             return False
         try:
-            if not estargz.is_one(layer):
-                raise toc.NotLazy("it is no eStargz")
+            self._check(layer)
             offset, tail = await self._tail(layer)
             packed = tail[: -toc.FOOTER]
             table = await in_thread(toc.unpack, packed, layer["annotations"][estargz.TOC_DIGEST])
@@ -68,6 +68,16 @@ class Pull:
         self._starts[digest] = offset, table, tail, made
         self._lease.hold(digest)
         return True
+
+    def _check(self, layer: dict[str, Any]) -> None:
+        """What needs no request. Raises NotLazy."""
+        if not isinstance(self._engine.snapshots, Erofs):
+            raise toc.NotLazy(f"the snapshotter is {self._engine.snapshots.name}")
+        if not estargz.is_one(layer):
+            raise toc.NotLazy("it is no eStargz")
+        for needed in ("/dev/fuse", "/dev/loop-control"):
+            if not os.path.exists(needed):
+                raise toc.NotLazy(f"this host has no {needed}")
 
     async def _tail(self, layer: dict[str, Any]) -> tuple[int, bytes]:
         """Where the table begins, and the blob from there on."""
@@ -134,17 +144,21 @@ class Keeper:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._task: asyncio.Task[Any] | None = None
+        self._news = False
 
     def wake(self) -> None:
+        """There is a lazy layer, or may be."""
+        self._news = True
         if self._task is None or self._task.done():
             self._task = self._engine.spawn(self._keep(), "keeping lazy layers served")
 
     async def _keep(self) -> None:
         snapshots = self._engine.snapshots
         while isinstance(snapshots, Erofs):
+            self._news = False
             promised = await in_thread(snapshots.promised)
             waiting = [place for place, promise in promised.items() if not promise.failed]
-            if not waiting:
+            if not waiting and not self._news:
                 self._engine.pages.let_go()
                 return
             began = asyncio.get_running_loop().time()

@@ -35,6 +35,11 @@ class Pages:
     def address(self) -> str:
         return f"{self._paths.run}/pages.sock"
 
+    @property
+    def serving(self) -> bool:
+        """Whether there may be lazy layers."""
+        return bool(self._held)
+
     def device(self, place: str, credentials: Credentials | None = None) -> str:
         """The block device that shows the lazy layer in a directory; a server is started if none
         runs. Raises Unavailable."""

@@ -56,7 +56,7 @@ def parse(mountinfo: str) -> Layout:
             continue
         device, root, mount_point = left.split(" ")[2:5]
         mount_point = _unescape(mount_point)
-        if not _visible(mount_point, device):
+        if not visible(mount_point, device):
             continue
         here = Hierarchy(mount_point=mount_point, root=root)
         if fstype == "cgroup2":
@@ -83,7 +83,8 @@ def _controllers(options: str) -> Iterator[str]:
             yield option
 
 
-def _visible(mount_point: str, device: str) -> bool:
+def visible(mount_point: str, device: str) -> bool:
+    """Whether the mount of this device ("0:26") is what is seen there."""
     try:
         number = os.stat(mount_point).st_dev
     except OSError:

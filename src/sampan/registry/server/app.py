@@ -5,7 +5,8 @@
     await server.stop()
 
 Manifests are small and asked for most: the latest are kept in memory, and any write to a repository
-forgets its own. Blobs go out by sendfile(2). Each end-N of the specification is one method.
+forgets its own. Blobs go out by sendfile(2). Each end-N of the specification is one method, here
+or in a part (`uploading`, `lists`) that the routes name.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import binascii
 import json
 import logging
 import re
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sampan.registry.server import digests, errors, manifests
+from sampan.registry.server import answers, digests, errors, manifests
+from sampan.registry.server.lists import Lists
 from sampan.registry.server.sending import Sent
-from sampan.registry.server.uploads import Uploads
+from sampan.registry.server.uploading import Uploading
 
 if TYPE_CHECKING:
     import socket
@@ -42,15 +43,12 @@ _NAME = re.compile(
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _CACHED = 1024  # manifests, none above _SMALL bytes
 _SMALL = 256 << 10
-_VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
-_JSON = "application/json"
-_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class Server:
     def __init__(self, storage: StorageDriver, index: Index, users: Users | None = None) -> None:
         self._storage, self._index, self._users = storage, index, users
-        self._uploads = Uploads(storage, index)
+        self._lists, self._uploads = Lists(index), Uploading(storage, index)
         self._cache: dict[tuple[str, str], tuple[str, str, bytes]] = {}
         self._runner: web.ServerRunner | None = None
 
@@ -70,7 +68,7 @@ class Server:
             return await self._answer(request)
         except errors.RegistryError as error:
             log.info("%s %s: %s %s", request.method, request.path_qs, error.status, error)
-            headers = dict(_VERSION)
+            headers = dict(answers.VERSION)
             for note in getattr(error, "__notes__", ()):  # how far an upload has come
                 headers["Range"] = note
             if error.status == 401:
@@ -78,7 +76,7 @@ class Server:
             return web.Response(
                 status=error.status,
                 body=json.dumps(error.document()).encode(),
-                content_type=_JSON,
+                content_type=answers.JSON,
                 headers=headers,
             )
 
@@ -89,9 +87,9 @@ class Server:
         if method in ("GET", "HEAD") and (cut := path.find("/manifests/")) > 0:
             return self._get_manifest(request, path[4:cut], path[cut + 11 :])
         if path in ("/v2/", "/v2"):
-            return _answered(200, b"{}", {"Content-Type": _JSON})
+            return answers.answered(200, b"{}", {"Content-Type": answers.JSON})
         if path == "/v2/_catalog":
-            return self._catalog(request)
+            return self._lists.catalog(request)
         return await self._route(request, path, method)
 
     async def _route(self, request: web.BaseRequest, path: str, method: str) -> web.StreamResponse:
@@ -105,7 +103,10 @@ class Server:
             repository = match["name"]
             if not _NAME.fullmatch(repository) or len(repository) > 255:
                 raise errors.name_invalid(repository)
-            handler: Handler = getattr(self, f"_{name}")
+            part, _, verb = name.rpartition(".")
+            handler: Handler = (
+                getattr(getattr(self, f"_{part}"), verb) if part else getattr(self, f"_{verb}")
+            )
             return await handler(request, *match.groups())
         raise errors.RegistryError(404, "NAME_INVALID", f"there is nothing at {path}")
 
@@ -134,7 +135,7 @@ class Server:
             "Content-Type": media_type,
             "Docker-Content-Digest": digest,
             "ETag": f'"{digest}"',
-            **_VERSION,
+            **answers.VERSION,
         }
         if request.headers.get("If-None-Match") == headers["ETag"]:
             return web.Response(status=304, headers=headers)
@@ -178,7 +179,7 @@ class Server:
         for tag in tags:
             if not _TAG.fullmatch(tag):
                 raise errors.manifest_invalid(f"{tag!r:.200} is no tag")
-        body = await _body(request, manifests.LIMIT)
+        body = await answers.body(request, manifests.LIMIT)
         digest = digests.of(body, algorithm)
         if digests.looks_like(reference) and digest != reference:
             raise errors.digest_invalid(reference, f"was promised, {digest} was sent")
@@ -202,7 +203,7 @@ class Server:
         }
         if manifest.subject:
             headers["OCI-Subject"] = manifest.subject
-        response = _answered(201, b"", headers)
+        response = answers.answered(201, b"", headers)
         for tag in request.query.getall("tag", []):
             response.headers.add("OCI-Tag", tag)
         return response
@@ -218,7 +219,7 @@ class Server:
         self._changed(repository)
         if not found:
             raise errors.manifest_unknown(reference)
-        return _answered(202)
+        return answers.answered(202)
 
     # ---- blobs
 
@@ -230,7 +231,7 @@ class Server:
         size = self._storage.size(digest) if self._index.has(repository, digest) else None
         if size is None:
             raise errors.blob_unknown(digest)
-        headers = {"Docker-Content-Digest": digest, "ETag": f'"{digest}"', **_VERSION}
+        headers = {"Docker-Content-Digest": digest, "ETag": f'"{digest}"', **answers.VERSION}
         return Sent(self._storage.path(digest), size, headers)
 
     async def _delete_blob(
@@ -239,146 +240,15 @@ class Server:
         """end-10; the bytes go with the next collection."""
         if not self._index.unlink(repository, digests.check(digest)):
             raise errors.blob_unknown(digest)
-        return _answered(202)
-
-    # ---- uploads
-
-    async def _start_upload(self, request: web.BaseRequest, repository: str) -> web.StreamResponse:
-        """end-4a, end-4b, end-4c, end-11."""
-        query = request.query
-        if mounted := query.get("mount"):
-            digests.check(mounted)
-            origin = query.get("from")
-            if self._index.has(origin, mounted) if origin else self._index.anywhere(mounted):
-                with self._index.writing():
-                    self._index.link(repository, mounted)
-                return self._created(repository, mounted)
-        promised = query.get("digest")
-        algorithm = query.get("digest-algorithm") or "sha256"
-        if promised:
-            algorithm = digests.check(promised).partition(":")[0]
-        upload = self._uploads.start(repository, algorithm)
-        if not promised:
-            return self._accepted(repository, upload)
-        session = self._uploads.get(repository, upload)
-        try:
-            await self._uploads.append(session, _chunks(request), "", None)
-            self._uploads.finish(repository, upload, promised)
-        except BaseException:
-            self._uploads.drop(upload)
-            raise
-        return self._created(repository, promised)
-
-    async def _patch_upload(
-        self, request: web.BaseRequest, repository: str, upload: str
-    ) -> web.StreamResponse:
-        """end-5."""
-        session = self._uploads.get(repository, upload)
-        await self._append(request, repository, upload)
-        return self._accepted(repository, upload, session.size)
-
-    async def _put_upload(
-        self, request: web.BaseRequest, repository: str, upload: str
-    ) -> web.StreamResponse:
-        """end-6."""
-        self._uploads.get(repository, upload)
-        promised = digests.check(request.query.get("digest", ""))
-        await self._append(request, repository, upload)
-        self._uploads.finish(repository, upload, promised)
-        return self._created(repository, promised)
-
-    async def _append(self, request: web.BaseRequest, repository: str, upload: str) -> None:
-        session = self._uploads.get(repository, upload)
-        try:
-            await self._uploads.append(
-                session,
-                _chunks(request),
-                request.headers.get("Content-Range", "") if request.can_read_body else "",
-                request.content_length,
-            )
-        except errors.RegistryError as error:
-            error.add_note(f"0-{max(0, session.size - 1)}")
-            raise
-        except ConnectionResetError:  # nobody is there to hear it; what came is kept
-            raise errors.upload_invalid("the connection broke", 400) from None
-
-    async def _upload_status(
-        self, request: web.BaseRequest, repository: str, upload: str
-    ) -> web.StreamResponse:
-        """end-13."""
-        session = self._uploads.get(repository, upload)
-        return self._accepted(repository, upload, session.size, status=204)
-
-    async def _cancel_upload(
-        self, request: web.BaseRequest, repository: str, upload: str
-    ) -> web.StreamResponse:
-        """end-14."""
-        self._uploads.get(repository, upload)
-        self._uploads.drop(upload)
-        return _answered(204)
-
-    def _accepted(
-        self, repository: str, upload: str, size: int = 0, status: int = 202
-    ) -> web.Response:
-        return _answered(
-            status,
-            b"",
-            {
-                "Location": f"/v2/{repository}/blobs/uploads/{upload}",
-                "Range": f"0-{max(0, size - 1)}",
-                "Docker-Upload-UUID": upload,
-            },
-        )
-
-    def _created(self, repository: str, digest: str) -> web.Response:
-        location = f"/v2/{repository}/blobs/{digest}"
-        return _answered(201, b"", {"Location": location, "Docker-Content-Digest": digest})
-
-    # ---- lists
-
-    def _catalog(self, request: web.BaseRequest) -> web.Response:
-        count, last = _page(request)
-        found = self._index.repositories(count, last)
-        return _listed({"repositories": found}, "/v2/_catalog", found, count)
-
-    async def _tags(self, request: web.BaseRequest, repository: str) -> web.StreamResponse:
-        """end-8a, end-8b."""
-        count, last = _page(request)
-        found = self._index.tags(repository, count, last)
-        if not found and not self._index.exists(repository):
-            raise errors.name_unknown(repository)
-        path = f"/v2/{repository}/tags/list"
-        return _listed({"name": repository, "tags": found}, path, found, count)
-
-    async def _referrers(
-        self, request: web.BaseRequest, repository: str, subject: str
-    ) -> web.StreamResponse:
-        """end-12a, end-12b."""
-        wanted = request.query.get("artifactType")
-        found = []
-        rows = self._index.referrers(repository, digests.check(subject))
-        for digest, media_type, size, kind, notes in rows:
-            if wanted and kind != wanted:
-                continue
-            entry: dict[str, Any] = {"mediaType": media_type, "size": size, "digest": digest}
-            if kind:
-                entry["artifactType"] = kind
-            if notes:
-                entry["annotations"] = json.loads(notes)
-            found.append(entry)
-        document = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": found}
-        headers = {"Content-Type": _INDEX}
-        if wanted:
-            headers["OCI-Filters-Applied"] = "artifactType"
-        return _answered(200, json.dumps(document).encode(), headers)
+        return answers.answered(202)
 
 
 _ROUTES = (
-    (re.compile(r"/v2/(?P<name>.+)/blobs/uploads/?"), {"POST": "start_upload"}),
+    (re.compile(r"/v2/(?P<name>.+)/blobs/uploads/?"), {"POST": "uploads.start"}),
     (
         re.compile(r"/v2/(?P<name>.+)/blobs/uploads/([0-9a-f]{32})"),
-        {"GET": "upload_status", "PATCH": "patch_upload", "PUT": "put_upload",
-         "DELETE": "cancel_upload"},
+        {"GET": "uploads.status", "PATCH": "uploads.patch", "PUT": "uploads.put",
+         "DELETE": "uploads.cancel"},
     ),
     (
         re.compile(r"/v2/(?P<name>.+)/blobs/([^/]+)"),
@@ -388,48 +258,6 @@ _ROUTES = (
         re.compile(r"/v2/(?P<name>.+)/manifests/([^/]+)"),
         {"PUT": "put_manifest", "DELETE": "delete_manifest"},
     ),
-    (re.compile(r"/v2/(?P<name>.+)/tags/list"), {"GET": "tags"}),
-    (re.compile(r"/v2/(?P<name>.+)/referrers/([^/]+)"), {"GET": "referrers"}),
+    (re.compile(r"/v2/(?P<name>.+)/tags/list"), {"GET": "lists.tags"}),
+    (re.compile(r"/v2/(?P<name>.+)/referrers/([^/]+)"), {"GET": "lists.referrers"}),
 )  # fmt: skip
-
-
-def _answered(
-    status: int, body: bytes = b"", headers: dict[str, str] | None = None
-) -> web.Response:
-    return web.Response(status=status, body=body, headers={**_VERSION, **(headers or {})})
-
-
-def _page(request: web.BaseRequest) -> tuple[int | None, str]:
-    text, last = request.query.get("n"), request.query.get("last", "")
-    if text is None:
-        return None, last
-    if not (text.isascii() and text.isdecimal()):
-        raise errors.RegistryError(
-            400, "PAGINATION_NUMBER_INVALID", f"n must be a number, not {text!r:.50}"
-        )
-    return int(text), last
-
-
-def _listed(
-    document: dict[str, Any], path: str, found: list[str], count: int | None
-) -> web.Response:
-    """A page, with the way to the next one while there may be one."""
-    headers = {"Content-Type": _JSON}
-    if count and len(found) == count:
-        headers["Link"] = f'<{path}?n={count}&last={quote(found[-1], safe="")}>; rel="next"'
-    return _answered(200, json.dumps(document).encode(), headers)
-
-
-async def _chunks(request: web.BaseRequest):  # type: ignore[no-untyped-def]
-    async for chunk in request.content.iter_any():
-        yield chunk
-
-
-async def _body(request: web.BaseRequest, limit: int) -> bytes:
-    parts, size = [], 0
-    async for chunk in request.content.iter_any():
-        size += len(chunk)
-        if size > limit:
-            raise errors.RegistryError(413, "SIZE_INVALID", f"a manifest has at most {limit} bytes")
-        parts.append(chunk)
-    return b"".join(parts)
