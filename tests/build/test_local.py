@@ -180,7 +180,7 @@ def test_what_grows_is_cut_off_where_it_was(place: Path) -> None:
 def test_the_budget_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
     root = str(tmp_path)
     for number, name in enumerate(("old", "new")):
-        known = digests.of_directory(root, f"/{name}")
+        known = digests.kept(root, f"/{name}")
         known.note("a", [number], bytes(32))
         known.save({"a": [number]})
         (path,) = [

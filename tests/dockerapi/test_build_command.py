@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sampan.build import local
+from sampan.build import digests, local
 from sampan.dockerapi import own_builds
 from tests.busybox_image import BUSYBOX
 
@@ -164,7 +164,7 @@ def test_a_directory_is_read_in_place_by_a_token_that_serves_once(
     status, answer = engine.request("POST", f"/build?q=1&context={token}", b"")
     assert (status, answer["message"]) == (
         400,
-        "the token of context is unknown: it serves one build",
+        "the context's token is unknown: it serves one build",
     )
 
 
@@ -216,3 +216,18 @@ def test_what_comes_through_tls_is_nobody_of_this_machine() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert own_builds.peer(theirs) is None
+
+
+def test_prune_forgets_what_is_known_of_a_directory(context: Path, engine: Engine) -> None:
+    def known() -> list[dict[str, object]]:
+        records = engine.request("GET", "/system/df?type=build-cache")[1]["BuildCache"]
+        return [one for one in records if str(context) in one["Description"]]
+
+    # A build of files as young as these would keep nothing.
+    place = digests.kept(engine.paths.root, str(context))
+    place.note("busybox", [1], bytes(32))
+    place.save({"busybox": [1]})
+    (record,) = known()
+    assert record["Type"] == "source.local"
+    assert record["ID"] in engine.request("POST", "/build/prune")[1]["CachesDeleted"]
+    assert known() == []

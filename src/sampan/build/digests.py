@@ -1,10 +1,10 @@
-"""What a tree's files held when they were last read, so that who has not changed is not read again.
+"""What a tree's files held when they were last read: what has not changed is not read again.
 
 A `Digests` is one file of JSON: path → stat and SHA-256. A `stat` is a list of numbers that is
 another one when the file may be another one; who asks says which. As with `buildkit.copies`
 nothing waits for the disk, and what is from before the latest boot counts for nothing.
-The files of `place(root)` belong to directories of this machine, each named by a digest of its
-path; together they take up to `BUDGET` bytes.
+There is one for each directory of this machine that was a context, and for each that a BuildKit
+client sent; together they take up to `BUDGET` bytes.
 """
 
 from __future__ import annotations
@@ -75,9 +75,10 @@ def place(root: str) -> str:
     return f"{root}/build/digests"
 
 
-def of_directory(root: str, directory: str) -> Digests:
-    name = hashlib.sha256(os.fsencode(directory)).hexdigest()
-    return Digests(f"{place(root)}/{name}", directory)
+def kept(root: str, ident: str, of: str = "") -> Digests:
+    """Those of the tree of that name; `of` is what people call it, if not by its name."""
+    name = hashlib.sha256(os.fsencode(ident)).hexdigest()[:25]
+    return Digests(f"{place(root)}/{name}", of or ident)
 
 
 def listed(root: str) -> list[tuple[str, str, os.stat_result]]:
@@ -106,6 +107,10 @@ def shrink(root: str, budget: int = BUDGET) -> None:
             forget(root, name)
 
 
-def forget(root: str, name: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
+def forget(root: str, name: str) -> bool:
+    """Whether it was there."""
+    try:
         os.unlink(f"{place(root)}/{name}")
+    except FileNotFoundError:
+        return False
+    return True

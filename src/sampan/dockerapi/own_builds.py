@@ -92,9 +92,9 @@ def _kept(waiting: dict[str, T], value: T) -> str:
 def options(call: Call) -> dict[str, Any]:
     """The fields of a build's options that Docker does not have."""
     texts = shapes.Each(shapes.TEXT)
-    given = _taken(_waiting, call.query("secrets"), "secrets")
+    given = _taken(_waiting, call.query("secrets"), "the secrets'")
     return {
-        "directory": _taken(_directories, call.query("context"), "context") or "",
+        "directory": _taken(_directories, call.query("context"), "the context's") or "",
         "contexts": call.document("contexts", texts) or {},
         "agents": providers.LocalAgents(call.document("agents", texts) or {}),
         "secrets": providers.GivenSecrets(given or {}),
@@ -108,5 +108,5 @@ def _taken(waiting: dict[str, T], token: str, what: str) -> T | None:
     if not token:
         return None
     if token not in waiting:
-        raise errors.InvalidArgument(f"the token of {what} is unknown: it serves one build")
+        raise errors.InvalidArgument(f"{what} token is unknown: it serves one build")
     return waiting.pop(token)

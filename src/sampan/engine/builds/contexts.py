@@ -26,7 +26,7 @@ def streamed(stream: Iterator[bytes], scratch: str) -> Context:
 
 def lying(root: str, directory: str, dockerfile: str) -> local.Directory:
     """A directory of this machine, where it lies."""
-    known = digests.of_directory(root, directory)
+    known = digests.kept(root, directory)
     matcher = walking.matcher(directory, dockerfile)
     return local.Directory(directory, matcher, walking.needed(dockerfile), known)
 
