@@ -2,8 +2,8 @@
 
 A `Digests` is one file of JSON: path → SHA-256 and stat. A `stat` is a text that is another
 one when the file may be another one; who asks makes it. Both are one string, for a garbage
-collector has to look at everything else. As with `buildkit.copies`
-nothing waits for the disk, and what is from before the latest boot counts for nothing.
+collector has to look at everything else. Nothing waits for the disk: what is from before the latest
+boot counts for nothing.
 There is one for each directory of this machine that was a context, and for each that a BuildKit
 client sent; together they take up to `BUDGET` bytes.
 """
