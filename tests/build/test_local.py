@@ -181,8 +181,8 @@ def test_the_budget_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
     root = str(tmp_path)
     for number, name in enumerate(("old", "new")):
         known = digests.kept(root, f"/{name}")
-        known.note("a", [number], bytes(32))
-        known.save({"a": [number]})
+        known.note("a", str(number), bytes(32))
+        known.save({"a": str(number)})
         (path,) = [
             f"{digests.place(root)}/{n}" for n, of, _ in digests.listed(root) if of == f"/{name}"
         ]

@@ -225,8 +225,8 @@ def test_prune_forgets_what_is_known_of_a_directory(context: Path, engine: Engin
 
     # A build of files as young as these would keep nothing.
     place = digests.kept(engine.paths.root, str(context))
-    place.note("busybox", [1], bytes(32))
-    place.save({"busybox": [1]})
+    place.note("busybox", "1", bytes(32))
+    place.save({"busybox": "1"})
     (record,) = known()
     assert record["Type"] == "source.local"
     assert record["ID"] in engine.request("POST", "/build/prune")[1]["CachesDeleted"]

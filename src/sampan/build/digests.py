@@ -1,8 +1,9 @@
 """What a tree's files held when they were last read: what has not changed is not read again.
 
-A `Digests` is one file of JSON: path → stat and SHA-256. A `stat` is a list of numbers that is
-another one when the file may be another one; who asks says which. As with `buildkit.copies`
-nothing waits for the disk, and what is from before the latest boot counts for nothing.
+A `Digests` is one file of JSON: path → SHA-256 and stat. A `stat` is a text that is another
+one when the file may be another one; who asks makes it. Both are one string, for a garbage
+collector has to look at everything else. Nothing waits for the disk: what is from before the latest
+boot counts for nothing.
 There is one for each directory of this machine that was a context, and for each that a BuildKit
 client sent; together they take up to `BUDGET` bytes.
 """
@@ -22,9 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Stat = list[int | str]
-
 BUDGET = 128 << 20  # bytes; about 200 a file that is known
+_HEX = 64  # digits of a digest
 _saving = threading.Lock()
 
 
@@ -32,7 +32,7 @@ class Digests:
     def __init__(self, path: str = "", of: str = "") -> None:
         """`of` is what people call the tree. Without a path nothing is kept."""
         self._path, self._of = path, of
-        self._known: dict[str, tuple[Stat, str]] = {}
+        self._known: dict[str, str] = {}
         self._changed = False
         if path:
             self._load()
@@ -46,20 +46,20 @@ class Digests:
         except (OSError, ValueError, KeyError, TypeError):
             self._known = {}
 
-    def find(self, name: str, stat: Stat) -> bytes | None:
+    def find(self, name: str, stat: str) -> bytes | None:
         """The file's SHA-256, if it is known."""
         known = self._known.get(name)
-        return bytes.fromhex(known[1]) if known is not None and known[0] == stat else None
+        return bytes.fromhex(known[:_HEX]) if known and known[_HEX:] == stat else None
 
-    def note(self, name: str, stat: Stat, digest: bytes) -> None:
-        self._known[name] = (stat, digest.hex())
+    def note(self, name: str, stat: str, digest: bytes) -> None:
+        self._known[name] = digest.hex() + stat
         self._changed = True
 
-    def save(self, present: Mapping[str, Stat]) -> None:
+    def save(self, present: Mapping[str, str]) -> None:
         """Keep what is known of the files that there are."""
         if not self._path:
             return
-        kept = {name: one for name, one in self._known.items() if present.get(name) == one[0]}
+        kept = {name: one for name, one in self._known.items() if present.get(name) == one[_HEX:]}
         with _saving:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             if not self._changed and len(kept) == len(self._known):

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from sampan.build.digests import Digests, Stat
+    from sampan.build.digests import Digests
     from sampan.build.ignore import Matcher
 
 # What open(2) says when there is no longer a file, but nothing, a link, or a directory's end.
@@ -67,7 +67,7 @@ class Directory:
         self._began = time.time_ns() if began is None else began
         self._entries: dict[str, tar.Entry] = {}
         self._children: dict[str, list[str]] = {"": []}
-        self._stats: dict[str, Stat] = {}  # of regular files
+        self._stats: dict[str, str] = {}  # of regular files
         self._digests: dict[str, bytes] = {}
         try:
             for name, place, status in walking.walk(directory, matcher, kept):
@@ -142,7 +142,7 @@ class Directory:
         """What may change once more with no other time is read again by the next build, and so is
         what has extended attributes: who is known has none."""
         seen = self._stats[path]
-        *_, modified, changed = seen
+        *_, modified, changed = seen.split()
         young = max(int(modified), int(changed)) >= self._began - _RACY
         if not young and not self._entries[path].xattrs:
             self._known.note(path, seen, digest)
@@ -156,7 +156,7 @@ class Directory:
                 raise Changed(path) from None
             raise
         try:
-            if _stat(os.fstat(fd))[:2] != self._stats[path][:2]:
+            if _stat(os.fstat(fd)).split()[:2] != self._stats[path].split()[:2]:
                 raise Changed(path)
             left = self._entries[path].size
             while left:
@@ -172,14 +172,8 @@ class Directory:
         self._known.save(self._stats)
 
 
-def _stat(status: os.stat_result) -> Stat:
-    return [
-        status.st_dev,
-        status.st_ino,
-        status.st_mode,
-        status.st_uid,
-        status.st_gid,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    ]
+def _stat(one: os.stat_result) -> str:
+    return (
+        f"{one.st_dev} {one.st_ino} {one.st_mode} {one.st_uid} {one.st_gid}"
+        f" {one.st_size} {one.st_mtime_ns} {one.st_ctime_ns}"
+    )

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from grpclib.client import Stream
 
-    from sampan.build.digests import Stat
     from sampan.buildkit.copies import Copy
     from sampan.buildkit.inbox import Inbox
     from sampan.buildkit.sessions import Session
@@ -85,8 +84,8 @@ class Tree(Context):
             self._copy.digests.note(path, stat, found)
         return found
 
-    def _piece(self, path: str) -> Stat:
-        return [self._copy.name, self._offsets[path], self._entries[path].size]
+    def _piece(self, path: str) -> str:
+        return f"{self._copy.name} {self._offsets[path]} {self._entries[path].size}"
 
     def save(self) -> None:
         """Keep the digests for the next build."""

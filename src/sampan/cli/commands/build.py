@@ -23,10 +23,10 @@ COMMAND = Command(
     name="build",
     aliases=("image build",),
     summary="Make an image from a Dockerfile",
-    description="The files of the directory PATH are sent to the engine, but those that"
-    " .dockerignore names. `-` reads the context, a tar archive or a lone Dockerfile, from"
-    " stdin. A URL is fetched by the engine: a git repository (URL#REF:DIRECTORY), an archive"
-    " or a Dockerfile.",
+    description="The files of the directory PATH are the context, but those that .dockerignore"
+    " names; an engine of this machine reads them where they lie. `-` reads the context, a tar"
+    " archive or a lone Dockerfile, from stdin. A URL is fetched by the engine: a git repository"
+    " (URL#REF:DIRECTORY), an archive or a Dockerfile.",
     operands="PATH|URL|-",
     at_least=1,
     at_most=1,
