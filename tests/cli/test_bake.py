@@ -153,6 +153,17 @@ def test_a_matrix_is_a_group(shown):
     assert found["target"] == {names[0]: {**plain, "target": "x"}, names[1]: plain}
 
 
+def test_of_several_parents_the_later_wins_and_both_give():
+    text = (
+        'target "a" {\n args = {A = 1, C = 1}\n cache-from = ["x"]\n tags = ["a"]\n}\n'
+        'target "b" {\n args = {B = 2, C = 2}\n cache-from = ["y"]\n tags = ["b"]\n}\n'
+        'target "c" { inherits = ["a", "b"] }\n'
+    )
+    found = Definition([hcl.parse(text)], {}).plan(["c"], []).targets["c"]
+    assert found["args"] == {"A": "1", "B": "2", "C": "2"} and found["tags"] == ["b"]
+    assert [one["ref"] for one in found["cache-from"]] == ["x", "y"]
+
+
 def test_a_later_file_wins(sampan, tmp_path):
     (tmp_path / "a.hcl").write_text('target "default" {\n args = {A = 1, B = 1}\n tags = ["a"]\n}')
     (tmp_path / "b.json").write_text('{"target":{"default":{"args":{"B":"2"},"tags":["b"]}}}')

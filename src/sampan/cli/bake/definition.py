@@ -6,7 +6,7 @@ import fnmatch
 import itertools
 import platform
 
-from sampan.cli.bake import fields, functions, hcl
+from sampan.cli.bake import evaluate, fields, functions, hcl
 from sampan.kit import errors, nearest
 from sampan.kit.record import Record
 
@@ -55,8 +55,8 @@ class Definition:
 
     # Names and functions.
 
-    def _evaluator(self, local: Mapping[str, Any] = {}) -> hcl.Evaluator:
-        return hcl.Evaluator(self.lookup, self._call, local)
+    def _evaluator(self, local: Mapping[str, Any] = {}) -> evaluate.Evaluator:
+        return evaluate.Evaluator(self.lookup, self._call, local)
 
     def lookup(self, name: str) -> Any:
         """The value of a variable. Raises InvalidArgument for an unknown one."""
@@ -260,7 +260,7 @@ def _override(text: str) -> _Override:
     return _Override(text=text, pattern=pattern, key=key, inner=inner, value=value, more=more)
 
 
-def _own(evaluator: hcl.Evaluator, attributes: dict[str, Any]) -> dict[str, Any]:
+def _own(evaluator: evaluate.Evaluator, attributes: dict[str, Any]) -> dict[str, Any]:
     made = {}
     for name, tree in attributes.items():
         if name not in _META:

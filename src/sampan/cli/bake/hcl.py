@@ -1,21 +1,18 @@
 """HCL: blocks with attributes whose values are expressions; python-hcl2 has the grammar.
 
-`parse(text)` gives `Block`s; `Evaluator.value(tree)` computes an expression over names and
-functions. Values are Python's: str, int, float, bool, None, list, dict.
+`parse(text)` gives `Block`s; `evaluate.Evaluator` computes their expressions. Values are Python's:
+str, int, float, bool, None, list, dict.
 """
 
 from __future__ import annotations
 
-import operator
 import re
-import textwrap
 
 from sampan.kit import errors
 from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from typing import Any
 
 
@@ -45,9 +42,7 @@ def _tree(text: str) -> Any:
 
 def names(tree: Any) -> list[str]:
     """The words of a list: `[a, b]`."""
-    return (
-        tree.value if isinstance(tree, Json) else [word(part) for part in _parts(_parts(tree)[0])]
-    )
+    return tree.value if isinstance(tree, Json) else [word(part) for part in parts(parts(tree)[0])]
 
 
 def kind_name(tree: Any) -> str:
@@ -61,18 +56,18 @@ def expression(text: str) -> Any:
 
 def _block(kind: str, labels: tuple[str, ...], body: Any) -> Block:
     attributes, blocks = {}, []
-    for child in _parts(body):
+    for child in parts(body):
         if child.data == "attribute":
-            name, value = _parts(child)[0], child.children[-1]
+            name, value = parts(child)[0], child.children[-1]
             attributes[word(name)] = value
         else:
-            *names, inner = _parts(child)
+            *names, inner = parts(child)
             words = tuple(word(name) for name in names)
             blocks.append(_block(words[0], words[1:], inner))
     return Block(kind=kind, labels=labels, attributes=attributes, blocks=tuple(blocks))
 
 
-def _parts(tree: Any) -> list[Any]:
+def parts(tree: Any) -> list[Any]:
     """The children that are more than punctuation."""
     return [c for c in tree.children if hasattr(c, "data") and c.data != "new_line_or_comment"]
 
@@ -98,14 +93,6 @@ class Json(Record):
     data: str = "json"
 
 
-OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "<=": operator.le,
-    ">=": operator.ge, "+": operator.add, "-": operator.sub, "*": operator.mul,
-    "/": lambda a, b: whole(a / b), "%": operator.mod,
-}  # fmt: skip
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
-
-
 def whole(number: float) -> int | float:
     return int(number) if number == int(number) else number
 
@@ -123,227 +110,3 @@ def kind_of(value: Any) -> str:
     if value is None:
         return "null"
     return {list: "a list", dict: "an object", bool: "a bool"}.get(type(value), "a number")
-
-
-class Evaluator:
-    def __init__(
-        self,
-        lookup: Callable[[str], Any],
-        call: Callable[[str, list[Any]], Any],
-        local: Mapping[str, Any] = {},
-    ) -> None:
-        self._lookup, self._call, self._local = lookup, call, local
-
-    def value(self, tree: Any) -> Any:
-        found = getattr(self, f"_{tree.data}", None)
-        if found is None:
-            raise errors.Unsupported(f"{tree.data.replace('_', ' ')} is not known here")
-        return found(tree)
-
-    def template(self, text: str) -> Any:
-        """A text with `${…}`; one that is nothing else has the value itself."""
-        pieces: list[Any] = []
-        at = 0
-        for found in re.finditer(r"\$\$\{|%%\{|\$\{|%\{", text):
-            if found.start() < at:
-                continue
-            pieces.append(text[at : found.start()])
-            at = found.end()
-            if len(found[0]) == 3:
-                pieces.append(found[0][1:])
-            elif found[0] == "%{":
-                raise errors.Unsupported("%{ } is known in quoted strings only")
-            else:
-                end = _closing(text, at)
-                pieces.append(Constant(value=self.value(expression(text[at:end]))))
-                at = end + 1
-        pieces.append(text[at:])
-        return _joined(pieces)
-
-    # One method for each rule of the grammar.
-
-    def _constant(self, tree: Any) -> Any:
-        return tree.value
-
-    def _json(self, tree: Any) -> Any:
-        value = tree.value
-        if isinstance(value, dict):
-            return {key: self._json(Json(value=one)) for key, one in value.items()}
-        if isinstance(value, list):
-            return [self._json(Json(value=one)) for one in value]
-        return self.template(value) if isinstance(value, str) else value
-
-    def _expr_term(self, tree: Any) -> Any:
-        return self.value(_parts(tree)[0])
-
-    def _int_lit(self, tree: Any) -> int:
-        return int(tree.children[0])
-
-    def _float_lit(self, tree: Any) -> float:
-        return float(tree.children[0])
-
-    def _literal_value(self, tree: Any) -> bool | None:
-        return {"true": True, "false": False}.get(str(tree.children[0]))
-
-    def _identifier(self, tree: Any) -> Any:
-        name = str(tree.children[0])
-        return self._local[name] if name in self._local else self._lookup(name)
-
-    def _string(self, tree: Any) -> Any:
-        pieces: list[Any] = []
-        shown = [True]
-        for part in _parts(tree):
-            inner = part.children[0]
-            kind = getattr(inner, "data", "")
-            if kind == "template_if_start":
-                shown.append(shown[-1] and bool(self.value(_parts(inner)[0])))
-            elif kind == "template_else":
-                shown[-1] = shown[-2] and not shown[-1]
-            elif kind == "template_endif":
-                shown.pop()
-            elif kind and kind != "interpolation":
-                raise errors.Unsupported("%{ for } is not known here")
-            elif shown[-1] and kind:
-                pieces.append(Constant(value=self.value(_parts(inner)[0])))
-            elif shown[-1]:
-                text = str(inner)
-                doubled = text.startswith(("$${", "%%{"))
-                pieces.append(text[1:] if doubled else _unescaped(text))
-        return _joined(pieces)
-
-    def _heredoc_template(self, tree: Any) -> Any:
-        lines = str(tree.children[0]).rstrip().split("\n")[1:-1]
-        return self.template("".join(f"{line}\n" for line in lines))
-
-    def _heredoc_template_trim(self, tree: Any) -> Any:
-        lines = str(tree.children[0]).rstrip().split("\n")[1:-1]
-        return self.template(textwrap.dedent("".join(f"{line}\n" for line in lines)))
-
-    def _tuple(self, tree: Any) -> list[Any]:
-        return [self.value(part) for part in _parts(tree)]
-
-    def _object(self, tree: Any) -> dict[str, Any]:
-        return dict(self._pair(element) for element in _parts(tree))
-
-    def _pair(self, element: Any) -> tuple[str, Any]:
-        key, value = _parts(element)
-        inner = key.children[0]
-        bare = re.fullmatch(r"[\w-]+", word(inner)) and not _calls(inner)
-        return (word(inner) if bare else text_of(self.value(inner))), self.value(value)
-
-    def _conditional(self, tree: Any) -> Any:
-        condition, yes, no = _parts(tree)
-        return self.value(yes if self.value(condition) else no)
-
-    def _unary_op(self, tree: Any) -> Any:
-        value = self.value(_parts(tree)[0])
-        return not value if str(tree.children[0]) == "!" else -value
-
-    def _binary_op(self, tree: Any) -> Any:
-        left, term = _parts(tree)[:2]
-        sign, right = _parts(term)[:2]
-        name = str(sign.children[0])
-        first = self.value(left)
-        if name in ("&&", "||"):
-            return bool(first) if bool(first) == (name == "||") else bool(self.value(right))
-        try:
-            return OPERATORS[name](first, self.value(right))
-        except (TypeError, ZeroDivisionError) as error:
-            raise errors.InvalidArgument(f"{name}: {error}") from None
-
-    def _function_call(self, tree: Any) -> Any:
-        name, *rest = _parts(tree)
-        values = [self.value(part) for part in _parts(rest[-1])] if rest else []
-        if rest and str(rest[-1].children[-1]) == "...":
-            values = [*values[:-1], *values[-1]]
-        return self._call(str(name.children[0]), values)
-
-    def _index_expr_term(self, tree: Any) -> Any:
-        return self._step(self.value(_parts(tree)[0]), _parts(tree)[1])
-
-    _get_attr_expr_term = _index_expr_term
-
-    def _full_splat_expr_term(self, tree: Any) -> list[Any]:
-        base, splat = _parts(tree)
-        found = self.value(base)
-        values = found if isinstance(found, list) else [] if found is None else [found]
-        for part in _parts(splat):
-            values = [self._step(value, part) for value in values]
-        return values
-
-    _attr_splat_expr_term = _full_splat_expr_term
-
-    def _step(self, base: Any, part: Any) -> Any:
-        if part.data == "get_attr":
-            key: Any = word(part.children[-1])
-        elif part.data == "short_index":
-            key = int(part.children[-1])
-        else:
-            key = self.value(_parts(part)[0])
-        try:
-            return base[int(key) if isinstance(base, list) else key]
-        except (KeyError, IndexError, TypeError, ValueError):
-            raise errors.InvalidArgument(f'there is no "{key}"') from None
-
-    def _for_tuple_expr(self, tree: Any) -> list[Any]:
-        intro, result, *condition = _parts(tree)
-        return [inner.value(result) for inner in self._turns(intro, condition)]
-
-    def _for_object_expr(self, tree: Any) -> dict[str, Any]:
-        intro, key, value, *condition = _parts(tree)
-        grouped = any(str(child) == "..." for child in tree.children)
-        made: dict[str, Any] = {}
-        for inner in self._turns(intro, condition):
-            name = text_of(inner.value(key))
-            if grouped:
-                made.setdefault(name, []).append(inner.value(value))
-            else:
-                made[name] = inner.value(value)
-        return made
-
-    def _turns(self, intro: Any, condition: list[Any]) -> list[Evaluator]:
-        *names, collection = _parts(intro)
-        found = self.value(collection)
-        pairs = found.items() if isinstance(found, dict) else enumerate(found)
-        turns = []
-        for pair in pairs:
-            bound = dict(zip((str(n.children[0]) for n in names), pair[-len(names) :], strict=True))
-            inner = Evaluator(self._lookup, self._call, {**self._local, **bound})
-            if not condition or inner.value(_parts(condition[0])[0]):
-                turns.append(inner)
-        return turns
-
-
-def _calls(tree: Any) -> bool:
-    return any(tree.find_pred(lambda t: t.data in ("function_call", "interpolation"))) or any(
-        str(token) == "(" for token in tree.scan_values(lambda _: True)
-    )
-
-
-def _closing(text: str, at: int) -> int:
-    """Where the brace ends that opened before `at`."""
-    depth, quoted = 1, False
-    for place in range(at, len(text)):
-        char = text[place]
-        if char == '"' and text[place - 1] != "\\":
-            quoted = not quoted
-        elif not quoted and char in "{}":
-            depth += 1 if char == "{" else -1
-            if not depth:
-                return place
-    raise errors.InvalidArgument(f"${{ is not closed: {text}")
-
-
-def _joined(pieces: list[Any]) -> Any:
-    kept = [piece for piece in pieces if piece != ""]
-    if len(kept) == 1 and isinstance(kept[0], Constant):
-        return kept[0].value
-    return "".join(p if isinstance(p, str) else text_of(p.value) for p in kept)
-
-
-def _unescaped(text: str) -> str:
-    def one(match: re.Match[str]) -> str:
-        code = match[1]
-        return chr(int(code[1:], 16)) if code[0] in "uU" else _ESCAPES.get(code, match[0])
-
-    return re.sub(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", one, text)
