@@ -218,6 +218,10 @@ REFUSED = [
     ('variable "V" {\n default = 1\n validation {\n condition = V > 1\n'
      ' error_message = "low"\n}\n}', [], 'variable "V": low'),
     ('target "a" { matrix = { v = ["1"] } }', [], 'target "a": a matrix wants a name'),
+    ('target "a" { matrix = [] }', [], 'target "a": a matrix wants a name'),
+    ('target "a" {\n matrix = []\n name = "x"\n}', [], "a matrix is an object of lists"),
+    ('group "g" {}', [], 'group "g": a list of targets is wanted'),
+    ('target "a" { inherits = "b" }', ["a"], 'target "a": inherits: a list of targets'),
     ('service "a" {}', [], '"service" is no block of a bake file'),
 ]  # fmt: skip
 
@@ -233,3 +237,11 @@ def test_mistakes_are_named(text, names, sentence):
 def test_a_set_of_another_form_is_refused(text):
     with pytest.raises(errors.InvalidArgument, match="--set"):
         Definition([hcl.parse('target "a" {}')], {}).plan(["a"], [text])
+
+
+def test_a_compose_field_of_the_wrong_kind_is_placed():
+    text = "services: {a: {build: {additional_contexts: 3}}}"
+    with pytest.raises(
+        errors.InvalidArgument, match=r"services\.a\.build: a field is of the wrong"
+    ):
+        sources.parse(text, ".yaml", {})

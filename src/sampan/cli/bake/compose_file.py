@@ -33,7 +33,12 @@ def targets(text: str, environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     made = {}
     for name, service in known["services"].items():
         if isinstance(service, dict) and service.get("build") is not None:
-            made[name.replace(".", "_")] = _target(service, known.get("secrets") or {}, environ)
+            secrets = known.get("secrets") or {}
+            try:
+                made[name.replace(".", "_")] = _target(service, secrets, environ)
+            except (AttributeError, TypeError, ValueError, KeyError):
+                where = f"services.{name}.build"
+                raise errors.InvalidArgument(f"{where}: a field is of the wrong kind") from None
     return made
 
 

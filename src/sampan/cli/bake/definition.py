@@ -51,7 +51,11 @@ class Definition:
             if block.kind == "target":
                 self._add_target(block)
             elif block.kind == "group":
-                self._groups[block.labels[0]] = self._evaluator().value(block.attributes["targets"])
+                self._groups[block.labels[0]] = self._members_of(block)
+
+    def _members_of(self, group: hcl.Block) -> list[str]:
+        tree = group.attributes.get("targets")
+        return _names(f'group "{group.labels[0]}"', tree and self._evaluator().value(tree))
 
     # Names and functions.
 
@@ -121,6 +125,8 @@ class Definition:
         if "name" not in attributes:
             raise errors.InvalidArgument(f'target "{label}": a matrix wants a name')
         axes = self._evaluator().value(attributes["matrix"])
+        if not isinstance(axes, dict) or not all(isinstance(one, list) for one in axes.values()):
+            raise errors.InvalidArgument(f'target "{label}": a matrix is an object of lists')
         made = []
         for values in itertools.product(*axes.values()):
             local = dict(zip(axes, values, strict=True))
@@ -140,7 +146,7 @@ class Definition:
             for attributes, local in self._targets[name]:
                 evaluator = self._evaluator(local)
                 if "inherits" in attributes:
-                    for parent in evaluator.value(attributes["inherits"]):
+                    for parent in _names("inherits", evaluator.value(attributes["inherits"])):
                         made = fields.merged(made, self.resolved(parent, (*above, name)))
                 made = fields.merged(made, _own(evaluator, attributes))
         except (errors.InvalidArgument, errors.Unsupported) as error:
@@ -211,6 +217,12 @@ class Definition:
             if value.startswith(_LINK):
                 self._place(value.removeprefix(_LINK), over, done, (*above, name))
         done[name] = target
+
+
+def _names(place: str, value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise errors.InvalidArgument(f"{place}: a list of targets is wanted")
+    return value
 
 
 class _Targets:
