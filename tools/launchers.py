@@ -1,9 +1,9 @@
 """Write .venv/bin/sampan, sampand, sampan-oci, sampan-registry: they start as lightly as they can.
 
 A `-I -S` start of the real interpreter (no pyenv shim, no `site`) costs half of an ordinary one.
-The two that live for milliseconds import from a bundle (sampan.kit.bundle), written here too, and
-use the standard library alone; engine and registry are told where the virtual environment's
-packages are.
+The two that live for milliseconds import from a bundle (sampan.kit.bundle), written here too;
+`sampan-oci` uses the standard library alone, the others are told where the virtual environment's
+packages are: last on the path, so that what is no package of theirs is found without a look there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sysconfig
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SOURCE = os.path.join(ROOT, "src")
 PROGRAMS = {  # program → its module, and whether it sees third-party packages
-    "sampan": ("sampan.cli.main", False),
+    "sampan": ("sampan.cli.main", True),
     "sampand": ("sampan.cli.sampand", True),
     "sampan-registry": ("sampan.cli.sampan_registry", True),
     "sampan-oci": ("sampan.cli.sampan_oci", False),
@@ -38,7 +38,7 @@ def start(name: str, module: str, packages: list[str]) -> str:
     lines = ["import sys"]
     if name == "sampan-oci":
         lines += ["sys.argv.pop(0)"]  # python -c
-    lines += [f"sys.path[:0] = {[SOURCE, *packages]!r}"]
+    lines += [f"sys.path[:] = [{SOURCE!r}, *sys.path, *{packages!r}]"]
     if name not in BUNDLES:
         lines += [f"from {module} import main", "sys.exit(main())"]
     else:

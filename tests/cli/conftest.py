@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from tests.cli.fake_engine import FakeEngine
 
 SOURCE = str(Path(__file__).parents[2] / "src")
+PACKAGES = sysconfig.get_path("purelib")
 PROGRAM = [
     sys.executable, "-I", "-S", "-c",
-    f"import sys; sys.path.insert(0, {SOURCE!r})\nfrom sampan.cli.main import main\n"
-    "sys.exit(main())",
+    f"import sys; sys.path[:] = [{SOURCE!r}, *sys.path, {PACKAGES!r}]\n"
+    "from sampan.cli.main import main\nsys.exit(main())",
 ]  # fmt: skip
 
 

@@ -116,6 +116,7 @@ REFUSED = [
     ({"go.mod": ""}, "cobol", "--kind cobol: it is one of python, node, go, rust, java, static"),
     ({"requirements.txt": ""}, "", "nothing to start was found"),
     ({"package.json": {}}, "", "package.json: nothing to start was found"),
+    ({"package.json": {"scripts": 3}}, "", "package.json: scripts is no object"),
     ({"package.json": "{"}, "", "package.json: Expecting property name"),
     ({"go.mod": "", "a/m.go": "package main", "b/m.go": "package main"}, "",
      "several programs: a, b"),

@@ -132,6 +132,33 @@ def test_check_builds_nothing(sampan: Sampan, context: Path) -> None:
     assert b"StageNameCasing" in sampan("build", "lint", "context", fails=True).stdout
 
 
+def test_bake_builds_a_target_and_the_one_that_it_stands_on(
+    sampan: Sampan, context: Path, tmp_path: Path
+) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nARG WORD\nCOPY Dockerfile /low\n")
+    (tmp_path / "docker-bake.hcl").write_text(
+        'variable "WORD" { default = "ebb" }\n'
+        'target "default" {\n'
+        '  contexts = { base = "target:low" }\n'
+        "  dockerfile-inline = <<EOF\nFROM base\nARG WORD\nENV WORD=$WORD\n"
+        "COPY --from=base /low /up\nEOF\n"
+        '  args = { WORD = WORD }\n  tags = ["baked:1"]\n  output = ["out"]\n}\n'
+        'target "low" {\n  context = "context"\n  tags = ["never:1"]\n}\n'
+    )
+    os.environ["WORD"] = "flood"
+    try:
+        done = sampan("bake", "--metadata-file", "made.json")
+    finally:
+        del os.environ["WORD"]
+    assert done.stdout.index(b"==> low") < done.stdout.index(b"==> default")
+    assert sorted(os.listdir(tmp_path / "out")) == ["low", "up"]
+    made = json.loads((tmp_path / "made.json").read_text())
+    assert [*made] == ["default"] and made["default"]["image.name"] == "baked:1"
+    shown = json.loads(sampan("inspect", "baked:1").stdout)[0]
+    assert "WORD=flood" in shown["Config"]["Env"]
+    assert b"never" not in sampan("images").stdout
+
+
 def test_a_directory_gives_the_same_image_in_place_as_sent(
     sampan: Sampan, context: Path, engine: Engine
 ) -> None:

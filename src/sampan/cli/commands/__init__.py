@@ -20,6 +20,7 @@ GROUPS = {
 # Every name that can be typed, and its module.
 NAMES = {
     "attach": "attach",
+    "bake": "bake",
     "build": "build",
     "build lint": "build_lint",
     "builder du": "builder_du",

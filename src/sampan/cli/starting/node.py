@@ -63,6 +63,9 @@ MANAGERS = {
 
 def recipe(tree: Tree, wishes: Wishes) -> Recipe:
     package = tree.json("package.json")
+    for key in ("scripts", "dependencies", "devDependencies", "engines"):
+        if not isinstance(package.get(key) or {}, dict):
+            raise errors.InvalidArgument(f"{tree.directory}/package.json: {key} is no object")
     scripts = package.get("scripts") or {}
     depends = {**(package.get("devDependencies") or {}), **(package.get("dependencies") or {})}
     lock = tree.first(*(name for name in MANAGERS if name))
