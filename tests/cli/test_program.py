@@ -109,6 +109,21 @@ def test_credentials_go_with_a_pull(engine, sampan, tmp_path):
     assert not json.loads((tmp_path / "config" / "config.json").read_text())["auths"]
 
 
+@pytest.mark.parametrize("group", ["swarm", "node", "service", "stack", "secret", "config"])
+def test_commands_of_a_swarm_say_that_there_is_none(engine, sampan, group):
+    engine.answers["GET /swarm"] = (503, {"message": "This node is not a swarm manager."})
+    result = sampan(group, "ls", "--any", "x", host=engine.host)
+    assert result.returncode == 1
+    assert result.stderr == "Error response from daemon: This node is not a swarm manager.\n"
+
+
+def test_no_plugins_are_an_empty_list(engine, sampan):
+    engine.answers["GET /plugins"] = (200, [])
+    shown = sampan("plugin", "ls", host=engine.host).stdout
+    assert shown.split() == ["ID", "NAME", "DESCRIPTION", "ENABLED"]
+    assert sampan("plugin", "ls", "-q", host=engine.host).stdout == ""
+
+
 def test_a_mistyped_command_is_guessed(sampan):
     result = sampan("vloume", "ls")
     assert result.returncode == 1

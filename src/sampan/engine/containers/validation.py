@@ -87,6 +87,12 @@ def _check_resources(host: dict[str, Any]) -> None:
             f"range of CPUs is from 0.01 to {available:.2f}, as there are only {available} "
             "CPUs available"
         )
+    if (period := host.get("CpuPeriod") or 0) and not 1000 <= period <= 1_000_000:
+        raise errors.InvalidArgument(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+        )
+    if 0 < (host.get("CpuQuota") or 0) < 1000:
+        raise errors.InvalidArgument("CPU cfs quota can not be less than 1ms (i.e. 1000)")
     if (host.get("ShmSize") or 0) < 0:
         raise errors.InvalidArgument("SHM size can not be less than 0")
 

@@ -14,6 +14,7 @@ from sampan.spec import reference
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Collection
 
     from sampan.engine.engine import Engine
     from sampan.engine.filters import Filters
@@ -35,6 +36,9 @@ def list_(engine: Engine, filters: Filters, *, shared: bool = False) -> list[Sum
     """Newest first; what the filters leave."""
     rows = engine.db.rows("select * from images")
     found = [summary(engine, row, shared=shared) for row in rows]
+    if patterns := filters.get("reference") if "reference" in filters else ():
+        found = [_named(image, patterns) for image in found]
+        found = [image for image in found if image.tags or image.digests]
     found = [image for image in found if _wanted(engine, image, filters)]
     return sorted(found, key=lambda image: image.created, reverse=True)
 
@@ -78,18 +82,21 @@ def _wanted(engine: Engine, image: Summary, filters: Filters) -> bool:
         return False
     if not filters.labels(image.labels):
         return False
-    if "reference" in filters and not any(
-        _matches(name, pattern)
-        for name in (*image.tags, *image.digests)
-        for pattern in filters.get("reference")
-    ):
-        return False
     made = clock.parse(image.created)
     return (
         all(made < _created(engine, name) for name in filters.get("before"))
         and all(made > _created(engine, name) for name in filters.get("since"))
         and all(made < moment(text) for text in filters.get("until"))
     )
+
+
+def _named(image: Summary, patterns: Collection[str]) -> Summary:
+    """The image with those of its names alone that fit one of the patterns."""
+
+    def fitting(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if any(_matches(name, p) for p in patterns))
+
+    return image.replace(tags=fitting(image.tags), digests=fitting(image.digests))
 
 
 def _matches(name: str, pattern: str) -> bool:
