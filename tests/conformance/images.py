@@ -6,6 +6,7 @@ command. `hub` keeps them in a registry of ours that stands in for Docker Hub.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -27,14 +28,21 @@ http {
 }
 """
 HELLO = "\nHello from Docker!\nThis message shows that your installation works.\n"
+FILES = {
+    "etc/docker/registry/config.yml": REGISTRY,
+    "etc/nginx/nginx.conf": NGINX,
+    "usr/share/nginx/html/index.html": "<h1>Welcome to nginx!</h1>\n",
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "etc/group": "root:x:0:\n",
+    "hello": HELLO,
+}
 FINISH = r"""
 set -e
 cd "$1"
 mkdir -p tmp root dev proc sys run var/log/nginx var/lib/nginx/body
 chmod 1777 tmp
 ln -sf python3 usr/bin/python
-printf 'root:x:0:0:root:/root:/bin/sh\n' >etc/passwd
-printf 'root:x:0:\n' >etc/group
+mkdir -p usr/share/nginx/html etc/docker/registry
 for applet in $(bin/busybox --list); do
   [ -e "bin/$applet" ] || [ -e "usr/bin/$applet" ] || ln -sf busybox "bin/$applet"
 done
@@ -58,23 +66,16 @@ def debian(work: Path) -> Path:
     """The root file system as a tar, made once."""
     archive = work / "debian.tar"
     if not archive.is_file():
-        files = work / "files"
-        for name, text in (
-            ("etc/docker/registry/config.yml", REGISTRY),
-            ("etc/nginx/nginx.conf", NGINX),
-            ("usr/share/nginx/html/index.html", "<h1>Welcome to nginx!</h1>\n"),
-            ("hello", HELLO),
-        ):
-            (files / name).parent.mkdir(parents=True, exist_ok=True)
-            (files / name).write_text(text)
-        finish = work / "finish.sh"
-        finish.write_text(FINISH + f'cp -rT "{files}" .\n')
-        finish.chmod(0o755)
-        made = work / "making.tar"
-        hooks = ["--customize-hook", str(finish)]
-        build = ["mmdebstrap", "-q", "--variant=extract", f"--include={PACKAGES}", *hooks]
-        subprocess.run([*build, "bookworm", str(made)], check=True)
+        tree, made = work / "tree", work / "making.tar"
+        build = ["mmdebstrap", "-q", "--variant=extract", f"--include={PACKAGES}", "bookworm"]
+        shutil.rmtree(tree, ignore_errors=True)
+        subprocess.run([*build, str(tree)], check=True)
+        subprocess.run(["sh", "-c", FINISH, "finish", str(tree)], check=True)
+        for name, text in FILES.items():
+            (tree / name).write_text(text)
+        subprocess.run(["tar", "-C", str(tree), "-cf", str(made), "."], check=True)
         made.rename(archive)
+        shutil.rmtree(tree)
     return archive
 
 

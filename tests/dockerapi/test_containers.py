@@ -63,6 +63,16 @@ def test_attach_before_start_gets_everything_and_stdin_until_its_end(engine: Eng
     remove(engine, container)
 
 
+def test_attach_with_logs_before_start_gets_what_a_short_command_says_once(engine: Engine) -> None:
+    container = engine.create("echo", "short")
+    sock, _, rest = engine.hijack(f"/containers/{container}/attach?stream=1&stdout=1&logs=1")
+    with sock:
+        assert engine.request("POST", f"/containers/{container}/start")[0] == 204
+        received = frames(rest + read_to_end(sock))
+    assert b"".join(payload for _, payload in received) == b"short\n"
+    remove(engine, container)
+
+
 def test_wait_answers_its_head_before_the_container_has_started(engine: Engine) -> None:
     container = engine.create("sh", "-c", "exit 3")
     with engine.connect() as sock:

@@ -41,6 +41,20 @@ secrets: {{token: {{environment: TOKEN}}}}
 configs: {{motto: {{content: "steady\\n"}}}}
 """
 
+STAGES = f"""
+name: stages
+services:
+  first: {{build: ., command: cp /made /shared/made, volumes: ["shared:/shared"]}}
+  then:
+    image: {IMAGE}
+    command: sleep 300
+    init: true
+    volumes: ["shared:/shared:ro"]
+    depends_on: {{first: {{condition: service_completed_successfully}}}}
+  tool: {{image: {IMAGE}, command: echo a tool, profiles: [tools]}}
+volumes: {{shared: {{}}}}
+"""
+
 
 @pytest.fixture
 def compose(engine: Engine, scratch: Path) -> Iterator[Compose]:
@@ -94,3 +108,15 @@ def test_a_project_lives_as_with_dockerd(engine: Engine, compose: Compose) -> No
     compose("down", "-v", "-t", "1")
     cli = engine.cli("sampan")
     assert "voyage_" not in cli.text("network", "ls") + cli.text("volume", "ls")
+
+
+def test_profiles_build_and_a_job_that_must_have_ended(compose: Compose, scratch: Path) -> None:
+    (scratch / "Dockerfile").write_text(f"FROM {IMAGE}\nRUN echo built >/made\n")
+    (scratch / "compose.yaml").write_text(STAGES)
+    assert compose("config", "--services").split() == ["first", "then"]
+    compose("build", "first")
+    compose("up", "-d", "then")
+    assert compose("exec", "-T", "then", "cat", "/shared/made") == "built\n"
+    assert compose("ps", "-aq", "tool") == ""
+    assert compose("run", "--rm", "-T", "tool") == "a tool\n"
+    compose("--profile", "*", "down", "-v", "-t", "1", "--rmi", "local")

@@ -15,7 +15,7 @@ from sampan.dockerapi.router import Routes, to_json
 from sampan.engine import events
 from sampan.engine.containers import attach, exec, logs
 from sampan.engine.monitors import Client
-from sampan.kit import errors
+from sampan.kit import clock, errors
 from sampan.shim import protocol
 
 if TYPE_CHECKING:
@@ -41,9 +41,12 @@ async def attach_(call: Call) -> web.StreamResponse:
         detach_keys=call.query("detachKeys") or protocol.DEFAULT_DETACH_KEYS,
     )
     protocol.detach_keys(wanted.detach_keys)  # refused while there is still HTTP to say so
+    # One that never ran has said nothing; reading its logs would only let a start that follows the
+    # answer at once overtake the attach, and lose what a short command says.
+    spoken = container.started_at != clock.ZERO
     taken = await hijack.upgrade(call, _content_type(call, tty=container.tty))
     client = _client(taken, wanted)
-    if call.flag("logs"):
+    if call.flag("logs") and spoken:
         await _send_logs(call, client)
     if call.flag("stream"):
         await attach.attach(container, client)
