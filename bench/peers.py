@@ -26,7 +26,7 @@ class Peer:
 
     def __init__(self, work: Path) -> None:
         self.work = work / self.name
-        self.work.mkdir(parents=True)
+        self.work.mkdir(parents=True, exist_ok=True)  # several rows may start the same peer
         self.processes: list[subprocess.Popen[bytes]] = []
 
     @classmethod

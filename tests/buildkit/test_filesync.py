@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sampan.buildkit import copies, filesync, gomode, grpc
 from sampan.buildkit.filesync import DATA, ERROR, FIN, STAT, Wanted
 from sampan.image import tar
 from sampan.kit import errors
+from sampan.linux import proc
 
 from .client import DIRECTORY, LINK, REGULAR, Client, contents, session
 
@@ -74,6 +76,27 @@ def test_only_what_changed_is_sent_again(tmp_path: Path) -> None:
     assert client.asked == ["d/one", "two"]
 
 
+def test_what_has_not_changed_is_not_hashed_again(tmp_path: Path) -> None:
+    client = Client({"one": b"1" * 20, "two": b"2" * 20})
+
+    async def hashes() -> dict[str, bytes]:
+        async with session(client) as caller:
+            copy = copies.kept(str(tmp_path), "key")
+            with copy.pack:
+                tree = await filesync.fetch(caller, CONTEXT, copy, lambda _: None)
+                found = {name: tree.digest(name) for name in tree.children("")}
+                tree.save()
+                return found
+
+    first = asyncio.run(hashes())
+    assert first == {name: sha256(data).digest() for name, data in client.files.items()}
+    (index,) = (tmp_path / "build/digests").iterdir()
+    marked = index.read_text().replace(first["one"].hex(), "0" * 64)
+    index.write_text(marked.replace(first["two"].hex(), "0" * 64))
+    client.files["two"] = b"22"
+    assert asyncio.run(hashes()) == {"one": bytes(32), "two": sha256(b"22").digest()}
+
+
 @pytest.mark.parametrize("key", ["", "key"])
 def test_holes_are_read_as_zeros(tmp_path: Path, key: str) -> None:
     client = Client({"hole": bytes(20), "end": b"1234567" + bytes(7), "start": bytes(7) + b"1"})
@@ -85,7 +108,7 @@ def test_what_is_kept_is_of_this_boot_and_not_of_another(
 ) -> None:
     client = Client({"one": b"1"})
     fetch(tmp_path, client, "key")
-    monkeypatch.setattr(copies, "_boot", lambda: "later")
+    monkeypatch.setattr(proc, "boot_id", lambda: "later")
     client.asked.clear()
     assert fetch(tmp_path, client, "key") == client.files
     assert client.asked == ["one"]

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import shutil
+import socket
+import stat
 import subprocess
 import sys
 import tarfile
@@ -13,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sampan.build import digests, local
+from sampan.dockerapi import own_builds
 from tests.busybox_image import BUSYBOX
 
 if TYPE_CHECKING:
@@ -126,3 +130,104 @@ def test_check_builds_nothing(sampan: Sampan, context: Path) -> None:
     assert b"WARNING: StageNameCasing" in done.stdout
     assert b"Step" not in done.stdout
     assert b"StageNameCasing" in sampan("build", "lint", "context", fails=True).stdout
+
+
+def test_a_directory_gives_the_same_image_in_place_as_sent(
+    sampan: Sampan, context: Path, engine: Engine
+) -> None:
+    (context / ".dockerignore").write_text("skipped\n")
+    (context / "skipped").mkdir()
+    (context / "deep").mkdir()
+    (context / "deep/file").write_text("one")
+    (context / "deep/link").symlink_to("/etc/passwd")
+    os.mkfifo(context / "deep/fifo")
+    (context / "Dockerfile").write_text(f"{DOCKERFILE}COPY . /all/\n")
+    sent = io.BytesIO()
+    with tarfile.open(fileobj=sent, mode="w") as archive:
+        archive.add(context, ".")
+    image = sampan("build", "-q", "--no-cache", str(context))
+    assert image.stdout == sampan("build", "-q", "--no-cache", "-", input=sent.getvalue()).stdout
+
+
+def lent(engine: Engine, directory: str, identity: str) -> tuple[int, str]:
+    body = {"Directory": directory, "Identity": identity}
+    status, answer = engine.request("POST", "/sampan/build/contexts", body)
+    return status, answer["Token"] if status == 200 else answer["message"]
+
+
+def test_a_directory_is_read_in_place_by_a_token_that_serves_once(
+    engine: Engine, context: Path
+) -> None:
+    status, token = lent(engine, str(context), local.identity(str(context)))
+    assert status == 200
+    assert engine.request("POST", f"/build?q=1&context={token}", b"")[0] == 200
+    status, answer = engine.request("POST", f"/build?q=1&context={token}", b"")
+    assert (status, answer["message"]) == (
+        400,
+        "the context's token is unknown: it serves one build",
+    )
+
+
+def test_a_directory_that_is_another_one_for_the_engine_is_not_read(
+    engine: Engine, context: Path
+) -> None:
+    """As for a client of another machine, or in a container that has the socket."""
+    status, message = lent(engine, str(context), local.identity("/"))
+    assert (status, message) == (
+        409,
+        f"{context}: the engine sees another directory there: send it",
+    )
+    assert lent(engine, str(context / "gone"), "any")[0] == 400
+
+
+ASK = """
+import socket, sys
+sock = socket.socket(socket.AF_UNIX)
+sock.connect(sys.argv[1])
+sock.sendall(sys.stdin.buffer.read())
+print(sock.recv(4096).decode())
+"""
+
+
+def test_another_user_cannot_have_a_directory_read(engine: Engine, context: Path) -> None:
+    """He may use the socket, but the engine's rights are not his."""
+    identity = local.identity(str(context))
+    body = json.dumps({"Directory": str(context), "Identity": identity})
+    head = f"POST /sampan/build/contexts HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    opened = (engine.top, engine.paths.run, engine.paths.api_socket)
+    modes = [os.stat(path).st_mode for path in opened]
+    try:
+        for path in opened:
+            os.chmod(path, 0o777)
+        done = subprocess.run(
+            ["/usr/bin/python3", "-I", "-S", "-c", ASK, engine.paths.api_socket],
+            input=f"{head}\r\n{body}".encode(), capture_output=True, user=65534, group=65534,
+            extra_groups=[], cwd="/", check=True,
+        )  # fmt: skip
+    finally:
+        for path, mode in zip(opened, modes, strict=True):
+            os.chmod(path, stat.S_IMODE(mode))
+    assert done.stdout.startswith(b"HTTP/1.1 403 "), done.stdout
+    assert lent(engine, str(context), identity)[0] == 200
+
+
+def test_what_comes_through_tls_is_nobody_of_this_machine() -> None:
+    """Its end here is a socket pair of the engine's own, whose credentials are the engine's."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert own_builds.peer(theirs) is None
+
+
+def test_prune_forgets_what_is_known_of_a_directory(context: Path, engine: Engine) -> None:
+    def known() -> list[dict[str, object]]:
+        records = engine.request("GET", "/system/df?type=build-cache")[1]["BuildCache"]
+        return [one for one in records if str(context) in one["Description"]]
+
+    # A build of files as young as these would keep nothing.
+    place = digests.kept(engine.paths.root, str(context))
+    place.note("busybox", [1], bytes(32))
+    place.save({"busybox": [1]})
+    (record,) = known()
+    assert record["Type"] == "source.local"
+    assert record["ID"] in engine.request("POST", "/build/prune")[1]["CachesDeleted"]
+    assert known() == []

@@ -100,6 +100,7 @@ def test_failed_starts_leave_nothing(sampan: Cli, host: Host) -> None:
 def test_shutdown_leaves_no_trace_on_the_host(engine: Engine, sampan: Cli, host: Host) -> None:
     sampan.run("--rm", "-p", "80", IMAGE, "true")
     sampan("system", "shutdown")
+    assert not list(engine.run.glob("*.sock"))
     assert host.processes() == 0
     assert host.mounts() == 0
     assert not os.path.exists(f"/sys/class/net/{host.paths.bridge}")

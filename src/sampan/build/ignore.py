@@ -56,6 +56,8 @@ class Matcher:
 
     def ignores(self, path: str) -> bool:
         """Whether the path, relative to the context and with slashes, stays behind."""
+        if not self._groups:
+            return False
         return next((not negated for negated, regex in self._groups if regex.match(path)), False)
 
     def prunes(self, directory: str) -> bool:

@@ -16,8 +16,10 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from sampan.build import digests
 from sampan.kit import atomic
 from sampan.kit.record import Record
+from sampan.linux import proc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,10 +37,16 @@ class Kept(Record):
 
 class Copy:
     def __init__(
-        self, pack: BinaryIO, known: dict[str, Kept], directory: str = "", name: str = ""
+        self,
+        pack: BinaryIO,
+        known: dict[str, Kept],
+        directory: str = "",
+        name: str = "",
+        hashed: digests.Digests | None = None,
     ) -> None:
         self.pack, self._known = pack, known
-        self._directory, self._name = directory, name
+        self._directory, self.name = directory, name
+        self.digests = hashed or digests.Digests()
         self.end = os.fstat(pack.fileno()).st_size
 
     def find(self, path: str, stat: tuple[Any, ...]) -> int | None:
@@ -59,7 +67,7 @@ class Copy:
         listed = [[path, *one.stat, one.offset] for path, one in kept.items()]
         atomic.write(
             f"{self._directory}/index",
-            json.dumps({"boot": _boot(), "pack": self._name, "files": listed}).encode(),
+            json.dumps({"boot": proc.boot_id(), "pack": self.name, "files": listed}).encode(),
             sync=False,
         )
 
@@ -82,7 +90,8 @@ def kept(root: str, key: str) -> Copy:
         known, name = {}, f"pack-{time.time_ns()}"
     _remove_others(directory, {"index", name})
     fd = os.open(f"{directory}/{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    return Copy(os.fdopen(fd, "r+b"), known, directory, name)
+    hashed = digests.kept(root, f"copy {key}", "files of a BuildKit client")
+    return Copy(os.fdopen(fd, "r+b"), known, directory, name, hashed)
 
 
 def _place(root: str) -> str:
@@ -95,7 +104,7 @@ def _index(directory: str) -> tuple[dict[str, Kept], str]:
     try:
         with open(f"{directory}/index", "rb") as file:
             found = json.load(file)
-        if found["boot"] != _boot():
+        if found["boot"] != proc.boot_id():
             return {}, "none"
         known = {
             path: Kept(stat=tuple(stat), offset=offset) for path, *stat, offset in found["files"]
@@ -103,11 +112,6 @@ def _index(directory: str) -> tuple[dict[str, Kept], str]:
         return known, os.path.basename(found["pack"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}, "none"
-
-
-def _boot() -> str:
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        return file.read().strip()
 
 
 def _remove_others(directory: str, wanted: Iterable[str]) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from grpclib.client import Stream
 
+    from sampan.build.digests import Stat
     from sampan.buildkit.copies import Copy
     from sampan.buildkit.inbox import Inbox
     from sampan.buildkit.sessions import Session
@@ -69,10 +70,27 @@ class Tree(Context):
 
     def __init__(self, copy: Copy) -> None:
         super().__init__(copy.pack, iter(()))
+        self._copy = copy
         self.received = 0
 
     def place(self, entry: tar.Entry, offset: int) -> None:
         self._add(entry, offset)
+
+    def digest(self, path: str) -> bytes:
+        """A piece of a pack never changes: what it was once found to be it is for good."""
+        stat = self._piece(path)
+        found = self._copy.digests.find(path, stat)
+        if found is None:
+            found = super().digest(path)
+            self._copy.digests.note(path, stat, found)
+        return found
+
+    def _piece(self, path: str) -> Stat:
+        return [self._copy.name, self._offsets[path], self._entries[path].size]
+
+    def save(self) -> None:
+        """Keep the digests for the next build."""
+        self._copy.digests.save({path: self._piece(path) for path in self._offsets})
 
     def holds(self, path: str) -> bool:
         return not path or path in self._entries

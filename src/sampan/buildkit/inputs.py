@@ -11,7 +11,7 @@ import hashlib
 import threading
 from typing import TYPE_CHECKING
 
-from sampan.build import files, ignore
+from sampan.build import digests, files, ignore
 from sampan.build.context import Context
 from sampan.buildkit import copies, filesync, messages
 from sampan.buildkit.frontend import UPLOAD
@@ -41,11 +41,18 @@ class Inputs:
         self._root, self._session, self._asked = root, session, asked
         self._progress = progress
         self._packs: list[BinaryIO] = []
+        self._trees: list[filesync.Tree] = []  # that the next build may meet again
         self.ignored: ignore.Matcher | None = None
 
     def close(self) -> None:
         for pack in self._packs:
             pack.close()
+
+    def save(self) -> None:
+        """What was read of the client's files the next build need not read. Blocking."""
+        for tree in self._trees:
+            tree.save()
+        digests.shrink(self._root)
 
     async def dockerfile(self) -> str:
         """Its text; the `.dockerignore` that goes with it is known from here on."""
@@ -104,7 +111,9 @@ class Inputs:
         async with _locks.setdefault(key, asyncio.Lock()):
             copy = await in_thread(copies.kept, self._root, key)
             self._packs.append(copy.pack)
-            return await filesync.fetch(self._session, wanted, copy, told)
+            tree = await filesync.fetch(self._session, wanted, copy, told)
+            self._trees.append(tree)
+            return tree
 
     async def remote(self, scratch: str) -> Files:
         """A context that is no directory of the client: its upload, git, or an address."""

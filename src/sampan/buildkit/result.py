@@ -122,6 +122,7 @@ class Result:
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
+        await in_thread(self._given.save)
 
     async def _build(self) -> State:
         progress = self.job.progress

@@ -6,6 +6,7 @@ import os
 
 from sampan.cli import building, config_file
 from sampan.cli.parse import csv
+from sampan.client import errors as client_errors
 from sampan.kit import errors
 
 TYPE_CHECKING = False
@@ -93,6 +94,20 @@ def contexts(session: Session, texts: Sequence[str]) -> tuple[dict[str, str], di
         else:
             raise errors.InvalidArgument(f"--build-context {text}: {value} is no directory")
     return told, along
+
+
+def lent(session: Session, directory: str) -> str | None:
+    """The token by which the engine reads the directory itself, if it can and may."""
+    if session.client.address.scheme != "unix":
+        return None
+    from sampan.build import local
+
+    where = os.path.abspath(directory)
+    try:
+        body = {"Directory": where, "Identity": local.identity(where)}
+        return str(session.client.call("POST", "/sampan/build/contexts", None, body)["Token"])
+    except (client_errors.ApiError, OSError):
+        return None  # another machine's engine, another namespace, another program
 
 
 def _loaded(session: Session, place: str) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import stat
 
-from sampan.build import ignore
+from sampan.build import walking
 from sampan.image import tar
 from sampan.kit import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from sampan.build import ignore
 
 _ENOUGH = 1 << 20
 INSIDE = ".sampan-contexts"  # where the engine looks for what came along
@@ -73,10 +75,11 @@ def packed(
     `contexts` are further directories by name; `text` is a Dockerfile that lies nowhere in it.
     """
     pack = _Pack()
-    kept = {dockerfile, f"{dockerfile}.dockerignore", ".dockerignore"}
-    yield from pack.tree(directory, "", _matcher(directory, dockerfile), kept)
+    kept = walking.needed(dockerfile)
+    matcher = walking.matcher(directory, dockerfile)
+    yield from pack.tree(directory, "", matcher, kept)
     for name, place in contexts.items():
-        yield from pack.tree(place, f"{INSIDE}/{name}", _matcher(place, ""), set())
+        yield from pack.tree(place, f"{INSIDE}/{name}", walking.matcher(place, ""), set())
     if text is not None:
         pack.writer.add(tar.Entry(OUTSIDE), text)
     pack.writer.finish()
@@ -113,11 +116,8 @@ class _Pack:
     ) -> Iterator[bytes]:
         if prefix:
             self.writer.begin(tar.Entry(prefix, tar.DIRECTORY, mode=0o755))
-        for name in _names(directory, "", matcher, kept):
+        for name, _, status in walking.walk(directory, matcher, kept):
             path = f"{directory}/{name}"
-            status = os.lstat(path)
-            if stat.S_ISSOCK(status.st_mode):
-                continue
             entry = tar.entry_of(path, f"{prefix}/{name}" if prefix else name, status)
             entry.uid = entry.gid = 0
             # COPY keeps whole seconds; a fraction would cost each member a header of its own.
@@ -141,32 +141,3 @@ class _Pack:
                     yield from self.flushed()
         finally:
             os.close(fd)
-
-
-def _matcher(directory: str, dockerfile: str) -> ignore.Matcher:
-    return ignore.Matcher(ignore.read(ignore_file(directory, dockerfile) or ""))
-
-
-def ignore_file(directory: str, dockerfile: str) -> str | None:
-    """The text of the Dockerfile's own `.dockerignore`, or else of the directory's."""
-    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
-        try:
-            with open(f"{directory}/{name}", errors="surrogateescape") as file:
-                return file.read()
-        except FileNotFoundError:
-            continue
-    return None
-
-
-def _names(directory: str, under: str, matcher: ignore.Matcher, kept: set[str]) -> Iterator[str]:
-    with os.scandir(f"{directory}/{under}") as found:
-        children = sorted(found, key=lambda child: child.name)
-    for child in children:
-        name = f"{under}/{child.name}" if under else child.name
-        ignored = matcher.ignores(name) and name not in kept
-        folder = child.is_dir(follow_symlinks=False)
-        if not ignored:
-            yield name
-        needed = any(path.startswith(f"{name}/") for path in kept)
-        if folder and (not ignored or needed or not matcher.prunes(name)):
-            yield from _names(directory, name, matcher, kept)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from sampan.cli.common_options import RESOURCES
 from sampan.cli.options import option
 
 CONTAINER_OPTIONS = (
+    *RESOURCES,
     option("--add-host", "host", "Put a line NAME:ADDRESS into the container's /etc/hosts"),
     option("--annotation", "map", "Give the OCI runtime an annotation KEY=VALUE"),
     option("-a --attach", "list", "Attach only to these of stdin, stdout, stderr",
            completes="stdin|stdout|stderr"),
-    option("--blkio-weight", "weight", "Share of block I/O, 10 to 1000; 0 leaves it alone"),
     option("--blkio-weight-device", "throttle", "Share of one device's I/O, DEVICE:WEIGHT"),
     option("--cap-add", "list", "Grant a capability", completes="capability"),
     option("--cap-drop", "list", "Take a capability away", completes="capability"),
@@ -18,14 +19,6 @@ CONTAINER_OPTIONS = (
     option("--cidfile", "string", "Write the container's ID to this file", completes="file"),
     option("--cpu-count", "int", "Number of CPUs (Windows)", hidden=True),
     option("--cpu-percent", "int", "Percent of CPUs (Windows)", hidden=True),
-    option("--cpu-period", "int", "Length of a scheduler period in microseconds"),
-    option("--cpu-quota", "int", "Processor time for each period in microseconds"),
-    option("--cpu-rt-period", "int", "Length of a real-time period in microseconds"),
-    option("--cpu-rt-runtime", "int", "Real-time processor time for each period in microseconds"),
-    option("-c --cpu-shares", "int", "Share of processor time beside other containers"),
-    option("--cpus", "cpus", "Limit to this many CPUs, such as 1.5"),
-    option("--cpuset-cpus", "string", "Run on these CPUs alone, such as 0-3 or 0,1"),
-    option("--cpuset-mems", "string", "Use memory of these NUMA nodes alone"),
     option("--detach-keys", "detach-keys", "Keys that leave the container running and return"),
     option("--device", "device", "Let the container use a device, HOST[:CONTAINER][:rwm]",
            completes="file"),
@@ -71,9 +64,6 @@ CONTAINER_OPTIONS = (
     ),
     option("--log-opt", "list", "Option of the log driver, KEY=VALUE"),
     option("--mac-address", "string", "MAC address in the network"),
-    option("-m --memory", "bytes", "Limit memory, such as 512m"),
-    option("--memory-reservation", "bytes", "Memory to shrink to when the host runs short"),
-    option("--memory-swap", "swap", "Limit memory and swap together; -1: swap without limit"),
     option("--memory-swappiness", "int", "How readily to swap, 0 to 100", default=-1),
     option("--mount", "mount", "Mount a bind, volume, tmpfs or image: type=…,source=…,target=…"),
     option("--name", "string", "Name of the container"),
@@ -83,7 +73,6 @@ CONTAINER_OPTIONS = (
     option("--oom-kill-disable", "bool", "Do not kill it when memory runs out"),
     option("--oom-score-adj", "int", "How readily the kernel kills it, -1000 to 1000"),
     option("--pid", "string", "PID namespace: host or container:NAME", completes="host"),
-    option("--pids-limit", "int", "Limit the number of processes; -1: none"),
     option("--platform", "string", "Take the image for this platform, os/arch[/variant]"),
     option("--privileged", "bool", "Grant all capabilities and all devices"),
     option("-p --publish", "publish",

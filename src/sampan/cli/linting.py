@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sampan.build import checks, dockerfile, ignore, scope
+from sampan.build import checks, dockerfile, ignore, scope, walking
 from sampan.build.errors import DockerfileError, excerpt
 from sampan.cli import building
 from sampan.kit import errors
@@ -51,5 +51,5 @@ def check(
 
 
 def _ignored(directory: str, name: str) -> ignore.Matcher | None:
-    text = building.ignore_file(directory, name)
+    text = walking.ignore_file(directory, name)
     return None if text is None else ignore.Matcher(ignore.read(text))

@@ -10,6 +10,7 @@ its log is `run/sampand.log`. SIGTERM and SIGINT stop the engine, never a contai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
@@ -174,6 +175,10 @@ async def _run(paths: Paths, settings: Settings, ready: socket.socket | None) ->
         await server.stop()
     finally:
         await engine.stop()
+    if engine.shutting_down:  # else clients wait at the socket for the next engine
+        for path in (paths.api_socket, paths.spawner_socket, f"{paths.run}/sampand.pid"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
 
 if __name__ == "__main__":

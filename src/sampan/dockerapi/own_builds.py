@@ -3,19 +3,29 @@
 `POST /sampan/build/secrets` takes a JSON object, id → base64, and answers {"Token"}: the secrets
 wait in memory for the one build that names the token (`POST /build?secrets=TOKEN`). Further words
 of that query: `contexts` (JSON, name → docker-image://NAME, an address, or local:DIRECTORY of the
-context's tar), `agents` (JSON, id → the path of an ssh agent's socket on this machine), and, each
-repeatable, `allow` and `nocachefilter`. `explain=1` tells why each step is done again.
+context's tar), `context` (a token, see below), `agents` (JSON, id → the path of an ssh agent's
+socket on this machine), and, each repeatable, `allow` and `nocachefilter`. `explain=1` tells why
+each step is done again.
+
+`POST /sampan/build/contexts` takes {"Directory", "Identity"} and answers {"Token"}: the build that
+names the token (`POST /build?context=TOKEN`) reads that directory where it lies, and its body is
+empty. Only root or the engine's own user may ask, through a Unix socket, and `Identity` has to be
+what `build.local.identity` gives there: who sees other files at that path sends them.
 """
 
 from __future__ import annotations
 
 import base64
+import os
 import secrets
-from typing import TYPE_CHECKING, Any
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sampan.build import providers
+from sampan.build import local, providers
 from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Routes
+from sampan.engine import errors as nouns
 from sampan.kit import errors
 
 if TYPE_CHECKING:
@@ -24,9 +34,11 @@ if TYPE_CHECKING:
     from sampan.dockerapi.router import Call
 
 routes = Routes()
+T = TypeVar("T")
 
 _MOST = 64  # builds whose secrets wait; beyond them the oldest are forgotten
 _waiting: dict[str, dict[str, bytes]] = {}
+_directories: dict[str, str] = {}  # that builds may read
 
 
 @routes.post("/sampan/build/secrets")
@@ -36,29 +48,65 @@ async def keep(call: Call) -> web.StreamResponse:
         values = {key: base64.b64decode(text, validate=True) for key, text in body.items()}
     except ValueError:
         raise errors.InvalidArgument("secrets: a JSON object of base64 texts is wanted") from None
+    return call.json({"Token": _kept(_waiting, values)})
+
+
+@routes.post("/sampan/build/contexts")
+async def lend(call: Call) -> web.StreamResponse:
+    body = await call.body({"Directory": shapes.TEXT, "Identity": shapes.TEXT})
+    directory = body.get("Directory", "")
+    transport = call.request.transport
+    user = peer(transport.get_extra_info("socket")) if transport else None
+    if user is None or user not in (0, os.geteuid()):
+        raise nouns.NotPermitted(
+            "a directory is read where it lies for root or the engine's own user alone,"
+            " and through a Unix socket: send it"
+        )
+    try:
+        same = local.identity(directory) == body.get("Identity")
+    except OSError as error:
+        raise errors.InvalidArgument(f"{directory}: {(error.strerror or '').lower()}") from error
+    if not same or not directory.startswith("/"):
+        raise errors.Conflict(f"{directory}: the engine sees another directory there: send it")
+    return call.json({"Token": _kept(_directories, directory)})
+
+
+def peer(sock: socket.socket | None) -> int | None:
+    """The user id at the other end of a Unix socket that has a name, unix(7); what comes through
+    TLS has none: it is a pair of our own."""
+    if sock is None or sock.family != socket.AF_UNIX or not sock.getsockname():
+        return None
+    size = struct.calcsize("3i")
+    pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return None if pid in (0, os.getpid()) else int(uid)
+
+
+def _kept(waiting: dict[str, T], value: T) -> str:
     token = secrets.token_hex(16)
-    _waiting[token] = values
-    for old in list(_waiting)[:-_MOST]:
-        del _waiting[old]
-    return call.json({"Token": token})
+    waiting[token] = value
+    for old in list(waiting)[:-_MOST]:
+        del waiting[old]
+    return token
 
 
 def options(call: Call) -> dict[str, Any]:
     """The fields of a build's options that Docker does not have."""
     texts = shapes.Each(shapes.TEXT)
+    given = _taken(_waiting, call.query("secrets"), "the secrets'")
     return {
+        "directory": _taken(_directories, call.query("context"), "the context's") or "",
         "contexts": call.document("contexts", texts) or {},
         "agents": providers.LocalAgents(call.document("agents", texts) or {}),
-        "secrets": providers.GivenSecrets(_taken(call.query("secrets"))),
+        "secrets": providers.GivenSecrets(given or {}),
         "allowed": frozenset(call.request.query.getall("allow", [])),
         "explain": call.flag("explain"),
         "no_cache_stages": tuple(call.request.query.getall("nocachefilter", [])),
     }
 
 
-def _taken(token: str) -> dict[str, bytes]:
+def _taken(waiting: dict[str, T], token: str, what: str) -> T | None:
     if not token:
-        return {}
-    if token not in _waiting:
-        raise errors.InvalidArgument("the secrets' token is unknown: it serves one build")
-    return _waiting.pop(token)
+        return None
+    if token not in waiting:
+        raise errors.InvalidArgument(f"{what} token is unknown: it serves one build")
+    return waiting.pop(token)

@@ -41,7 +41,8 @@ def source(work: Path, requirement: str) -> Path:
     target = work / requirement.replace("==", "-")
     if not target.is_dir():
         download = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check"]
-        where = ["--no-deps", "--no-binary", ":all:", "-d", str(work)]
+        only = requirement.partition("==")[0]  # what it is built with may come as wheels
+        where = ["--no-deps", "--no-binary", only, "-d", str(work)]
         subprocess.run([*download, *where, requirement], check=True)
         (archive,) = work.glob(f"{target.name}.tar.gz")
         subprocess.run(["tar", "-C", str(work), "-xzf", str(archive)], check=True)

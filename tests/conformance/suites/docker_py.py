@@ -12,10 +12,12 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.conformance import images
 from tests.conformance.suites import Result, environment, judge, source
 from tests.voyage.programs import BIN, Engine, busybox_tar
 
@@ -24,8 +26,8 @@ REQUIREMENTS = (
     *("pytest==7.4.4", "pytest-timeout", "paramiko", "requests<2.32", "urllib3<2.3"),
     *("websocket-client", "docker==7.0.0", "setuptools"),
 )
-IMAGES = ("alpine:3.10", "alpine:latest", "busybox:latest", "hello-world:latest")
-HUB = ("alpine:latest", "alpine:3.10", "busybox:latest", "hello-world:latest")
+IMAGES = ("alpine:3.10", "alpine:latest", "busybox:latest")
+HELLO = "hello-world:latest"  # an image of its own: one is pruned while a container has the other
 SWARM = ("swarm", "service", "secret", "config", "node", "plugin")
 
 
@@ -41,13 +43,11 @@ def run(work: Path, arguments: list[str]) -> Result:
         with hub(engine, top):
             engine.start()
             load_images(engine, top, IMAGES)
-            address = engine.mirror
-            for name in HUB:
-                remote = f"{address}/library/{name}"
-                cli = engine.cli("sampan")
-                cli("tag", IMAGES[0], remote)
-                cli("push", remote)
-                cli("rmi", remote)
+            with tarfile.open(top / "hello.tar", "w") as tar:
+                tar.add(top / "tree/etc/passwd", "hello")
+            engine.cli("sampan")("import", str(top / "hello.tar"), HELLO)
+            images.publish(engine, *IMAGES)
+            images.publish(engine, HELLO)
             return _measure(python, tests, work, engine.socket, arguments)
     finally:
         engine.destroy()

@@ -235,7 +235,9 @@ def _(rt):
     rt.config["process"]["args"] = ["ls", "-l", "/proc/self/fd"]
     container = rt.id("leak")
     rt.write()
-    leak = fcntl.fcntl(os.open("/", os.O_RDONLY | os.O_DIRECTORY), fcntl.F_DUPFD, 50)
+    host = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    leak = fcntl.fcntl(host, fcntl.F_DUPFD, 50)  # or the next that is free
+    os.close(host)
     done = subprocess.run(
         [*rt.command, "run", container],
         capture_output=True,
@@ -245,7 +247,7 @@ def _(rt):
     )
     os.close(leak)
     assert done.returncode == 0, done.stderr
-    assert " 50 -> /" not in done.stdout
+    assert f" {leak} -> /" not in done.stdout
 
 
 @rule(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sampan.build.instructions.base import Flags, optional, string, strings
-from sampan.build.instructions.sources import Sources, split
+from sampan.build.instructions.base import Flags, optional, string
+from sampan.build.instructions.sources import Sources, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,17 +29,9 @@ class Add(Sources):
 
 
 def parse(statement: Statement) -> Add:
-    sources, inline, destination = split(statement)
-    flags = _FLAGS.read(statement)
+    fields, flags = read(statement, _FLAGS)
     return Add(
-        statement=statement,
-        sources=sources,
-        inline=inline,
-        destination=destination,
-        chown=string(flags, "chown"),
-        chmod=string(flags, "chmod"),
-        link=bool(flags.get("link")),
-        exclude=tuple(strings(flags, "exclude")),
+        **fields,
         checksum=string(flags, "checksum"),
         keep_git_dir=optional(flags, "keep-git-dir"),
         unpack=optional(flags, "unpack"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sampan.build.instructions.base import Flags, string, strings
-from sampan.build.instructions.sources import Sources, split
+from sampan.build.instructions.base import Flags, string
+from sampan.build.instructions.sources import Sources, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,17 +24,5 @@ class Copy(Sources):
 
 
 def parse(statement: Statement) -> Copy:
-    sources, inline, destination = split(statement)
-    flags = _FLAGS.read(statement)
-    return Copy(
-        statement=statement,
-        sources=sources,
-        inline=inline,
-        destination=destination,
-        chown=string(flags, "chown"),
-        chmod=string(flags, "chmod"),
-        link=bool(flags.get("link")),
-        exclude=tuple(strings(flags, "exclude")),
-        origin=string(flags, "from"),
-        parents=bool(flags.get("parents")),
-    )
+    fields, flags = read(statement, _FLAGS)
+    return Copy(**fields, origin=string(flags, "from"), parents=bool(flags.get("parents")))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from sampan.build import heredoc
 from sampan.build.errors import DockerfileError
-from sampan.build.instructions.base import Instruction
+from sampan.build.instructions.base import Instruction, string, strings
 from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Any, Self
 
-    from sampan.build.instructions.base import Expander
+    from sampan.build.instructions.base import Expander, Flags
     from sampan.build.parser import Statement
 
 
@@ -43,7 +43,24 @@ class Sources(Instruction):
         )
 
 
-def split(statement: Statement) -> tuple[tuple[str, ...], tuple[InlineFile, ...], str]:
+def read(statement: Statement, flags: Flags) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the fields of `Sources`, all flags) of a statement."""
+    sources, inline, destination = _split(statement)
+    given = flags.read(statement)
+    fields = {
+        "statement": statement,
+        "sources": sources,
+        "inline": inline,
+        "destination": destination,
+        "chown": string(given, "chown"),
+        "chmod": string(given, "chmod"),
+        "link": bool(given.get("link")),
+        "exclude": tuple(strings(given, "exclude")),
+    }
+    return fields, given
+
+
+def _split(statement: Statement) -> tuple[tuple[str, ...], tuple[InlineFile, ...], str]:
     name = statement.keyword.upper()
     if len(statement.args) < 2:
         raise DockerfileError(

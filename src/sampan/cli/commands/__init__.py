@@ -36,6 +36,7 @@ NAMES = {
     "images": "images",
     "import": "import_",
     "info": "info",
+    "init": "init",
     "inspect": "inspect",
     "kill": "kill",
     "load": "load",

@@ -151,7 +151,7 @@ def _built(
         with output.source("") as pieces:
             return _send(session, args, query, _archive_or_text(pieces))
     if building.is_remote(where):
-        return _send(session, args, {**query, "remote": where, "dockerfile": dockerfile}, [b""])
+        return _send(session, args, {**query, "remote": where, "dockerfile": dockerfile}, b"")
     if not os.path.isdir(where):
         raise args.fail(f'unable to prepare context: path "{where}" is not a directory', code=1)
     text = None
@@ -163,6 +163,9 @@ def _built(
     else:
         name = building.dockerfile_in(where, dockerfile)
     query["dockerfile"] = name
+    token = None if along or text is not None else build_inputs.lent(session, where)
+    if token:
+        return _send(session, args, {**query, "context": token}, b"")
     return _send(session, args, query, building.packed(where, name, along, text))
 
 

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from sampan.build import dockerfile, scope, solve
+from sampan.build import dockerfile, local, scope, solve
 from sampan.engine.builds import contexts, scratch
 from sampan.engine.builds.options import Options
 from sampan.engine.builds.told import Classic, Silent
@@ -41,8 +41,12 @@ async def build(
     with ExitStack() as held:
         place = await in_thread(held.enter_context, scratch.directory(engine.paths.root))
         lease = held.enter_context(engine.images.lease("build"))
-        if options.remote:
-            context: Files = await in_thread(contexts.fetched, options.remote, place)
+        context: Files
+        if options.directory:
+            root, directory = engine.paths.root, options.directory
+            context = await in_thread(contexts.lying, root, directory, options.dockerfile)
+        elif options.remote:
+            context = await in_thread(contexts.fetched, options.remote, place)
         else:
             async with archives.piped(chunks) as stream:
                 context = await in_thread(contexts.streamed, stream, place)
@@ -50,7 +54,11 @@ async def build(
         told = Silent() if options.quiet else Classic(workshop.say)
         request = await in_thread(_request, context, options, place)
         told.expect(solve.stages_of(request))
-        made = await solved(request, workshop, told)
+        try:
+            made = await solved(request, workshop, told)
+        finally:
+            if isinstance(context, local.Directory):
+                await in_thread(contexts.saved, engine.paths.root, context)
         image_id = await _registered(engine, lease, made, names)
     await report({"aux": {"ID": image_id}})
     short = image_id.partition(":")[2][:12]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING
 
-from sampan.build import files, ignore, remote
+from sampan.build import digests, files, ignore, local, remote, walking
 from sampan.build.context import Context
 from sampan.image import compress, tar
 from sampan.kit import errors
@@ -22,6 +22,19 @@ _IMAGE = "docker-image://"
 def streamed(stream: Iterator[bytes], scratch: str) -> Context:
     spool = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 (it lives as long as the context)
     return Context(spool, compress.decompress(stream))
+
+
+def lying(root: str, directory: str, dockerfile: str) -> local.Directory:
+    """A directory of this machine, where it lies."""
+    known = digests.kept(root, directory)
+    matcher = walking.matcher(directory, dockerfile)
+    return local.Directory(directory, matcher, walking.needed(dockerfile), known)
+
+
+def saved(root: str, context: local.Directory) -> None:
+    """What was read of it the next build need not read."""
+    context.save()
+    digests.shrink(root)
 
 
 def fetched(address: str, scratch: str) -> Files:

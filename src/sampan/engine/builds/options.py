@@ -19,6 +19,7 @@ class Options(Record):
     remote: str = (
         ""  # a context from afar: a git repository, an archive or a Dockerfile behind http
     )
+    directory: str = ""  # a context that is one of this machine's directories
     names: tuple[str, ...] = ()
     target: str = ""
     args: Mapping[str, str] = {}

@@ -1,4 +1,5 @@
-"""What builds keep: layers that may be used again, and the directories of `RUN --mount=type=cache`.
+"""What builds keep: layers that may be used again, the directories of `RUN --mount=type=cache`, and
+the digests of contexts' files.
 
 A layer that an image has, too, is `shared`: forgetting its record frees nothing.
 """
@@ -9,7 +10,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from sampan.build import cache
+from sampan.build import cache, digests
 from sampan.engine import disk_usage
 from sampan.engine.builds import caches
 from sampan.image import layers, platforms
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
 
 
+_CONTEXT = "source.local"
+
+
 class Record(Base):
     id: str
-    kind: str  # BuildKit's: regular, exec.cachemount
+    kind: str  # BuildKit's: regular, exec.cachemount, source.local
     description: str
     size: int
     used: str  # last, RFC 3339
@@ -57,7 +61,8 @@ def image_blobs(engine: Engine) -> set[str]:
 
 def records(engine: Engine, image_blobs: Collection[str]) -> list[Record]:
     """All of them. Blocking: walks the cache directories."""
-    return [*_layers(engine, image_blobs), *_mounts(caches.place(engine.paths.root))]
+    root = engine.paths.root
+    return [*_layers(engine, image_blobs), *_mounts(caches.place(root)), *_contexts(root)]
 
 
 def _layers(engine: Engine, image_blobs: Collection[str]) -> list[Record]:
@@ -94,6 +99,20 @@ def _mounts(directory: str) -> list[Record]:
             in_use=_locked(f"{directory}/{name}.lock"),
         )
         for name in names
+    ]
+
+
+def _contexts(root: str) -> list[Record]:
+    return [
+        Record(
+            id=name,
+            kind=_CONTEXT,
+            description=f"digests of the context {of}",
+            size=status.st_size,
+            used=_moment(status.st_mtime),
+            created=_moment(status.st_mtime),
+        )
+        for name, of, status in digests.listed(root)
     ]
 
 
@@ -146,12 +165,13 @@ def _forget(root: str, chosen: list[Record]) -> list[Record]:
     known = cache.Records(root)
     rows = known.all()
     wanted = {one.id for one in chosen if one.blob}
-    digests = {row.digest for row in rows if row.key[:25] in wanted}
-    if digests:
-        known.forget([row.key for row in rows if row.digest in digests])
+    blobs = {row.digest for row in rows if row.key[:25] in wanted}
+    if blobs:
+        known.forget([row.key for row in rows if row.digest in blobs])
     place = caches.place(root)
     names = os.listdir(place) if os.path.isdir(place) else []
     gone = [one for one in chosen if one.blob]
+    gone += [one for one in chosen if one.kind == _CONTEXT and digests.forget(root, one.id)]
     for one in chosen:
         name = next((n for n in names if n[:25] == one.id and not n.endswith(".lock")), "")
         if not one.blob and name and _removed(f"{place}/{name}"):

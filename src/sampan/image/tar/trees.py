@@ -73,14 +73,19 @@ def write_one(
         os.close(fd)
 
 
+_KINDS = {
+    stat.S_IFREG: REGULAR,
+    stat.S_IFDIR: DIRECTORY,
+    stat.S_IFLNK: SYMLINK,
+    stat.S_IFCHR: CHARACTER,
+    stat.S_IFBLK: BLOCK_DEVICE,
+}
+
+
 def entry_of(path: str, name: str, status: os.stat_result) -> Entry:
     """What a file is, as a member: kind, attributes, link target, extended attributes."""
     mode = status.st_mode
-    kinds = (
-        (stat.S_ISREG, REGULAR), (stat.S_ISDIR, DIRECTORY), (stat.S_ISLNK, SYMLINK),
-        (stat.S_ISCHR, CHARACTER), (stat.S_ISBLK, BLOCK_DEVICE),
-    )  # fmt: skip
-    kind = next((kind for test, kind in kinds if test(mode)), FIFO)
+    kind = _KINDS.get(stat.S_IFMT(mode), FIFO)
     entry = Entry(name, kind, mode=stat.S_IMODE(mode))
     entry.uid, entry.gid, entry.mtime = status.st_uid, status.st_gid, status.st_mtime_ns
     if kind == REGULAR:

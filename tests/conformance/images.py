@@ -1,0 +1,102 @@
+"""Images that other people's suites name, made of Debian's packages: nothing is pulled.
+
+One root file system has Python, a registry, nginx, socat and bash; what makes an image of it is its
+command. `hub` keeps them in a registry of ours that stands in for Docker Hub.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.voyage.programs import Engine
+
+PACKAGES = "python3,docker-registry,nginx-light,socat,bash,busybox-static,ca-certificates"
+PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+REGISTRY = """\
+version: 0.1
+storage: {filesystem: {rootdirectory: /var/lib/registry}, delete: {enabled: true}}
+http: {addr: ":5000"}
+"""
+NGINX = """\
+user root;
+events {}
+http {
+  access_log /dev/stdout;
+  server { listen 80; root /usr/share/nginx/html; }
+}
+"""
+HELLO = "\nHello from Docker!\nThis message shows that your installation works.\n"
+FINISH = r"""
+set -e
+cd "$1"
+mkdir -p tmp root dev proc sys run var/log/nginx var/lib/nginx/body
+chmod 1777 tmp
+ln -sf python3 usr/bin/python
+printf 'root:x:0:0:root:/root:/bin/sh\n' >etc/passwd
+printf 'root:x:0:\n' >etc/group
+for applet in $(bin/busybox --list); do
+  [ -e "bin/$applet" ] || [ -e "usr/bin/$applet" ] || ln -sf busybox "bin/$applet"
+done
+"""
+# name → the changes that make it of the one root file system
+RECIPES = {
+    "python": ['CMD ["python3"]'],
+    "registry": [
+        "EXPOSE 5000/tcp",
+        'ENTRYPOINT ["docker-registry"]',
+        'CMD ["serve", "/etc/docker/registry/config.yml"]',
+    ],
+    "nginx": ["EXPOSE 80/tcp", 'CMD ["nginx", "-g", "daemon off;"]'],
+    "socat": ['ENTRYPOINT ["socat"]'],
+    "bash": ['CMD ["bash"]'],
+    "hello": ['CMD ["cat", "/hello"]'],
+}
+
+
+def debian(work: Path) -> Path:
+    """The root file system as a tar, made once."""
+    archive = work / "debian.tar"
+    if not archive.is_file():
+        files = work / "files"
+        for name, text in (
+            ("etc/docker/registry/config.yml", REGISTRY),
+            ("etc/nginx/nginx.conf", NGINX),
+            ("usr/share/nginx/html/index.html", "<h1>Welcome to nginx!</h1>\n"),
+            ("hello", HELLO),
+        ):
+            (files / name).parent.mkdir(parents=True, exist_ok=True)
+            (files / name).write_text(text)
+        finish = work / "finish.sh"
+        finish.write_text(FINISH + f'cp -rT "{files}" .\n')
+        finish.chmod(0o755)
+        made = work / "making.tar"
+        hooks = ["--customize-hook", str(finish)]
+        build = ["mmdebstrap", "-q", "--variant=extract", f"--include={PACKAGES}", *hooks]
+        subprocess.run([*build, "bookworm", str(made)], check=True)
+        made.rename(archive)
+    return archive
+
+
+def load(engine: Engine, archive: Path, names: dict[str, str]) -> None:
+    """`names`: image → its recipe. The first of a recipe is imported, the rest are tags of it."""
+    cli = engine.cli("sampan")
+    done: dict[str, str] = {}
+    for name, recipe in names.items():
+        if recipe in done:
+            cli("tag", done[recipe], name)
+            continue
+        changes = [word for change in (PATH, *RECIPES[recipe]) for word in ("--change", change)]
+        cli("import", *changes, str(archive), name, timeout=120)
+        done[recipe] = name
+
+
+def publish(engine: Engine, name: str, *others: str) -> None:
+    """An image that is here, and others by the same content, go to the hub of ours."""
+    cli = engine.cli("sampan")
+    for other in (name, *others):
+        path = other if "/" in other else f"library/{other}"
+        remote = f"{engine.mirror}/{path}"
+        cli("tag", name, remote)
+        cli("push", remote, timeout=120)
+        cli("rmi", remote)
