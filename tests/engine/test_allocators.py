@@ -7,14 +7,17 @@ hands over. The dice are loaded: a seed makes a run that failed come again.
 import os
 import random
 import socket
+import tempfile
 from types import SimpleNamespace
 
 import pytest
 
+from sampan.engine import published_ports
 from sampan.engine.containers import reconcile
 from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
+from sampan.engine.host_networks import HostNetworks
 from sampan.engine.networks import Networks
 from sampan.engine.settings import Settings
 from sampan.kit import errors
@@ -57,6 +60,7 @@ class World:
         engine.db = Database(self.paths.database)
         engine.containers = _Book(self.containers)
         engine.networks = Networks(engine)
+        engine.host_networks = HostNetworks(engine)
         engine.endpoints = Endpoints(engine)
         engine.endpoints.names = SimpleNamespace(changed=lambda *_: None, close=_nothing)
         for container in self.containers.values():
@@ -64,11 +68,11 @@ class World:
         return engine
 
     async def kill(self) -> None:
-        self.engine.endpoints.close()
+        self.engine.host_networks.close()
         self.engine.db.close()
         self.engine = self.new_engine()
         reconcile._release_stale(self.engine)
-        await self.engine.endpoints.start()
+        await self.engine.host_networks.start()
 
     async def start(self, dice: random.Random, container: Container) -> None:
         """The steps of `start`; the engine may be killed between any two, or the start may fail."""
@@ -93,7 +97,7 @@ class World:
             return
         assert plan.main is not None
         if publish:
-            await endpoints._publish(plan.main, endpoints.bindings(container))
+            await endpoints._publish(plan.main, published_ports.of(container))
         if end == "fails":
             _close(held)
             await endpoints.release(container)
@@ -125,7 +129,7 @@ class World:
             assert self.translated() == ports
 
     def translated(self) -> set[int]:
-        found = self.engine.endpoints.firewall._read()[0]
+        found = self.engine.host_networks.firewall._read()[0]
         return {int(key[-1]) for kind in ("published", "published_at") for key, _ in found[kind]}
 
 
@@ -169,12 +173,20 @@ def fill(world: World) -> None:
         )
 
 
+@pytest.fixture
+def in_memory():
+    """A directory on tmpfs: closing a database syncs it, and every killed engine's is closed."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        yield directory
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1])
-def test_a_thousand_cycles_leak_nothing(own_host, tmp_path, seed):  # noqa: F811
+def test_a_thousand_cycles_leak_nothing(own_host, in_memory, seed):  # noqa: F811
     async def body(_host):
-        dice, world = random.Random(seed), World(str(tmp_path))
+        dice, world = random.Random(seed), World(in_memory)
         await world.engine.networks.start()
-        await world.engine.endpoints.start()
+        await world.engine.host_networks.start()
         for name, subnet in SUBNETS.items():
             await world.engine.networks.create(name, asked=[{"Subnet": subnet}])
         fill(world)
@@ -192,9 +204,9 @@ def test_a_thousand_cycles_leak_nothing(own_host, tmp_path, seed):  # noqa: F811
                 await world.end(dice, container)
         world.check(firewall=True)
         assert not any(c.running for c in world.containers.values())
-        await world.engine.endpoints.teardown()
+        await world.engine.host_networks.teardown()
 
-    own_host(body)
+    own_host(body, seconds=280)
 
 
 def test_two_engines_side_by_side_take_nothing_from_each_other(own_host, tmp_path):  # noqa: F811
@@ -202,7 +214,7 @@ def test_two_engines_side_by_side_take_nothing_from_each_other(own_host, tmp_pat
         worlds = [World(str(tmp_path / name)) for name in ("one", "two")]
         for world, subnet in zip(worlds, ("10.93.0.0/28", "10.94.0.0/28"), strict=True):
             await world.engine.networks.start()
-            await world.engine.endpoints.start()
+            await world.engine.host_networks.start()
             await world.engine.networks.create("small", asked=[{"Subnet": subnet}])
             fill(world)
         first, second = (next(iter(world.containers.values())) for world in worlds)
@@ -213,12 +225,12 @@ def test_two_engines_side_by_side_take_nothing_from_each_other(own_host, tmp_pat
         plan = one.plan(first)
         with pytest.raises(errors.Conflict, match="port is already allocated"):
             two.plan(second)
-        await one._publish(plan.main, one.bindings(first))
+        await one._publish(plan.main, published_ports.of(first))
         assert worlds[1].translated() == set()
-        await two.teardown()
+        await worlds[1].engine.host_networks.teardown()
         assert worlds[0].translated() == {20000}
         plan.close()
         await one.release(first)
-        await one.teardown()
+        await worlds[0].engine.host_networks.teardown()
 
     own_host(body)

@@ -156,15 +156,18 @@ def blocked(client: int, target: tuple[str, int], kind: str = "tcp") -> bool:
 
 @pytest.fixture
 def own_host():
-    """Run an async test body `body(host)` as the only program on a host of its own."""
+    """Run an async test body `body(host)` as the only program on a host of its own.
 
-    def run(body) -> None:
+    It is killed after so many `seconds`, which a hang should reach and a loaded machine not.
+    """
+
+    def run(body, *, seconds: int = 30) -> None:
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
-                signal.alarm(30)
+                signal.alarm(seconds)
                 _libc.unshare(netns.CLONE_NEWNET)
                 asyncio.run(body(Host()))
                 code = 0

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sampan.engine.containers.container import Container
-    from sampan.engine.endpoints import Plan
+    from sampan.engine.places import Plan
 
 
 def write(container: Container, plan: Plan) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampan.engine import gateways
+from sampan.engine import gateways, places, published_ports
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.linux.nft import Nft
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 async def examine(engine: Engine) -> list[Finding]:
-    endpoints = engine.endpoints
-    networks = endpoints.networks()
+    host_networks = engine.host_networks
+    networks = host_networks.described()
     items: list[tuple[str, Published]] = []
     for container in engine.containers:
-        place = gateways.main(endpoints.places(container)) if container.running else None
+        place = gateways.main(places.of(container)) if container.running else None
         if place and place.network.bridged:
-            wanted = published(place.network, place.endpoint, endpoints.bindings(container))
+            wanted = published(place.network, place.endpoint, published_ports.of(container))
             items += [(container.name, item) for item in wanted]
     nft = Nft()
     try:
-        found = await in_thread(doctor.examine, endpoints.firewall, nft, networks, items)
+        found = await in_thread(doctor.examine, host_networks.firewall, nft, networks, items)
     finally:
         nft.close()
     return [*found, await _names(engine)]

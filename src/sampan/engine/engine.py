@@ -22,6 +22,7 @@ from sampan.engine.containers import stop
 from sampan.engine.db import Database
 from sampan.engine.endpoints import Endpoints
 from sampan.engine.events import Events
+from sampan.engine.host_networks import HostNetworks
 from sampan.engine.images import mounts
 from sampan.engine.pages.client import Pages
 from sampan.engine.settings import Settings, registries
@@ -67,6 +68,7 @@ class Engine:
         self.volumes = volumes.Volumes(self)
         self.networks = networks.Networks(self)
         self.containers = containers.Containers(self)
+        self.host_networks = HostNetworks(self)
         self.endpoints = Endpoints(self)
         self.spawner = Spawner(paths)
         self.stopping = False  # this engine lets go; containers run on
@@ -82,7 +84,7 @@ class Engine:
         await self.containers.start()
         await leftovers.clear(self)
         await self.volumes.start()
-        await self.endpoints.start()
+        await self.host_networks.start()
 
     async def shutdown(self) -> None:
         """End everything: containers are stopped, and nothing of ours is left on the host.
@@ -95,7 +97,7 @@ class Engine:
         await asyncio.gather(*(stop.end(container) for container in running))
         await mounts.umount_all(self)
         await self.endpoints.names.retire()
-        await self.endpoints.teardown()
+        await self.host_networks.teardown()
         await in_thread(spawn.retire, self.paths)
         await in_thread(sized_layers.unmount_all, self)
         self.snapshots.close()
@@ -115,7 +117,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.endpoints.names.stop()
-        self.endpoints.close()
+        self.host_networks.close()
         self.db.close()
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:

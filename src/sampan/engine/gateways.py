@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sampan.engine.endpoints import Place
+    from sampan.engine.places import Place
 
 
 def marked(places: Sequence[Place]) -> tuple[Place, ...]:

@@ -17,23 +17,20 @@ that died, or is of older code, is replaced.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-import socket
 from typing import TYPE_CHECKING
 
-from sampan.engine import containerfiles, monitors, policies, units
+from sampan.engine import monitors, name_views
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
-from sampan.network import dns, dns_zone, files
+from sampan.network import dns, dns_zone
 from sampan.shim import protocol, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sampan.engine.containers.container import Container
-    from sampan.engine.endpoints import Place
     from sampan.engine.engine import Engine
     from sampan.engine.monitors import Message
 
@@ -95,7 +92,7 @@ class NameServers:
 
     def wanted(self) -> list[Container]:
         """Those who run and may ask."""
-        return [container for container in self._running() if self._named(container)]
+        return [container for container in self._running() if name_views.named(container)]
 
     async def served(self) -> Sequence[str]:
         """The ids of those who are answered, as the resolver itself says."""
@@ -121,7 +118,7 @@ class NameServers:
             self._engine.spawn(self._tell_changes(), "names")
 
     async def renamed(self, container: Container) -> None:
-        for place in self._named(container):
+        for place in name_views.named(container):
             self._changed.add((place.network.id, container.id))
         await self._tell_changes()
 
@@ -205,11 +202,15 @@ class NameServers:
         views: dict[str, Message | None] = dict.fromkeys(gone)
         changed, self._changed = self._changed, set()
         for container in containers:
-            views[container.id] = dns_zone.view_message(self._view(container))
-            changed.update((place.network.id, container.id) for place in self._named(container))
+            views[container.id] = dns_zone.view_message(name_views.view(container))
+            changed.update(
+                (place.network.id, container.id) for place in name_views.named(container)
+            )
         networks: dict[str, dict[str, Message | None]] = {}
         for network, identity in sorted(changed):
-            networks.setdefault(network, {})[identity] = self._host(network, identity)
+            networks.setdefault(network, {})[identity] = name_views.host(
+                self._engine, network, identity
+            )
         if not views and not networks:
             return
         order = list(sockets)
@@ -270,50 +271,6 @@ class NameServers:
     def _running(self) -> list[Container]:
         return [container for container in self._engine.containers if container.running]
 
-    def _named(self, container: Container) -> list[Place]:
-        return [place for place in self._engine.endpoints.places(container) if place.named]
-
-    def _host(self, network: str, container_id: str) -> Message | None:
-        row = self._engine.db.row(
-            "select address, address6, settings from endpoints"
-            " where network_id = ? and container_id = ?",
-            (network, container_id),
-        )
-        container = self._engine.containers.find(container_id)
-        if row is None or container is None:
-            return None
-        aliases = json.loads(row["settings"]).get("Aliases") or ()
-        host = dns_zone.Host(
-            name=container.name,
-            addresses=tuple(filter(None, (row["address"], row["address6"]))),
-            called=_called(container, aliases),
-            ports=_ports(container),
-        )
-        return dns_zone.host_message(host)
-
-    def _view(self, container: Container) -> dns_zone.View:
-        places = self._named(container)
-        allowed = policies.compiled(container, self._engine.endpoints.places(container))
-        return dns_zone.View(
-            networks=tuple((place.network.id, place.network.name.lower()) for place in places),
-            links={place.network.id: self._links(container, place) for place in places},
-            upstreams=_upstreams(self._engine, container),
-            admitted=allowed.names,
-            closed=allowed.closed,
-        )
-
-    def _links(self, container: Container, place: Place) -> dict[str, str]:
-        """`--link CONTAINER:ALIAS` on this network: alias → id, or name, of who is meant."""
-        found = {}
-        networking = container.networking
-        settings = networking.get(place.network.name) or networking.get(place.network.id) or {}
-        for link in settings.get("Links") or ():
-            target, _, alias = str(link).partition(":")
-            plain = target.removeprefix("/")
-            linked = self._engine.containers.find(plain)
-            found[(alias or plain).lower()] = linked.id if linked else plain.lower()
-        return found
-
 
 def _sockets(netns: int, pid: int) -> list[int]:
     """UDP, TCP and pidfd, the caller's to close. Raises OSError."""
@@ -337,32 +294,3 @@ def _sockets_of(pid: int) -> list[int]:
 def _close(descriptors: Iterable[int]) -> None:
     for fd in descriptors:
         os.close(fd)
-
-
-def _called(container: Container, aliases: Sequence[str]) -> tuple[str, ...]:
-    """Its names in lower case, each once."""
-    hostname = container.config.get("Hostname") or ""
-    names = (container.name, container.id[:12], hostname, *aliases)
-    return tuple(dict.fromkeys(name.lower() for name in names if name))
-
-
-def _ports(container: Container) -> tuple[tuple[int, str, str], ...]:
-    """What it exposes, for SRV: by number and by the name that /etc/services has."""
-    found = []
-    for spec in container.config.get("ExposedPorts") or ():
-        port, kind = units.port(spec)
-        try:
-            service = socket.getservbyport(port, kind)
-        except OSError:
-            service = ""
-        found.append((port, kind, service))
-    return tuple(found)
-
-
-def _upstreams(engine: Engine, container: Container) -> tuple[str, ...]:
-    """Whom to ask what is not ours; nobody, where every network is internal."""
-    if all(place.network.internal for place in engine.endpoints.places(container)):
-        return ()
-    asked: Sequence[str] = container.host_config.get("Dns") or engine.settings["dns"]
-    host = containerfiles.host_resolv_conf()
-    return tuple(asked or files.nameservers(host, loopback=True) or files.FALLBACK)

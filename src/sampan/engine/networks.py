@@ -1,4 +1,7 @@
-"""Networks by name. What a container does with one is in `engine/endpoints.py`."""
+"""Networks by name: their rows; `engine/host_networks.py` has them on the host.
+
+What a container does with one is in `engine/endpoints.py`.
+"""
 
 from __future__ import annotations
 
@@ -84,12 +87,12 @@ class Networks:
     ) -> NetworkInfo:
         """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …"""
         self._check_new(name, driver)
-        endpoints = self._engine.endpoints
+        host_networks = self._engine.host_networks
         given: list[dict[str, Any]] = []
         if driver != "cni":  # whose plugins give addresses out
             given = pools.make(
                 asked,
-                endpoints.taken_subnets(),
+                host_networks.taken_subnets(),
                 ipv4=ipv4,
                 ipv6=ipv6,
                 seed=self._engine.paths.root,
@@ -115,13 +118,13 @@ class Networks:
                 "labels": labels or {},
             },
         )
-        described = endpoints.describe(info)
+        described = host_networks.describe(info)
         self._engine.db.execute(
             "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
             (info.id, name, driver, info.created, json.dumps(info.spec)),
         )
         try:
-            await endpoints.driver_of(driver).ensure(described)
+            await host_networks.driver_of(driver).ensure(described)
         except BaseException:
             self._engine.db.execute("delete from networks where id = ?", (info.id,))
             raise
@@ -137,7 +140,7 @@ class Networks:
             raise errors.AlreadyExists(f"network with name {name} already exists")
         if driver in PREDEFINED[1:] or driver == "null":
             raise NotPermitted(f'only one instance of "{driver}" network is allowed')
-        self._engine.endpoints.driver_of(driver)
+        self._engine.host_networks.driver_of(driver)
 
     async def remove(self, name: str) -> None:
         info = self.get(name)
@@ -147,8 +150,8 @@ class Networks:
             raise NotPermitted(
                 f"error while removing network: network {info.name} has active endpoints"
             )
-        endpoints = self._engine.endpoints
-        await endpoints.driver_of(info.driver).remove(endpoints.describe(info))
+        host_networks = self._engine.host_networks
+        await host_networks.driver_of(info.driver).remove(host_networks.describe(info))
         self._engine.db.execute("delete from networks where id = ?", (info.id,))
         self._event("destroy", info)
 

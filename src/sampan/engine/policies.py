@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sampan.engine.containers.container import Container
-    from sampan.engine.endpoints import Place
+    from sampan.engine.places import Place
 
 _POWERS = ("ALL", "NET_ADMIN")
 

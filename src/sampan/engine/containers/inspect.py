@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci
+from sampan.engine import oci, places, published_ports
 from sampan.engine.containers import links, mounts
 from sampan.image import choice
 from sampan.spec import docker_defaults
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
-    from sampan.engine.endpoints import Place
+    from sampan.engine.places import Place
 
 HOST_DEFAULTS: dict[str, Any] = {
     "Binds": None, "ContainerIDFile": "", "LogConfig": {"Type": "json-file", "Config": {}},
@@ -104,9 +104,9 @@ def state(container: Container) -> dict[str, Any]:
 
 
 def network_settings(container: Container) -> dict[str, Any]:
-    places = {p.network.name: p for p in container.engine.endpoints.places(container)}
+    here = {p.network.name: p for p in places.of(container)}
     networks = {
-        name: endpoint(container, name, settings, places.get(name))
+        name: endpoint(container, name, settings, here.get(name))
         for name, settings in container.networking.items()
     }
     default = networks.get("bridge", EMPTY_ENDPOINT)
@@ -161,7 +161,7 @@ def ports(container: Container) -> dict[str, Any]:
     if not container.running:
         return {}
     found: dict[str, Any] = dict.fromkeys(container.config.get("ExposedPorts") or ())
-    for binding in container.engine.endpoints.bindings(container):
+    for binding in published_ports.of(container):
         spec = f"{binding.container_port}/{binding.protocol}"
         entries = found.get(spec) or []
         hosts = [binding.host_ip] if binding.host_ip else ["0.0.0.0", "::"]

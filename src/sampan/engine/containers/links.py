@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import units
+from sampan.engine import places, units
 from sampan.kit import errors
 
 if TYPE_CHECKING:
@@ -123,5 +123,5 @@ def _address(container: Container, target: Container, alias: str) -> str:
         raise errors.InvalidArgument(
             f"Cannot link to a non running container: /{target.name} AS /{container.name}/{alias}"
         )
-    places = target.engine.endpoints.places(target)
-    return next((p.endpoint.ipv4 for p in places if p.network.name == "bridge"), "")
+    found = (p for p in places.of(target) if p.network.name == "bridge")
+    return next((p.endpoint.ipv4 for p in found), "")

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci
+from sampan.engine import oci, published_ports
 from sampan.engine.containers import inspect, links, mounts, usage
 from sampan.engine.health import STARTING
 from sampan.kit import clock, errors
@@ -122,7 +122,7 @@ def _fits_ports(container: Container, filters: Filters) -> bool:
         return not wanted
 
     published, exposed = set(), set()
-    for binding in container.engine.endpoints.bindings(container):
+    for binding in published_ports.of(container):
         published.add((binding.host_port, binding.protocol))
     for spec in container.config.get("ExposedPorts") or ():
         number, _, protocol = spec.partition("/")

@@ -28,8 +28,8 @@ from sampan.engine import (
     users,
 )
 from sampan.engine.containers import links, log_config
-from sampan.engine.endpoints import Plan
 from sampan.engine.errors import IsPaused, NotModified, StartFailed
+from sampan.engine.places import Plan
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.network import errors as network_errors

@@ -1,0 +1,162 @@
+"""The networks as the host has them: drivers, bridges, rules, and what other rooms of it take.
+
+await host_networks.start()                     every bridge and rule as the rows say
+driver = host_networks.driver_of("bridge")      ensure, connect, … (`network.driver`)
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from ipaddress import ip_interface, ip_network
+from typing import TYPE_CHECKING
+
+from sampan.engine import gateways, network_options, places, pools, published_ports
+from sampan.engine.settings import address_pools
+from sampan.kit import errors
+from sampan.linux import netlink
+from sampan.linux.nft import Nft
+from sampan.network.bridge import BridgeDriver
+from sampan.network.cni import CniDriver
+from sampan.network.firewall import Firewall
+from sampan.network.macvlan import IpvlanDriver, MacvlanDriver
+from sampan.network.overlay import OverlayDriver
+from sampan.network.publish import published
+
+if TYPE_CHECKING:
+    from sampan.engine.engine import Engine
+    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.places import Place
+    from sampan.network import driver
+    from sampan.network.ipam import Subnet
+
+log = logging.getLogger("sampan.networks")
+
+
+class HostNetworks:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.firewall = Firewall(engine.paths.nft_table, Nft())
+        self._cni = CniDriver(f"{engine.paths.root}/cni")
+        self._drivers: dict[str, BridgeDriver | MacvlanDriver | CniDriver] = {
+            "cni": self._cni,
+            "bridge": BridgeDriver(self.firewall),
+            "overlay": OverlayDriver(self.firewall),
+            "macvlan": MacvlanDriver(),
+            "ipvlan": IpvlanDriver(),
+        }
+
+    def close(self) -> None:
+        for one in self._drivers.values():
+            one.close()
+
+    async def teardown(self) -> None:
+        """Take every bridge and rule off the host; the rows stay."""
+        for info in self._infos():
+            await self.driver_of(info.driver).remove(self.describe(info))
+        await self.firewall.teardown()
+
+    def driver_of(self, name: str) -> driver.NetworkDriver:
+        """Raises NotFound in Docker's words."""
+        found = self._drivers.get(name)
+        if found is None:
+            raise errors.NotFound(
+                f'could not find plugin {name} in v1 plugin registry: plugin "{name}" not found'
+            )
+        return found
+
+    def describe(self, info: NetworkInfo) -> driver.Network:
+        """A network's row as the driver wants it."""
+        return network_options.describe(self._engine.paths, info)
+
+    def described(self) -> list[driver.Network]:
+        """Those that a driver of ours makes."""
+        return [self.describe(info) for info in self._infos()]
+
+    def taken_subnets(self) -> list[Subnet]:
+        """What a new network must not overlap: our networks, the host's routes."""
+        taken: list[Subnet] = []
+        for row in self._engine.db.rows("select spec from networks"):
+            for pool in (json.loads(row[0]).get("ipam") or {}).get("config") or ():
+                taken.append(ip_network(pool["subnet"]))
+        with netlink.Socket() as sock:
+            for family in (socket.AF_INET, socket.AF_INET6):
+                for route in sock.routes(family):
+                    network = ip_network((route.destination, route.prefix), strict=False)
+                    if not network.is_link_local and not network.is_multicast:
+                        taken.append(network)
+        return taken
+
+    def _infos(self) -> list[NetworkInfo]:
+        rows = self._engine.db.rows("select name, driver from networks")
+        return [self._engine.networks.get(r["name"]) for r in rows if r["driver"] in self._drivers]
+
+    async def start(self) -> None:
+        """At engine start: every bridge and rule as the rows say."""
+        bridges = []
+        for info in self._infos():
+            if info.name == "bridge" and not (info.spec.get("ipam") or {}).get("config"):
+                info = self._give_subnet(info)
+            network = self.describe(info)
+            await self._ensure(network)
+            if info.driver == "cni":
+                await self._collect(network)
+            if network.bridged:
+                bridges.append(network)
+        wanted = []
+        for container in self._engine.containers:
+            place = gateways.main(places.of(container)) if container.running else None
+            if place:
+                wanted += published(place.network, place.endpoint, published_ports.of(container))
+        await self.firewall.reconcile(bridges, wanted)
+
+    async def _ensure(self, network: driver.Network) -> None:
+        """One network that cannot be must not keep the engine from starting."""
+        try:
+            await self.driver_of(network.driver).ensure(network)
+        except errors.SampanError as error:
+            if network.name == "bridge":
+                raise
+            log.warning("network %s is not usable: %s", network.name, error)
+
+    async def _collect(self, network: driver.Network) -> None:
+        """Containers that ended while no engine ran give their addresses back."""
+        here = [p for c in self._engine.containers if c.running for p in places.of(c)]
+        living = {
+            (place.endpoint.container_id, place.endpoint.interface)
+            for place in here
+            if place.network.id == network.id
+        }
+        try:
+            await self._cni.collect(network, living)
+        except errors.SampanError as error:
+            log.warning("network %s: %s", network.name, error)
+
+    def _give_subnet(self, info: NetworkInfo) -> NetworkInfo:
+        """The default bridge's, when it is made."""
+        settings = self._engine.settings
+        asked = []
+        if settings["bip"]:
+            own = ip_interface(settings["bip"])
+            asked = [{"subnet": str(own.network), "gateway": str(own.ip)}]
+        config = pools.make(
+            asked,
+            self.taken_subnets(),
+            ipv4=True,
+            ipv6=False,
+            seed=info.id,
+            defaults=address_pools(settings),
+        )
+        spec = {**info.spec, "ipam": {"driver": "default", "config": config}}
+        self._engine.db.execute(
+            "update networks set spec = ? where id = ?", (json.dumps(spec), info.id)
+        )
+        return info.replace(spec=spec)
+
+    async def give_back(self, place: Place) -> None:
+        """The addresses that a cni network's plugins gave to one who is gone."""
+        try:
+            await self._cni.disconnect(place.network, place.endpoint, -1)
+        except errors.SampanError as error:  # the next engine start collects it
+            log.warning("network %s: %s", place.network.name, error)
