@@ -37,9 +37,10 @@ PATIENCE = 20.0
 
 
 class Engine:
-    def __init__(self, *options: str, below: tuple[str, ...] = ()) -> None:
-        """`options`: further words of `sampand`'s command line; `below`: a command that runs it."""
-        self.options, self.below = options, below
+    def __init__(self, *options: str, below: tuple[str, ...] = (), image: bool = True) -> None:
+        """`options`: further words of `sampand`'s command line; `below`: a command that runs it;
+        `image`: whether it has busybox."""
+        self.options, self.below, self.image = options, below, image
         # Not pytest's tmp_path: overlay's options and unix sockets want short names.
         self.top = tempfile.mkdtemp(prefix="containers-", dir="/tmp")
         self.paths = Paths(root=f"{self.top}/root", run=f"{self.top}/run")
@@ -52,7 +53,8 @@ class Engine:
     def __enter__(self) -> Engine:
         try:
             self.start()
-            busybox_image.add(self.paths)
+            if self.image:
+                busybox_image.add(self.paths)
         except BaseException:
             self.__exit__()
             raise
