@@ -169,6 +169,9 @@ def test_auto_remove_takes_container_and_anonymous_volume(engine: Engine) -> Non
         ({"Image": "busybox", "StopSignal": "X"}, 400, "Invalid signal: X"),
         ({"Image": "busybox", "HostConfig": {"Memory": 1024}}, 400, "Minimum memory limit"),
         ({"Image": "busybox", "HostConfig": {"NanoCpus": 10**15}}, 400, "range of CPUs is from"),
+        ({"Image": "busybox", "HostConfig": {"CpusetCpus": "0-x"}}, 400, "Invalid value 0-x for"),
+        ({"Image": "busybox", "HostConfig": {"CpusetCpus": "999"}}, 400, "CPUs are not available"),
+        ({"Image": "busybox", "Healthcheck": {"Interval": 1000}}, 400, "cannot be less than 1ms"),
         ({"Image": "busybox", "HostConfig": {"Binds": ["x:y:z:w"]}}, 400, "invalid volume spec"),
         ({"Image": "busybox", "HostConfig": {"Binds": ["/a:/b:huh"]}}, 400, "invalid mode: huh"),
         (

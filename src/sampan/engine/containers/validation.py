@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci, policies, runtimes, sized_layers, units, user_namespaces
 from sampan.engine.containers import log_config, mounts
 from sampan.kit import errors
+from sampan.runtime import tuning
 
 if TYPE_CHECKING:
     from sampan.engine.engine import Engine
@@ -30,6 +32,7 @@ def check(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
     for text in (*(config.get("ExposedPorts") or {}), *(host.get("PortBindings") or {})):
         units.port(text)
     check_limits(host)
+    _check_health(config.get("Healthcheck") or {})
     oci.check(host)
     _check_modes(engine, host)
     log_config.check(host)
@@ -95,6 +98,32 @@ def _check_resources(host: dict[str, Any]) -> None:
         raise errors.InvalidArgument("CPU cfs quota can not be less than 1ms (i.e. 1000)")
     if (host.get("ShmSize") or 0) < 0:
         raise errors.InvalidArgument("SHM size can not be less than 0")
+    _check_set(host.get("CpusetCpus") or "", "cpuset cpus", "CPUs", "cpu")
+    _check_set(host.get("CpusetMems") or "", "cpuset mems", "memory nodes", "node")
+
+
+def _check_set(text: str, option: str, what: str, kind: str) -> None:
+    """A list of CPUs or memory nodes, all of which this host has (sysfs, ABI/stable)."""
+    if not text:
+        return
+    try:
+        wanted = tuning.parse_list(text, option, 8192)
+    except errors.InvalidArgument:
+        raise errors.InvalidArgument(f"Invalid value {text} for {option}") from None
+    available = Path(f"/sys/devices/system/{kind}/online").read_text().strip()
+    if not wanted <= tuning.parse_list(available, option, 8192):
+        raise errors.InvalidArgument(
+            f"Requested {what} are not available - requested {text}, available: {available}"
+        )
+
+
+def _check_health(health: dict[str, Any]) -> None:
+    for key in ("Interval", "Timeout", "StartPeriod", "StartInterval"):
+        value = health.get(key) or 0
+        if value and value < 1_000_000:
+            raise errors.InvalidArgument(f"{key} in Healthcheck cannot be less than 1ms")
+    if (health.get("Retries") or 0) < 0:
+        raise errors.InvalidArgument("Retries in Healthcheck cannot be negative")
 
 
 def _check_modes(engine: Engine, host: dict[str, Any]) -> None:
