@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from typing import NamedTuple
@@ -66,6 +67,10 @@ class Row(NamedTuple):
     what: str  # the instruction
 
 
+# A new file is made by one stage alone: SQLite does not wait for a lock when it turns WAL on.
+_opening = threading.Lock()
+
+
 class Records:
     def __init__(self, root: str, budget: int = BUDGET) -> None:
         self._path, self._budget = f"{root}/build/cache.db", budget
@@ -73,9 +78,10 @@ class Records:
     def _open(self) -> sqlite3.Connection:
         os.makedirs(os.path.dirname(self._path), mode=0o711, exist_ok=True)
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
-        connection.execute("pragma journal_mode=wal")
-        connection.execute("pragma synchronous=normal")
-        connection.executescript(_SCHEMA)
+        with _opening:
+            connection.execute("pragma journal_mode=wal")
+            connection.execute("pragma synchronous=normal")
+            connection.executescript(_SCHEMA)
         return connection
 
     def get(self, key: str) -> Layer | None:
