@@ -1,7 +1,7 @@
 """Images that other people's suites name, made of Debian's packages: nothing is pulled.
 
-One root file system has Python, a registry, nginx, socat and bash; what makes an image of it is its
-command. `hub` keeps them in a registry of ours that stands in for Docker Hub.
+One root file system has Python and a registry; what makes an image of it is its command. `hub` keeps
+them in a registry of ours that stands in for Docker Hub.
 """
 
 from __future__ import annotations
@@ -12,37 +12,25 @@ from pathlib import Path
 
 from tests.voyage.programs import Engine
 
-PACKAGES = "python3,docker-registry,nginx-light,socat,bash,busybox-static,ca-certificates"
+PACKAGES = "python3,docker-registry,busybox-static,ca-certificates"
 PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 REGISTRY = """\
 version: 0.1
 storage: {filesystem: {rootdirectory: /var/lib/registry}, delete: {enabled: true}}
 http: {addr: ":5000"}
 """
-NGINX = """\
-user root;
-events {}
-http {
-  access_log /dev/stdout;
-  server { listen 80; root /usr/share/nginx/html; }
-}
-"""
-HELLO = "\nHello from Docker!\nThis message shows that your installation works.\n"
 FILES = {
     "etc/docker/registry/config.yml": REGISTRY,
-    "etc/nginx/nginx.conf": NGINX,
-    "usr/share/nginx/html/index.html": "<h1>Welcome to nginx!</h1>\n",
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
     "etc/group": "root:x:0:\n",
-    "hello": HELLO,
 }
 FINISH = r"""
 set -e
 cd "$1"
-mkdir -p tmp root dev proc sys run var/log/nginx var/lib/nginx/body
+mkdir -p tmp root dev proc sys run
 chmod 1777 tmp
 ln -sf python3 usr/bin/python
-mkdir -p usr/share/nginx/html etc/docker/registry
+mkdir -p etc/docker/registry
 for applet in $(bin/busybox --list); do
   [ -e "bin/$applet" ] || [ -e "usr/bin/$applet" ] || ln -sf busybox "bin/$applet"
 done
@@ -55,10 +43,6 @@ RECIPES = {
         'ENTRYPOINT ["docker-registry"]',
         'CMD ["serve", "/etc/docker/registry/config.yml"]',
     ],
-    "nginx": ["EXPOSE 80/tcp", 'CMD ["nginx", "-g", "daemon off;"]'],
-    "socat": ['ENTRYPOINT ["socat"]'],
-    "bash": ['CMD ["bash"]'],
-    "hello": ['CMD ["cat", "/hello"]'],
 }
 
 

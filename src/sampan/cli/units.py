@@ -55,11 +55,6 @@ def _leading(text: str, allowed: str) -> str:
     return text[: len(text) - len(text.lstrip(allowed))]
 
 
-def _four_digits(value: float) -> str:
-    """Go's `%.4g`, with an exponent only where Go has one."""
-    return f"{value:.4g}"
-
-
 def _scaled(size: float, base: float, names: tuple[str, ...], digits: int) -> str:
     index = 0
     while size >= base and index < len(names) - 1:

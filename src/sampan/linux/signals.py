@@ -68,14 +68,6 @@ def send(pidfd: int, number: int) -> None:
     _signal.pidfd_send_signal(pidfd, number)
 
 
-def die_of(number: int) -> None:
-    """End as a process does that this signal killed."""
-    if number not in (9, 19):
-        _signal.signal(number, _signal.SIG_DFL)
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (number,))
-    os.kill(os.getpid(), number)
-
-
 def descriptor() -> int:
     """A signalfd(2) of all that is blocked; `pending` reads it."""
     global _descriptor

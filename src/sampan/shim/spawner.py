@@ -25,10 +25,7 @@ from sampan.shim import archive, helper, monitor, protocol, resolver, title
 
 _PATIENCE = 30.0  # seconds that a connection may stay silent
 _BACKLOG = 512
-RARE = (
-    hooks,
-    sources,
-)  # modules that only some containers need; nothing is imported after the lock
+RARE = (hooks, sources)  # what only some containers need: nothing is imported after the lock
 _START = b'size{"op":"start",'  # how such a message begins, `protocol.Start.message`
 
 
