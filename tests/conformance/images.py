@@ -1,7 +1,7 @@
 """Images that other people's suites name, made of Debian's packages: nothing is pulled.
 
-One root file system has Python and a registry; what makes an image of it is its command. `hub` keeps
-them in a registry of ours that stands in for Docker Hub.
+One root file system has Python and a registry; what makes an image of it is its command. `hub`
+keeps them in a registry of ours that stands in for Docker Hub.
 """
 
 from __future__ import annotations
