@@ -93,6 +93,8 @@ _ALWAYS = (
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "<mac>"),
     (r"(?<=:)\d{5}\b", "<port>"),
     (r"\bsampan\b", "docker"),
+    (r"\bsmp-[0-9a-f]{8}\b", "docker0"),
+    (r"\b(See|S?Run) (?=')(.* --help')( for more information|\.)", r"Run \2"),  # docker says all
     (r"[ \t]+$", ""),
     (r" {2,}", "  "),
 )

@@ -155,6 +155,9 @@ async def prune(call: Call) -> web.StreamResponse:
 
 @routes.get("/images/search")
 async def search(call: Call) -> web.StreamResponse:
+    limit = call.number("limit") or 25
+    if not 1 <= limit <= 100:
+        raise errors.InvalidArgument(f"limit {limit} is outside the range of [1, 100]")
     raise errors.Unsupported("searching registries is not supported: there is no search index")
 
 
