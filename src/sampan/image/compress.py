@@ -192,10 +192,14 @@ def _unzstd(stream: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class GzipWriter:
-    """Deflates what is written, with a pinned level and no time in the header."""
+    """Deflates what is written, with a pinned level and no time in the header.
+
+    The bytes that come out depend on how those that go in are cut, so they are cut here.
+    """
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
+        self._waiting = bytearray()
         try:
             from isal import isal_zlib
 
@@ -205,11 +209,20 @@ class GzipWriter:
 
             self._object = zlib.compressobj(1, zlib.DEFLATED, 31)
 
-    def write(self, data: bytes) -> None:
-        if packed := self._object.compress(data):
-            self._write(packed)
+    def write(self, data: bytes | bytearray) -> None:
+        self._waiting += data
+        if len(self._waiting) >= _CHUNK:
+            self._deflate(len(self._waiting) // _CHUNK * _CHUNK)
+
+    def _deflate(self, size: int) -> None:
+        with memoryview(self._waiting) as view:
+            for at in range(0, size, _CHUNK):
+                if packed := self._object.compress(view[at : min(at + _CHUNK, size)]):
+                    self._write(packed)
+        del self._waiting[:size]
 
     def finish(self) -> None:
+        self._deflate(len(self._waiting))
         self._write(self._object.flush())
 
 

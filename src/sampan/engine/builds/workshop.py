@@ -146,10 +146,9 @@ class Workshop:
     # -- layers
 
     def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer:
-        with self._lease.store.write() as ingest:
-            writer = archive.LayerWriter(ingest)
-            body(writer.write)
-            descriptor, diff_id = writer.finish()
+        with archive.new_layer(self._lease.store) as layer:
+            body(layer.write)
+            descriptor, diff_id = layer.finish()
         return state.Layer(descriptor=descriptor, diff_id=diff_id)
 
     def recall(self, key: str) -> Layer | None:
