@@ -16,7 +16,6 @@ from sampan.image.lazy import toc
 from sampan.kit import collector
 
 if TYPE_CHECKING:
-
     from sampan.image.lazy.toc import Member
 
 _PAGE = 4096
