@@ -59,6 +59,7 @@ NAMES = {
     "rmi": "rmi",
     "run": "run",
     "save": "save",
+    "search": "search",
     "secret": "swarm",
     "service": "swarm",
     "stack": "swarm",
