@@ -222,5 +222,6 @@ def _networking(
     if config.get("MacAddress") and not first.get("MacAddress"):
         first["MacAddress"] = config["MacAddress"]
     if mode != "bridge" and host.get("Links"):
-        first = {**first, "Links": [*(first.get("Links") or ()), *host["Links"]]}
+        both = [*(first.get("Links") or ()), *host["Links"]]
+        first = {**first, "Links": [*dict.fromkeys(both)]}
     return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
