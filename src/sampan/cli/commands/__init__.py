@@ -25,6 +25,7 @@ NAMES = {
     "bake": "bake",
     "build": "build",
     "build lint": "build_lint",
+    "builder build": "build",
     "builder du": "builder_du",
     "builder prune": "builder_prune",
     "commit": "commit",
