@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     name="build",
-    aliases=("image build",),
+    aliases=("image build", "builder build"),
     summary="Make an image from a Dockerfile",
     description="The files of the directory PATH are the context, but those that .dockerignore"
     " names; an engine of this machine reads them where they lie. `-` reads the context, a tar"
@@ -41,18 +41,24 @@ COMMAND = Command(
             " URL, docker-image://IMAGE, oci-layout://DIRECTORY",
         ),
         option("--cache-from", "list", "Take these images as the cache"),
+        option("--cgroup-parent", "string", "Put the cgroups of the steps below this one"),
         option("--check", "bool", "Check the Dockerfile, build nothing"),
+        option("--compress", "bool", "Accepted: what is sent needs no gzip", hidden=True),
         option("--cpu-period", "int", "Length of a scheduler period in microseconds"),
         option("--cpu-quota", "int", "Processor time for each period in microseconds"),
-        option("--cpu-shares", "int", "Share of processor time beside others"),
+        option("-c --cpu-shares", "int", "Share of processor time beside others"),
         option("--cpuset-cpus", "string", "Run on these CPUs alone, such as 0-3 or 0,1"),
+        option("--cpuset-mems", "string", "Use memory of these NUMA nodes alone"),
+        option("--disable-content-trust", "bool", "Accepted", default=True, hidden=True),
         option("--explain", "bool", "Say of each step why it is done again"),
         option("-f --file", "string", "The Dockerfile (PATH/Dockerfile)", completes="file"),
         option("--force-rm", "bool", "Accepted: a step's container never stays"),
         option("--iidfile", "string", "Write the image's id into this file", completes="file"),
+        option("--isolation", "string", "Isolation technology (Windows)", hidden=True),
         option("--label", "list", "Set a label of the image, NAME=VALUE"),
         option("--load", "bool", "Accepted: the image always is one of the engine's"),
         option("-m --memory", "bytes", "Limit memory of each step, such as 512m"),
+        option("--memory-swap", "swap", "Limit memory and swap together; -1: swap without limit"),
         option(
             "--metadata-file",
             "string",
@@ -74,10 +80,13 @@ COMMAND = Command(
         option("-q --quiet", "bool", "Print the image's id alone"),
         option("--rm", "bool", "Accepted: a step's container never stays", default=True),
         option("--secret", "list", "Give steps a secret: id=NAME[,src=FILE|,env=VARIABLE]"),
+        option("--security-opt", "list", "Security options (Windows)", hidden=True),
         option("--shm-size", "bytes", "Size of /dev/shm of the steps"),
+        option("--squash", "bool", "One layer for all steps: the engine refuses it", hidden=True),
         option("--ssh", "list", "Give steps an ssh agent: default, or ID=SOCKET"),
         option("-t --tag", "list", "Name the image, NAME[:TAG]"),
         option("--target", "string", "Stop at this stage"),
+        option("--ulimit", "ulimit", "Set a resource limit of the steps, NAME=SOFT[:HARD]"),
     ),
     completes="dir",
     examples=(
@@ -89,6 +98,8 @@ COMMAND = Command(
 
 def run(session: Session, args: Arguments) -> int | None:
     where = args.operands[0]
+    if args["isolation"] not in ("", "default"):
+        raise args.fail(f"--isolation={args['isolation']} is of Windows alone", code=1)
     if args["check"]:
         return _check(session, args)
     outputs = [build_outputs.parse(text) for text in args["output"]]
@@ -97,8 +108,8 @@ def run(session: Session, args: Arguments) -> int | None:
     tags = build_outputs.names(outputs, args["tag"])
     told, along = build_inputs.contexts(session, args["build-context"])
     query = _query(args, tags) | {
-        "contexts": output_json(told),
-        "agents": output_json(build_inputs.agents(args["ssh"], os.environ)),
+        "contexts": _json(told),
+        "agents": _json(build_inputs.agents(args["ssh"], os.environ)),
         "secrets": _kept(session, build_inputs.secrets(args["secret"], os.environ)),
     }
     image = _built(session, args, query, where, along)
@@ -118,10 +129,10 @@ def _query(args: Arguments, tags: list[str]) -> dict[str, Any]:
     return {
         "t": tags,
         "allow": args["allow"],
-        "buildargs": output_json(building.pairs(args["build-arg"], os.environ)),
+        "buildargs": _json(building.pairs(args["build-arg"], os.environ)),
         "cachefrom": _cache_from(args["cache-from"]),
         "explain": args["explain"] or None,
-        "labels": output_json(building.pairs(args["label"], {})),
+        "labels": _json(building.pairs(args["label"], {})),
         "target": args["target"] or None,
         "nocache": args["no-cache"] or None,
         "nocachefilter": [name for text in args["no-cache-filter"] for name in text.split(",")],
@@ -136,6 +147,12 @@ def _query(args: Arguments, tags: list[str]) -> dict[str, Any]:
         "cpuquota": args["cpu-quota"] or None,
         "cpushares": args["cpu-shares"] or None,
         "cpusetcpus": args["cpuset-cpus"] or None,
+        "cpusetmems": args["cpuset-mems"] or None,
+        "memswap": args["memory-swap"] or None,
+        "cgroupparent": args["cgroup-parent"] or None,
+        "ulimits": _json(args["ulimit"]),
+        "securityopt": args["security-opt"],
+        "squash": args["squash"] or None,
         "extrahosts": args["add-host"],
     }
 
@@ -233,7 +250,7 @@ def _check(session: Session, args: Arguments) -> int:
     )
 
 
-def output_json(values: Mapping[str, str | None]) -> str | None:
+def _json(values: Mapping[str, str | None] | list[Any]) -> str | None:
     import json
 
     return json.dumps(values) if values else None

@@ -198,8 +198,7 @@ class Workshop:
             layer = self.store(lambda out: snapshots.diff(container.id, out, latest=latest))
         finally:
             self._containers.discard(container)
-            done = remove.remove(container, force=True, volumes=True)
-            asyncio.run_coroutine_threadsafe(done, self._loop).result()
+            asyncio.run_coroutine_threadsafe(_killed(container), self._loop).result()
         tell(0, f" ---> Removed intermediate container {container.id[:12]}\n".encode())
         return layer
 
@@ -248,4 +247,8 @@ async def _exit_code(container: Container) -> int:
 
 
 async def _killed(container: Container) -> None:
-    await remove.remove(container, force=True, volumes=True)
+    """Nothing is left of it, whether we or somebody else began to remove it."""
+    if container.status == "removing":
+        await wait.prepare(container, "removed")
+    else:
+        await remove.remove(container, force=True, volumes=True)
