@@ -117,11 +117,8 @@ def test_what_is_kept_can_be_seen_and_forgotten(own_engine: Engine) -> None:
         dockerfile.splitlines()[2]: ("regular", True),
         "cache mount mine": ("exec.cachemount", False),
     }
-    assert (
-        engine.request("POST", "/build/prune?filters=" + '{"until":["1h"]}')[1]["CachesDeleted"]
-        == []
-    )
-    assert engine.request("POST", "/build/prune?keep-storage=100000000")[1]["CachesDeleted"] == []
+    for query in ("filters=" + '{"until":["1h"]}', "keep-storage=100000000"):
+        assert engine.request("POST", f"/build/prune?{query}")[1]["CachesDeleted"] is None
     pruned = engine.request("POST", "/build/prune")[1]
     assert len(pruned["CachesDeleted"]) == 1
     assert pruned["SpaceReclaimed"] == 1
