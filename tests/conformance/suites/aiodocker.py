@@ -39,7 +39,9 @@ def run(work: Path, arguments: list[str], make: Callable[[Path], Engine]) -> Res
         "DOCKER_CONFIG": str(top / "docker-config"),
         "HOME": str(top),
         "TESTCONTAINERS_RYUK_DISABLED": "true",
-        "TESTCONTAINERS_HOST_OVERRIDE": "localhost",  # as where the tests run in no container
+        # As where the tests run in no container: the registry is then on loopback.
+        "TESTCONTAINERS_HOST_OVERRIDE": "localhost",
+        "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
     }
     try:
         with island.hub(top):
