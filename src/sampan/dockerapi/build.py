@@ -66,7 +66,7 @@ async def prune(call: Call) -> web.StreamResponse:
         free=call.number("min-free-space") or 0,
     )
     deleted, size = await usage.prune(call.engine, limits)
-    return call.json({"CachesDeleted": deleted, "SpaceReclaimed": size})
+    return call.json({"CachesDeleted": deleted or None, "SpaceReclaimed": size})
 
 
 def _options(call: Call) -> builds.Options:
@@ -86,7 +86,7 @@ def _options(call: Call) -> builds.Options:
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
         quiet=call.flag("q"),
-        platform=call.query("platform"),
+        platform=call.platform(),
         network=call.query("networkmode"),
         host_config=_host_config(call),
         cache_from=tuple(filter(None, call.document("cachefrom", [shapes.TEXT]) or ())),
