@@ -10,7 +10,8 @@ from sampan.spec import oci_image
 
 
 class LayerWriter:
-    """A layer on its way into a store: compressed, with the digests of both forms.
+    """A layer on its way into a store: compressed (gzip's way, if no other writer of `compress` is
+    given), with the digests of both forms.
 
     with store.write() as ingest:
         layer = LayerWriter(ingest)
@@ -18,17 +19,17 @@ class LayerWriter:
         descriptor, diff_id = layer.finish()
     """
 
-    def __init__(self, ingest: content.Ingest) -> None:
+    def __init__(self, ingest: content.Ingest, packing: Any = None) -> None:
         self._ingest = ingest
         self._plain = hashlib.sha256()
-        self._gzip = compress.GzipWriter(ingest.write)
+        self._packing = packing or compress.GzipWriter(ingest.write)
 
     def write(self, data: bytes) -> None:
         self._plain.update(data)
-        self._gzip.write(data)
+        self._packing.write(data)
 
     def finish(self) -> tuple[dict[str, Any], str]:
-        self._gzip.finish()
+        self._packing.finish()
         size = self._ingest.offset
         digest = self._ingest.commit()
         layer = {"mediaType": oci_image.LAYER_GZIP, "digest": digest, "size": size}
