@@ -273,9 +273,9 @@ class StageBuild:
         trace has of its files."""
         sources = self._request.cache_from
         found = None
-        if not self._fresh and sources is None:
-            found = self._workshop.recall(parts.key)
-        elif not self._fresh:
+        if self._fresh or sources is None:
+            found = self._workshop.recall(parts, fresh=self._fresh)
+        else:
             layers = (cache_from.layer(source, noted) for source in sources or ())
             found = next(filter(None, layers), None)
         if found:

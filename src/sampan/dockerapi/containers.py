@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from sampan.dockerapi import images as image_routes
 from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Routes, to_json
 from sampan.engine.containers import (
@@ -67,7 +66,7 @@ async def create_(call: Call) -> web.StreamResponse:
     if call.version < (1, 40):  # until then containers shared their IPC namespace when asked
         host = body["HostConfig"] = body.get("HostConfig") or {}
         host["IpcMode"] = host.get("IpcMode") or "shareable"
-    platform = image_routes.platform(call) if call.version >= (1, 41) else ""
+    platform = call.platform() if call.version >= (1, 41) else ""
     container, warnings = await create.create(
         call.engine, call.query("name"), body, platform=platform
     )

@@ -19,27 +19,29 @@ _WAITING = 4  # blocks
 
 
 @contextmanager
-def new_layer(store: content.ContentStore) -> Iterator[LayerWriter]:
+def new_layer(
+    store: content.ContentStore, form: str = "gzip", level: int | None = None
+) -> Iterator[LayerWriter]:
     """A layer that is compressed while its tar is still being made, with the digests of both.
 
     with new_layer(store) as layer:
         layer.write(tar bytes); …
         descriptor, diff_id = layer.finish()
 
-    What is left without `finish` is forgotten.
+    `form` is one of compress.FORMS. What is left without `finish` is forgotten.
     """
     with store.write() as ingest, ThreadPoolExecutor(1, "layer") as pool:
-        yield LayerWriter(ingest, pool)
+        yield LayerWriter(ingest, pool, compress.compressor(form, ingest.write, level))
 
 
 class LayerWriter:
     """Cuts what is written into blocks; hashing and deflating them lets go of the interpreter's
     lock, so that the other thread goes on."""
 
-    def __init__(self, ingest: content.Ingest, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, ingest: content.Ingest, pool: ThreadPoolExecutor, packing: Any) -> None:
         self._ingest, self._pool = ingest, pool
         self._plain = hashlib.sha256()
-        self._gzip = compress.GzipWriter(ingest.write)
+        self._packing = packing
         self._block = bytearray()
         self._waiting: deque[Future[None]] = deque()
 
@@ -56,14 +58,14 @@ class LayerWriter:
 
     def _take(self, block: bytearray) -> None:
         self._plain.update(block)
-        self._gzip.write(block)
+        self._packing.write(block)
 
     def finish(self) -> tuple[dict[str, Any], str]:
         """The layer's descriptor and its diff_id."""
         self._hand_over()
         while self._waiting:
             self._waiting.popleft().result()
-        self._gzip.finish()
+        self._packing.finish()
         size = self._ingest.offset
         digest = self._ingest.commit()
         layer = {"mediaType": oci_image.LAYER_GZIP, "digest": digest, "size": size}
