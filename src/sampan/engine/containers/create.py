@@ -16,6 +16,7 @@ from sampan.engine import rootfs, sized_layers, units
 from sampan.engine.containers import (
     addresses,
     copy_up,
+    its_image,
     links,
     log_config,
     mounts,
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from sampan.engine.settings import Settings
 
 
-async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
+async def create(
+    engine: Engine, name: str, body: dict[str, Any], *, platform: str = ""
+) -> tuple[Container, list[str]]:
     """Docker's `POST /containers/create`: the container, and warnings for the user."""
     host_config = dict(body.get("HostConfig") or {})
     endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
@@ -52,14 +55,14 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     if not config.get("Image"):
         raise errors.InvalidArgument("no image specified: config.Image is empty")
     validation.check_joined(config, host_config)
-    image = engine.images.get(config["Image"])
+    image, told = await its_image.choose(engine, config["Image"], platform)
     merged = merge_image(config, image.config.get("config") or {})
     validation.check(engine, merged, host_config)
     _fill_host_config(host_config, engine.settings)
     links.resolve(engine, host_config)
     addresses.check(engine, endpoints)
     made = await _make(engine, name, image, merged, host_config, endpoints)
-    return made, warnings.of(host_config)
+    return made, [*told, *warnings.of(host_config)]
 
 
 async def from_image(
@@ -237,5 +240,6 @@ def _networking(
     if config.get("MacAddress") and not first.get("MacAddress"):
         first["MacAddress"] = config["MacAddress"]
     if mode != "bridge" and host.get("Links"):
-        first = {**first, "Links": [*(first.get("Links") or ()), *host["Links"]]}
+        both = [*(first.get("Links") or ()), *host["Links"]]
+        first = {**first, "Links": [*dict.fromkeys(both)]}
     return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
