@@ -138,6 +138,7 @@ class Volumes:
     def list(self, filters: Filters) -> Sequence[Volume]:
         """By name; Docker's filters name, label, driver, dangling."""
         filters.accept("name", "label", "label!", "driver", "dangling")
+        dangling = filters.flag("dangling") if "dangling" in filters else None
         rows = self._engine.db.rows("select * from volumes order by name")
         return [
             volume
@@ -145,10 +146,7 @@ class Volumes:
             if filters.match("name", volume.name)
             and filters.exact("driver", volume.driver)
             and filters.labels(volume.labels)
-            and (
-                "dangling" not in filters
-                or filters.flag("dangling") != bool(self.users(volume.name))
-            )
+            and (dangling is None or dangling != bool(self.users(volume.name)))
         ]
 
     def unused(self) -> Sequence[Volume]:

@@ -34,7 +34,8 @@ HOST_DEFAULTS: dict[str, Any] = {
 CONFIG_DEFAULTS: dict[str, Any] = {
     "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": False,
     "AttachStderr": False, "ExposedPorts": None, "Tty": False, "OpenStdin": False,
-    "StdinOnce": False, "Env": [], "Cmd": None, "Image": "", "Volumes": None, "WorkingDir": "", "Entrypoint": None,
+    "StdinOnce": False, "Env": [], "Cmd": None, "Image": "", "Volumes": None, "WorkingDir": "",
+    "Entrypoint": None,
     "OnBuild": None, "Labels": {},
 }  # fmt: skip
 EMPTY_ENDPOINT: dict[str, Any] = {
