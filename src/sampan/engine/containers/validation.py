@@ -41,7 +41,10 @@ def check(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
 
 
 def check_joined(config: dict[str, Any], host: dict[str, Any]) -> None:
-    """`--network container:NAME`: what would be the other's to decide; `config` is the user's."""
+    """`--network container:NAME` and `--uts host`: what is not ours to decide then; `config` is
+    the user's."""
+    if host.get("UTSMode") == "host" and config.get("Hostname"):
+        raise errors.InvalidArgument("conflicting options: hostname and the UTS mode")
     if not (host.get("NetworkMode") or "").startswith("container:"):
         return
     for given, what in (
