@@ -107,7 +107,10 @@ async def restart(call: Call) -> web.StreamResponse:
 
 @routes.post("/containers/{id}/kill")
 async def kill_(call: Call) -> web.StreamResponse:
-    await kill.kill(container_of(call), call.query("signal"))
+    try:
+        await kill.kill(container_of(call), call.query("signal"))
+    except errors.SampanError as error:
+        raise errors.within(f"cannot kill container: {call['id']}", error) from error
     return call.empty()
 
 

@@ -28,7 +28,7 @@ from sampan.engine import (
     users,
 )
 from sampan.engine.containers import links, log_config
-from sampan.engine.errors import IsPaused, NotModified, StartFailed
+from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
@@ -51,7 +51,7 @@ async def start(container: Container) -> None:
         container.restarting.cancel()
     async with container.lock:
         if container.status == "paused":
-            raise IsPaused(container.id)
+            raise errors.Conflict("cannot start a paused container, try unpause instead")
         if container.running:
             raise NotModified(f"container {container.id} is already running")
         if container.status in ("removing", "dead"):

@@ -32,6 +32,7 @@ async def push(
 ) -> None:
     """Send a tagged image to the registry of its name; `every`: all of the index it stands for."""
     wanted = reference.parse(name)
+    await report({"status": f"The push refers to repository [{wanted.repository}]"})
     row = engine.db.row("select * from names where name = ?", (str(wanted),))
     if row is None:
         raise errors.NotFound(f"An image does not exist locally with the tag: {wanted.repository}")
@@ -39,7 +40,6 @@ async def push(
     digest = variants.target(engine, name) if every else variants.manifest(engine, name, platform)
     lazy.must_be_whole(engine, [digest])
     lease.hold_all(platforms.reachable(engine.store, [digest]))
-    await report({"status": f"The push refers to repository [{wanted.repository}]"})
     async with (
         registries.client(engine, wanted, credentials) as client,
         told.Teller(report, told.PUSH) as tell,
