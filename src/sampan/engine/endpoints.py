@@ -90,16 +90,6 @@ class Endpoints:
         for place in plan.places:
             self._event("connect", container, place.network)
 
-    async def serve_names(self, container: Container, pid: int) -> None:
-        """The same names, to another process of the same network namespace."""
-        await self.names.close(container)
-        if any(place.named for place in places.of(container)):
-            netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                await self.names.open(container, netns, pid)
-            finally:
-                os.close(netns)
-
     async def _connect(
         self, container: Container, place: Place, netns: int, *, publish: bool
     ) -> None:

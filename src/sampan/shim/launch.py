@@ -137,7 +137,8 @@ def _restore(
     """The network comes before the processes: they go on at once."""
     config = restored.prepare(request, streams)
     if request.network:
-        _tell_created(connection, os.getpid())
+        # The monitor stands for a PID 1 that is still to come: it lives as long as that.
+        _tell_created(connection, os.getppid(), network="self")
         _receive_go(connection)
     path = cgroups.path_of(config, request.id, request.cgroup)
     process = restored.bring_back(request, config, streams, cgroup.manager(path))
@@ -193,8 +194,9 @@ def _saved(config: Message, state: dict[str, Any]) -> int:
     return fd
 
 
-def _tell_created(connection: socket.socket, pid: int) -> None:
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+def _tell_created(connection: socket.socket, pid: int, *, network: int | str = "") -> None:
+    """`network`: whose network namespace is the container's, where not PID 1's."""
+    namespace = os.open(f"/proc/{network or pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         unix.send(connection, protocol.created(pid), [namespace])
     except OSError as gone:

@@ -105,8 +105,6 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
         if failure := protocol.failure(answer):
             raise failure
         assert answer is not None
-        if checkpoint:  # until now it was a helper's process that had its network
-            await engine.endpoints.serve_names(container, answer["pid"])
     except BaseException:
         if connection is not None:
             connection.detach()
