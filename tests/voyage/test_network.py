@@ -305,7 +305,7 @@ def test_an_overlay_needs_to_know_its_hosts(sampan: Cli, host: Host) -> None:
     hosts = ["-o", "local=127.0.0.1", "-o", "peers=127.0.0.2,127.0.0.3"]
     wrong: dict[str, list[str]] = {
         "--ip-range, another on each": [*hosts, "-o", "vni=7"],
-        "-o peers=": [*subnet, "-o", "vni=7"],
+        "-o peers=": [*subnet, *hosts[:2], "-o", "vni=7"],
         "vni must be": [*subnet, *hosts, "-o", "vni=none"],
         "not supported": [*subnet, *hosts, "-o", "vni=7", "-o", "encrypted="],
     }

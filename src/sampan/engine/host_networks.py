@@ -25,11 +25,14 @@ from sampan.network.overlay import OverlayDriver
 from sampan.network.publish import published
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sampan.engine.engine import Engine
     from sampan.engine.networks import NetworkInfo
     from sampan.engine.places import Place
     from sampan.network import driver
     from sampan.network.ipam import Subnet
+    from sampan.network.overlay import Far
 
 log = logging.getLogger("sampan.networks")
 
@@ -39,10 +42,11 @@ class HostNetworks:
         self._engine = engine
         self.firewall = Firewall(engine.paths.nft_table, Nft())
         self._cni = CniDriver(f"{engine.paths.root}/cni")
+        self._overlay = OverlayDriver(self.firewall)
         self._drivers: dict[str, BridgeDriver | MacvlanDriver | CniDriver] = {
             "cni": self._cni,
             "bridge": BridgeDriver(self.firewall),
-            "overlay": OverlayDriver(self.firewall),
+            "overlay": self._overlay,
             "macvlan": MacvlanDriver(),
             "ipvlan": IpvlanDriver(),
         }
@@ -68,7 +72,8 @@ class HostNetworks:
 
     def describe(self, info: NetworkInfo) -> driver.Network:
         """A network's row as the driver wants it."""
-        return network_options.describe(self._engine.paths, info)
+        network = network_options.describe(self._engine.paths, info)
+        return network.replace(local=self._engine.shared.address) if network.shared else network
 
     def described(self) -> list[driver.Network]:
         """Those that a driver of ours makes."""
@@ -87,6 +92,13 @@ class HostNetworks:
                     if not network.is_link_local and not network.is_multicast:
                         taken.append(network)
         return taken
+
+    async def ensure(self, info: NetworkInfo) -> None:
+        await self.driver_of(info.driver).ensure(self.describe(info))
+
+    def settle(self, info: NetworkInfo, hosts: Iterable[str], far: Iterable[Far]) -> None:
+        """A shared network leads to these hosts, and to these containers on them."""
+        self._overlay.settle(self.describe(info), hosts, far)
 
     def _infos(self) -> list[NetworkInfo]:
         rows = self._engine.db.rows("select name, driver from networks")
