@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 TABLE = Path(__file__).with_name("differential.txt")
 NORMALISERS = {"numbers", "sorted", "columns", "comments", "ids", "stdout", "stderr"}
-WHO = {"docker"}
-OPEN = "not looked at yet"
+WHO = {"docker", "sampan"}
 
 
 @dataclass
@@ -89,8 +88,7 @@ _ALWAYS = (
     (r"\b[0-9a-f]{64}\b", "<id>"),
     (r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{12}\b", "<short>"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?[-+]\d{4} UTC|Z|[-+]\d\d:\d\d)", "<time>"),
-    (r"(Less than a second|About a \w+|\d+ \w+?)( ago)?(?=$|\s| \()", r"<some>\2"),
-    (r"(?<=Up )(Less than a second|\d+ seconds?|About a minute)", "<some>"),
+    (r"\b(Less than a second|About an? \w+|\d+ (seconds?|minutes?|hours?|years?))\b", "<some>"),
     (r"\b(172|10\.(?!213|99))\.\d+\.\d+(\.\d+)?\b", "<ip>"),
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "<mac>"),
     (r"(?<=:)\d{5}\b", "<port>"),

@@ -1,7 +1,7 @@
 """Images that other people's suites name, made of Debian's packages: nothing is pulled.
 
-One root file system has Python and a registry; what makes an image of it is its command. `hub`
-keeps them in a registry of ours that stands in for Docker Hub.
+One root file system has Python and a registry; what makes an image of it is its command. `publish`
+brings them to the hub of the island.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.conformance.island import HUB
 from tests.voyage.programs import Engine
 
 PACKAGES = "python3,docker-registry,busybox-static,ca-certificates"
@@ -76,12 +77,11 @@ def load(engine: Engine, archive: Path, names: dict[str, str]) -> None:
         done[recipe] = name
 
 
-def publish(engine: Engine, name: str, *others: str) -> None:
-    """An image that is here, and others by the same content, go to the hub of ours."""
+def publish(engine: Engine, *names: str) -> None:
+    """Images that are here go to the hub."""
     cli = engine.cli("sampan")
-    for other in (name, *others):
-        path = other if "/" in other else f"library/{other}"
-        remote = f"{engine.mirror}/{path}"
+    for name in names:
+        remote = f"{HUB}/{name if '/' in name else f'library/{name}'}"
         cli("tag", name, remote)
         cli("push", remote, timeout=120)
         cli("rmi", remote)

@@ -64,7 +64,6 @@ class Engine:
     def __init__(self, work: Path) -> None:
         self.work = work
         self.root, self.run = work / "root", work / "run"
-        self.mirror = ""  # HOST:PORT of a registry that stands in for Docker Hub
         self.environment = {"SAMPAN_ROOT": str(self.root), "SAMPAN_RUN": str(self.run)}
 
     @property

@@ -70,7 +70,9 @@ def _add_proxies(session: Session, body: dict[str, Any]) -> None:
 
 
 def is_missing_image(error: errors.NotFound) -> bool:
-    return "no such image" in str(error).lower()
+    """Whether a pull could help: there is none of that name, or none for that platform."""
+    text = str(error).lower()
+    return "no such image" in text or "does not provide the specified platform" in text
 
 
 def _pull(session: Session, args: Arguments, image: str) -> None:

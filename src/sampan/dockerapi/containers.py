@@ -66,7 +66,10 @@ async def create_(call: Call) -> web.StreamResponse:
     if call.version < (1, 40):  # until then containers shared their IPC namespace when asked
         host = body["HostConfig"] = body.get("HostConfig") or {}
         host["IpcMode"] = host.get("IpcMode") or "shareable"
-    container, warnings = await create.create(call.engine, call.query("name"), body)
+    platform = call.platform() if call.version >= (1, 41) else ""
+    container, warnings = await create.create(
+        call.engine, call.query("name"), body, platform=platform
+    )
     return call.json({"Id": container.id, "Warnings": warnings}, status=201)
 
 

@@ -22,6 +22,7 @@ from aiohttp import web
 from sampan.dockerapi import shapes
 from sampan.engine.filters import Filters
 from sampan.kit import errors
+from sampan.spec import oci_image
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -87,6 +88,17 @@ class Call:
         """A parameter of the query that is JSON of that shape; None where it is not given."""
         text = self.query(name)
         return shapes.parse(text, shape, name) if text else None
+
+    def platform(self) -> str:
+        """`linux/arm64`, or the JSON object that newer clients send, as text; or nothing."""
+        text = self.query("platform")
+        if text.startswith("{"):
+            found = shapes.parse(text, shapes.PLATFORM, "platform")
+            words = [found.get(name) or "" for name in ("os", "architecture", "variant")]
+            text = "/".join(words).rstrip("/")
+        if text:
+            oci_image.parse_platform(text)  # what is none is refused before anything is done
+        return text
 
     def filters(self) -> Filters:
         return Filters.parse(self.request.query.get("filters"))

@@ -219,9 +219,13 @@ class Networks:
             main = container.network_mode() in (info.name, info.id)
             if main and not settings.get("MacAddress") and container.config.get("MacAddress"):
                 settings = {**settings, "MacAddress": container.config["MacAddress"]}
-            if container.running:
-                await self._engine.endpoints.attach(container, info, settings)
-            container.networking[info.name] = settings
+            container.networking[info.name] = settings  # where the names' side looks for its links
+            try:
+                if container.running:
+                    await self._engine.endpoints.attach(container, info, settings)
+            except BaseException:
+                del container.networking[info.name]
+                raise
             container.save_settings()
 
     async def disconnect(self, name: str, container_name: str, *, force: bool = False) -> None:

@@ -18,8 +18,10 @@ class BadChange(errors.InvalidArgument):
 
 
 def apply(config: dict[str, Any], lines: Iterable[str]) -> None:
-    """Change the `config` part of an image config in place. Raises BadChange."""
-    for line in lines:
+    """Change the `config` part of an image config in place; a text may be several lines, as of a
+    Dockerfile. Raises BadChange."""
+    text = "\n".join(lines).replace("\\\n", " ")
+    for line in filter(str.strip, text.splitlines()):
         word, _, rest = line.strip().partition(" ")
         setter = _SETTERS.get(word.upper())
         if setter is None:

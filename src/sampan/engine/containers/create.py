@@ -13,7 +13,15 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, sized_layers, units
-from sampan.engine.containers import copy_up, links, log_config, mounts, names, validation
+from sampan.engine.containers import (
+    copy_up,
+    its_image,
+    links,
+    log_config,
+    mounts,
+    names,
+    validation,
+)
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
 from sampan.kit import errors
@@ -25,7 +33,9 @@ if TYPE_CHECKING:
     from sampan.engine.settings import Settings
 
 
-async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
+async def create(
+    engine: Engine, name: str, body: dict[str, Any], *, platform: str = ""
+) -> tuple[Container, list[str]]:
     """Docker's `POST /containers/create`: the container, and warnings for the user."""
     host_config = dict(body.get("HostConfig") or {})
     endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
@@ -42,12 +52,12 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
         _require_free(engine, name)
     if not config.get("Image"):
         raise errors.InvalidArgument("no image specified: config.Image is empty")
-    image = engine.images.get(config["Image"])
+    image, warnings = await its_image.choose(engine, config["Image"], platform)
     merged = merge_image(config, image.config.get("config") or {})
     validation.check(engine, merged, host_config)
     _fill_host_config(host_config, engine.settings)
     links.resolve(engine, host_config)
-    return await _make(engine, name, image, merged, host_config, endpoints), []
+    return await _make(engine, name, image, merged, host_config, endpoints), warnings
 
 
 async def from_image(
@@ -212,5 +222,6 @@ def _networking(
     if config.get("MacAddress") and not first.get("MacAddress"):
         first["MacAddress"] = config["MacAddress"]
     if mode != "bridge" and host.get("Links"):
-        first = {**first, "Links": [*(first.get("Links") or ()), *host["Links"]]}
+        both = [*(first.get("Links") or ()), *host["Links"]]
+        first = {**first, "Links": [*dict.fromkeys(both)]}
     return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}

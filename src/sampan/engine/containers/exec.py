@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.monitors import Client
 
+PATIENCE = 10  # seconds that a resize waits for the start, as dockerd's
+
 
 class Exec:
     def __init__(self, container: Container, config: dict[str, Any]) -> None:
@@ -24,6 +27,7 @@ class Exec:
         self.container, self.config = container, config
         self.pid = 0
         self.started = self.running = False
+        self.begun = asyncio.Event()  # its command runs, or could not be run
         self.exit_code: int | None = None
         self.ended = asyncio.Event()
 
@@ -95,6 +99,8 @@ async def run(process: Exec, client: Client | None, size: tuple[int, int] | None
         process.running, process.exit_code = False, getattr(error, "exit_code", 126)
         container.event("exec_die", execID=process.id, exitCode=str(process.exit_code))
         raise
+    finally:
+        process.begun.set()
     process.pid = answer.get("pid", 0)
 
 
@@ -122,6 +128,10 @@ def document(process: Exec) -> dict[str, Any]:
 
 
 async def resize(process: Exec, rows: int, columns: int) -> None:
+    """Clients ask for it beside the start, so it may come first: it waits for that."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            await process.begun.wait()
     if not process.running:
         raise errors.Conflict(f"exec {process.id} is not running")
     container = process.container

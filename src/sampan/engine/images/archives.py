@@ -170,8 +170,7 @@ def _config(runs_on: oci_image.Platform, lines: Sequence[str], message: str) -> 
 
 
 def _take_layer(lease: Lease, stream: Iterator[bytes]) -> tuple[dict[str, Any], str]:
-    with lease.store.write() as ingest:
-        layer = archive.LayerWriter(ingest)
+    with archive.new_layer(lease.store) as layer:
         for chunk in compress.decompress(stream):
             layer.write(chunk)
         return layer.finish()

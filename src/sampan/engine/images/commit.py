@@ -66,8 +66,7 @@ async def commit(
 
 
 def _layer(engine: Engine, lease: Lease, key: str) -> tuple[dict[str, Any], str]:
-    with lease.store.write() as ingest:
-        layer = archive.LayerWriter(ingest)
+    with archive.new_layer(lease.store) as layer:
         engine.snapshots.diff(key, layer.write)
         return layer.finish()
 
