@@ -144,6 +144,12 @@ def says(engine: Engine, container: str, *command: str) -> str:
     return (output if isinstance(output, bytes) else b"").decode()
 
 
+def store_finding(engine: Engine) -> str:
+    found = engine.request("GET", "/sampan/networks/doctor")[1]
+    text: str = next(one["text"] for one in found if one["about"] == "network store")
+    return text
+
+
 def names(engine: Engine, container: str, name: str) -> str:
     """The address that a container is told for a name; "" for none."""
     said = says(engine, container, "nslookup", f"{name}.sea", "127.0.0.11")
@@ -209,12 +215,14 @@ def test_one_host_is_cut_off_and_back(hosts: Hosts, sea: str) -> None:
         status, answer = three.request("POST", "/networks/create",
                                        {"Name": "lake", "Driver": "overlay"})  # fmt: skip
         assert (status, "the network store cannot be asked" in str(answer)) == (503, True), answer
+        assert "not followed" in store_finding(three)
     finally:
         hosts.wire.plug(3, into=True)
     until(lambda: asks(one, "one", "meanwhile") == "meanwhile")
     until(lambda: asks(three, "three", "new") == "new")
     assert asks(three, "meanwhile", "one") == "one"
     assert not names(three, "three", "two")
+    assert f"({WIRE}1)" in store_finding(three)
 
 
 @etcd_server.needed

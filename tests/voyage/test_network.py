@@ -298,6 +298,16 @@ def test_a_network_of_cni_plugins(sampan: Cli, engine: Engine, tmp_path: Path) -
         engine.kill()
         engine.start()
         assert address(sampan, "pod", "pods") == where
+        (cached,) = json.loads(sampan.text("network", "cni", "results", "pods"))
+        assert cached["result"]["ips"][0]["address"] == f"{where}/24"
+        assert "older than CNI 1.1" in sampan.text("network", "cni", "status", "pods")
+        assert "pod, eth0: as its plugins made it" in sampan.text("network", "cni", "check", "pods")
+        sampan("exec", "--privileged", "pod", "ip", "addr", "del", f"{where}/24", "dev", "eth0")
+        done = sampan("network", "cni", "check", "pods", check=False)
+        assert (done.returncode, "CNI plugin ptp, CHECK" in done.stdout) == (1, True), done
+        assert "nothing was left over" in sampan.text("network", "cni", "gc", "pods")
+        done = sampan("network", "cni", "check", "bridge", check=False)
+        assert "network bridge is not made by CNI plugins" in done.stderr
         sampan("rm", "-f", "pod")
         assert not list(leases.glob("pods/10.*"))
         sampan.run("-d", "--name", "pod", "--network", "pods", IMAGE, "sleep", "1000")

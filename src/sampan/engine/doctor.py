@@ -31,7 +31,20 @@ async def examine(engine: Engine) -> list[Finding]:
         found = await in_thread(doctor.examine, host_networks.firewall, nft, networks, items)
     finally:
         nft.close()
-    return [*found, await _names(engine)]
+    return [*found, await _names(engine), *_store(engine)]
+
+
+def _store(engine: Engine) -> list[Finding]:
+    """Whether this host hears of the others, and they of it."""
+    trouble = engine.shared.trouble()
+    if trouble is None:
+        return []
+    if trouble:
+        text = f"not followed, shared networks go on with what is known: {trouble}"
+        return [doctor.Finding(level="wrong", about="network store", text=text)]
+    others = [f"{one.name} ({one.address})" for one in engine.shared.mirror.others().values()]
+    text = f"followed; other hosts: {', '.join(others) or 'none'}"
+    return [doctor.Finding(level="ok", about="network store", text=text)]
 
 
 async def _names(engine: Engine) -> Finding:

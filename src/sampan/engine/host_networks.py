@@ -12,7 +12,7 @@ import socket
 from ipaddress import ip_interface, ip_network
 from typing import TYPE_CHECKING
 
-from sampan.engine import gateways, network_options, places, pools, published_ports
+from sampan.engine import cni, gateways, network_options, places, pools, published_ports
 from sampan.engine.settings import address_pools
 from sampan.kit import errors
 from sampan.linux import netlink
@@ -41,10 +41,10 @@ class HostNetworks:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.firewall = Firewall(engine.paths.nft_table, Nft())
-        self._cni = CniDriver(f"{engine.paths.root}/cni")
+        self.cni = CniDriver(f"{engine.paths.root}/cni")
         self._overlay = OverlayDriver(self.firewall)
         self._drivers: dict[str, BridgeDriver | MacvlanDriver | CniDriver] = {
-            "cni": self._cni,
+            "cni": self.cni,
             "bridge": BridgeDriver(self.firewall),
             "overlay": self._overlay,
             "macvlan": MacvlanDriver(),
@@ -113,7 +113,10 @@ class HostNetworks:
             network = self.describe(info)
             await self._ensure(network)
             if info.driver == "cni":
-                await self._collect(network)
+                try:
+                    await cni.collect(self._engine, network)
+                except errors.SampanError as error:
+                    log.warning("network %s: %s", network.name, error)
             if network.bridged:
                 bridges.append(network)
         wanted = []
@@ -131,19 +134,6 @@ class HostNetworks:
             if network.name == "bridge":
                 raise
             log.warning("network %s is not usable: %s", network.name, error)
-
-    async def _collect(self, network: driver.Network) -> None:
-        """Containers that ended while no engine ran give their addresses back."""
-        here = [p for c in self._engine.containers if c.running for p in places.of(c)]
-        living = {
-            (place.endpoint.container_id, place.endpoint.interface)
-            for place in here
-            if place.network.id == network.id
-        }
-        try:
-            await self._cni.collect(network, living)
-        except errors.SampanError as error:
-            log.warning("network %s: %s", network.name, error)
 
     def _give_subnet(self, info: NetworkInfo) -> NetworkInfo:
         """The default bridge's, when it is made."""
@@ -169,6 +159,6 @@ class HostNetworks:
     async def give_back(self, place: Place) -> None:
         """The addresses that a cni network's plugins gave to one who is gone."""
         try:
-            await self._cni.disconnect(place.network, place.endpoint, -1)
+            await self.cni.disconnect(place.network, place.endpoint, -1)
         except errors.SampanError as error:  # the next engine start collects it
             log.warning("network %s: %s", place.network.name, error)

@@ -142,6 +142,7 @@ NAMES = {
     "manifest inspect": "manifest_inspect",
     "manifest push": "manifest_push",
     "manifest rm": "manifest_rm",
+    "network cni": "network_cni",
     "network connect": "network_connect",
     "network create": "network_create",
     "network disconnect": "network_disconnect",

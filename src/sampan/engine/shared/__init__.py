@@ -139,6 +139,9 @@ class SharedNetworks:
             for identity in sorted(hosts, key=lambda one: (one != self.mirror.identity, one)):
                 yield hosts[identity].name, hosts[identity].address
 
+    def trouble(self) -> str | None:
+        return self._following.trouble()
+
     # ---- addresses
 
     def parts(self, info: NetworkInfo, pool: pools.Pool) -> list[Subnet]:

@@ -128,6 +128,12 @@ class Following:
             self.address = address
             await importing.renew(self._engine)
 
+    def trouble(self) -> str | None:
+        """Why the store is not followed; "" where it is, None where there is nothing to follow."""
+        if self._task is None:
+            return None
+        return "" if self._online.is_set() else self._why
+
     # ---- what is ours
 
     async def _agree(self, store: NetworkStore) -> None:
