@@ -373,6 +373,21 @@ def test_policies_of_a_network_and_of_a_container(sampan: Cli) -> None:
 
         until(lambda: reached() == ["one:80", "one:81", "two:80"])
         assert reached("--label", f"{EGRESS}=*:81") == ["one:81"]
+        label = ["--label", f"{EGRESS}=*:80", "--network", "fenced"]
+        ask = "wget -q -O /dev/null http://one/; wget -q -O /dev/null http://two:81/; sleep 1000"
+        sampan.run("-d", "--name", "three", *label, IMAGE, "sh", "-c", ask)
+        columns = "{{.Interface}} {{.Rule}} {{.Hits}}"
+
+        def hits() -> dict[str, str]:
+            lines = sampan.text("network", "policy", "--format", columns, "three").splitlines()
+            return dict(line.rsplit(" ", 1) for line in lines)
+
+        wanted = {"all *:80": "1", "eth0 one": "1", "eth0 two:80": "0"}
+        until(lambda: hits().items() >= wanted.items() and hits()["all (refused)"] != "0")
+        assert address(sampan, "one", "fenced") in sampan.text("network", "policy", "three")
+        doctor = sampan("network", "doctor", check=False).stdout
+        assert "; see sampan network policy three" in doctor
+        assert sampan("network", "policy", "one").stdout.count("\n") == 4
         wrong = {
             ("--label", f"{EGRESS}=*", "--privileged"): "could take its network policy away",
             ("--privileged",): "could take its network policy away",

@@ -150,6 +150,7 @@ NAMES = {
     "network inspect": "network_inspect",
     "network list": "network_ls",
     "network ls": "network_ls",
+    "network policy": "network_policy",
     "network prune": "network_prune",
     "network remove": "network_rm",
     "network rm": "network_rm",
