@@ -211,6 +211,7 @@ class Networks:
             raise NotPermitted(
                 "container cannot be connected to or from host, none or container networks"
             )
+        network_options.check_endpoint(info.name, settings)
         async with container.lock:
             if info.name in container.networking or info.id in container.networking:
                 raise NotPermitted(
