@@ -12,7 +12,7 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import rootfs, sized_layers, units
+from sampan.engine import network_options, rootfs, sized_layers, units
 from sampan.engine.containers import (
     addresses,
     copy_up,
@@ -242,4 +242,7 @@ def _networking(
     if mode != "bridge" and host.get("Links"):
         both = [*(first.get("Links") or ()), *host["Links"]]
         first = {**first, "Links": [*dict.fromkeys(both)]}
-    return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
+    found = {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
+    for settings in found.values():
+        network_options.check_endpoint(settings)
+    return found

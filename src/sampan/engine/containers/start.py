@@ -78,7 +78,10 @@ async def launch(container: Container, *, by_policy: bool = False, checkpoint: s
 
 async def _launch(container: Container, clients: list[Client], checkpoint: str) -> None:
     engine = container.engine
-    plan = engine.endpoints.plan(container) if _has_network(container) else Plan()
+    plan = Plan()
+    if _has_network(container):
+        await engine.endpoints.prepare(container)
+        plan = engine.endpoints.plan(container)
     connection = None
     try:
         await engine.volumes.attach(container)
