@@ -211,3 +211,9 @@ def test_a_committed_image_tells_where_it_comes_from(engine: Engine) -> None:
     engine.request("DELETE", f"/containers/{container}?force=1")
     for name in (built, "made:1", "base:1"):
         assert engine.request("DELETE", f"/images/{name}?force=1")[0] == 200
+
+
+def test_buildkit_asked_for_without_a_session_takes_the_tar(engine: Engine) -> None:
+    text, messages = build(engine, packed(START, {}), "version=2&t=plain:2")
+    assert made(messages) == engine.request("GET", "/images/plain:2/json")[1]["Id"]
+    assert text.startswith("Step 1/2 : FROM scratch\n")
