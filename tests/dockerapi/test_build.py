@@ -155,6 +155,8 @@ def test_a_private_cache_has_one_user_at_a_time_and_a_tmpfs_has_its_size(engine:
         (START + "RUN --mount=type=secret,id=x,required y\n", "secret x: not found"),
         (START + "RUN --mount=type=ssh,required y\n", "ssh agent default: not found"),
         (START + "RUN --security=insecure y\n", "build with --allow security.insecure"),
+        (START + "RUN --network=host y\n", "build with --allow network.host"),
+        (START + "RUN --device=acme.org/x=y,required y\n", "is not registered"),
         (START + "RUN --mount=from=nowhere.test/x,target=/x y\n", "nowhere.test"),
         (START + "RUN --mount=source=ghost,target=/x y\n", '"ghost": no such file'),
         (START + "RUN --mount=type=cache,target=/ y\n", "invalid mount target"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
-from sampan.build import checks
+from sampan.build import checks, entitlements
 from sampan.build.scope import Scope
 from sampan.build.stages import StageBuild
 from sampan.kit import errors
@@ -82,7 +82,7 @@ class Request(Record):
     ignored: Matcher | None = None  # .dockerignore, for the checks
     contexts: Mapping[str, Files | str] = {}  # --build-context: a tree, or an image's name
     cache_from: tuple[State, ...] | None = None  # these images alone are the cache
-    allowed: frozenset[str] = frozenset()  # --allow: "security.insecure"
+    allowed: frozenset[str] = frozenset()  # --allow, see `entitlements`
 
 
 def stages_of(request: Request) -> list[int]:
@@ -118,6 +118,7 @@ class _Build:
         self._number, self._total = 1, 0  # of the steps: the next one's, all of them
 
     def result(self) -> State:
+        entitlements.known(self.request.allowed)
         target = self.file.target(self.request.target)
         wanted = self.file.needed(target, self.outer.word)
         stages = [stage for stage in self.file.stages if stage.index in wanted]
