@@ -66,12 +66,21 @@ async def create(
 
 
 async def from_image(
-    engine: Engine, image: Image, config: dict[str, Any], host_config: dict[str, Any]
+    engine: Engine,
+    image: Image,
+    config: dict[str, Any],
+    host_config: dict[str, Any],
+    variables: tuple[str, ...],
 ) -> Container:
-    """A container of layers that a lease holds and no image has yet: a step of a build."""
+    """A container of layers that a lease holds and no image has yet: a step of a build.
+
+    `variables` are further ones of its environment that are kept in no row.
+    """
     validation.check(engine, config, host_config)
     _fill_host_config(host_config, engine.settings)
-    return await _make(engine, "", image, config, host_config, {}, leased=True)
+    container = await _make(engine, "", image, config, host_config, {}, leased=True)
+    container.variables = variables
+    return container
 
 
 def _require_free(engine: Engine, name: str) -> None:
