@@ -20,16 +20,16 @@ cp tools/vm/init "$work/tree/vm/init"
 { [ -t 1 ] || echo export NO_COLOR=1; printf 'directory=%q\n' "$here"; printf 'arguments=%q\n' "${*@Q}"; } >"$work/tree/vm/environment"
 {
   git ls-files --cached --others --exclude-standard
-  find .venv -not -path '*/site-packages/mypy*' -not -path '*/site-packages/ruff*' \
-    -not -name ruff -not -name '*.pyc' -not -type d
+  find .venv src -not -path '*/site-packages/mypy*' -not -path '*/site-packages/ruff*' \
+    -not -name ruff -not -name '*__mypyc*' -not -type d
 } | tar -cf - --ignore-failed-read -T - | tar -C "$work/tree$here" -xf -
 (cd "$work/tree" && find . -print0 | busybox cpio -0 -o -H newc 2>/dev/null) >"$work/tree.cpio"
 cat "$cache/root.cpio" "$work/tree.cpio" >"$work/initrd"
 
 # -no-reboot: the VM's reboot is its end
-timeout --foreground "$patience" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 3072 \
+timeout --foreground "$patience" qemu-system-x86_64 -accel "${SAMPAN_VM_ACCEL:-tcg,thread=multi,tb-size=512}" -cpu max,la57=off -smp 2 -m 4096 \
   -nodefaults -display none -no-reboot -kernel "$cache/kernel" -initrd "$work/initrd" \
-  -append "rdinit=/vm/init console=ttyS0 quiet panic=-1 apparmor=1 security=apparmor swapaccount=1 $init" \
+  -append "rdinit=/vm/init console=ttyS0 quiet panic=-1 apparmor=1 security=apparmor swapaccount=1 mitigations=off $init" \
   -serial "file:$cache/console.log" -serial stdio -serial "file:$work/status" </dev/null || true
 
 status=$(tr -dc 0-9 <"$work/status" 2>/dev/null || true)

@@ -13,7 +13,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import rootfs, sized_layers, units
-from sampan.engine.containers import copy_up, links, log_config, mounts, names, validation
+from sampan.engine.containers import copy_up, lacking, links, log_config, mounts, names, validation
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
 from sampan.kit import errors
@@ -46,8 +46,9 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     merged = merge_image(config, image.config.get("config") or {})
     validation.check(engine, merged, host_config)
     _fill_host_config(host_config, engine.settings)
+    warnings = lacking.leave_out(host_config)
     links.resolve(engine, host_config)
-    return await _make(engine, name, image, merged, host_config, endpoints), []
+    return await _make(engine, name, image, merged, host_config, endpoints), warnings
 
 
 async def from_image(

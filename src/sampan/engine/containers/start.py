@@ -23,6 +23,7 @@ from sampan.engine import (
     oci,
     rootfs,
     runtimes,
+    security_options,
     sized_layers,
     user_namespaces,
     users,
@@ -152,6 +153,7 @@ def _request(
             files=tuple(containerfiles.write(container, plan)),
             peers=_peers(container),
             remap=remap,
+            apparmor=apparmor_profile(container),
             links=tuple(links.environment(container)) if mode == "bridge" else (),
         ),
     )
@@ -196,6 +198,13 @@ def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
             found.append(protocol.Port(fd=fd, host=host, port=port))
             fd += 1
     return found
+
+
+def apparmor_profile(container: Container) -> str:
+    """Its name; "" on a host without AppArmor."""
+    host = container.host_config
+    named = security_options.parse(host).get("apparmor", "")
+    return container.engine.confinement.of(host, named)
 
 
 def identity(container: Container, user: str | None = None) -> users.Identity:

@@ -6,7 +6,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci, policies, runtimes, sized_layers, units, user_namespaces
+from sampan.engine import (
+    oci,
+    policies,
+    runtimes,
+    security_options,
+    sized_layers,
+    units,
+    user_namespaces,
+)
 from sampan.engine.containers import log_config, mounts
 from sampan.kit import errors
 from sampan.runtime import tuning
@@ -141,8 +149,4 @@ def _check_modes(engine: Engine, host: dict[str, Any]) -> None:
     own = runtimes.is_own(engine.settings, host.get("Runtime") or "")
     sized_layers.wanted(engine, host)
     user_namespaces.check(engine.remap, host, own_runtime=own)
-    for option in host.get("SecurityOpt") or ():
-        if option.partition("=")[0].partition(":")[0] not in (
-            "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",
-        ):  # fmt: skip
-            raise errors.InvalidArgument(f'invalid --security-opt 2: "{option}"')
+    security_options.check(host)
