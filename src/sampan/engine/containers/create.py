@@ -46,7 +46,7 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
     merged = merge_image(config, image.config.get("config") or {})
     validation.check(engine, merged, host_config)
     _fill_host_config(host_config, engine.settings)
-    warnings = lacking.leave_out(host_config)
+    warnings = lacking.leave_out(engine, host_config)
     links.resolve(engine, host_config)
     return await _make(engine, name, image, merged, host_config, endpoints), warnings
 

@@ -108,6 +108,14 @@ def _check_resources(host: dict[str, Any]) -> None:
         raise errors.InvalidArgument("SHM size can not be less than 0")
     _check_set(host.get("CpusetCpus") or "", "cpuset cpus", "CPUs", "cpu")
     _check_set(host.get("CpusetMems") or "", "cpuset mems", "memory nodes", "node")
+    _check_weights(host)
+
+
+def _check_weights(host: dict[str, Any]) -> None:
+    on_devices = [item["Weight"] for item in host.get("BlkioWeightDevice") or ()]
+    for weight in (host.get("BlkioWeight") or 0, *on_devices):
+        if weight and not 10 <= weight <= 1000:
+            raise errors.InvalidArgument(f"blkio weight: {weight} is not between 10 and 1000")
 
 
 def _check_set(text: str, option: str, what: str, kind: str) -> None:
