@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Run pytest in a VM with cgroup v2 and AppArmor: tools/vm/run.sh [--systemd] [PYTEST ARGUMENT ...]
 #
-# qemu translates (no KVM needed). The VM gets the image of build.sh and, as a second initramfs,
+# qemu translates (SAMPAN_VM_ACCEL=kvm where there is KVM). Without arguments a list of tests.sh runs,
+# for at most 15 minutes; SAMPAN_VM_SECONDS says otherwise. The VM gets the image of build.sh and, as a second initramfs,
 # this checkout with its .venv under the same path. The tests' exit status is ours; a VM that
 # ends or hangs without one is reported with the end of its console.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
-here=$PWD cache=$PWD/.cache/vm patience=${SAMPAN_VM_SECONDS:-1800}
+here=$PWD cache=$PWD/.cache/vm patience=3600
+. tools/vm/tests.sh
 
-init=
-[ "${1:-}" != --systemd ] || { init=vm.init=systemd; shift; }
-[ $# -gt 0 ] || set -- tests/linux/test_cgroup*.py tests/linux/test_mount.py tests/runtime tests/conformance/test_oci_*.py
+init= names=("${plain[@]}")
+[ "${1:-}" != --systemd ] || { init=vm.init=systemd names=("${systemd[@]}"); shift; }
+[ $# -gt 0 ] || { patience=900; set -- "${names[@]}"; }
+patience=${SAMPAN_VM_SECONDS:-$patience}
 tools/vm/build.sh
 
 work=$(mktemp -d "$cache/run.XXXXXX")
