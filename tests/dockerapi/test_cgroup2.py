@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sampan.linux.cgroup import base
 from tests.dockerapi.test_containers import output, remove
 from tests.engine_process import Engine
 
@@ -175,3 +176,27 @@ def test_writable_cgroups_hand_down_controllers(engine: Engine) -> None:
         host = {"NetworkMode": "none", "SecurityOpt": options}
         container = engine.run("sh", "-c", script, HostConfig=host)
         assert engine.wait(container) == code, output(engine, container)
+
+
+IN_A_CONTAINER = """
+echo +memory +pids >/sys/fs/cgroup/cgroup.subtree_control &&
+mkdir "$1" && echo $$ >"$1/cgroup.procs" && shift &&
+exec unshare -C -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' sh "$@"
+"""
+
+
+def test_an_engine_in_a_container_makes_room_for_its_containers() -> None:
+    """The root of its cgroup namespace is where it is itself, and may hand nothing down so."""
+    outer = f"/sys/fs/cgroup/outer-{os.getpid()}"
+    below = ("sh", "-c", IN_A_CONTAINER, "sh", outer)
+    try:
+        with Engine(below=below) as engine:
+            container = sleeper(engine, Memory=64 << 20, PidsLimit=9)
+            pid = engine.inspect(container)["State"]["Pid"]
+            with open(f"/proc/{pid}/cgroup") as file:
+                assert file.read().startswith(f"0::/{os.path.basename(outer)}/sampan-")
+            where = f"{outer}{engine.paths.cgroup_parent}/{container}"
+            with open(f"{where}/memory.max") as file:
+                assert file.read() == f"{64 << 20}\n"
+    finally:
+        base.remove(outer)

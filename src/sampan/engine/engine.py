@@ -34,6 +34,7 @@ from sampan.image.erofs_snapshots import Erofs
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
+from sampan.linux.cgroup import evacuate
 from sampan.shim import spawn
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ class Engine:
 
     async def start(self) -> None:
         """Bring up what containers need, and take over those that run."""
+        try:
+            evacuate.own_root()
+        except (OSError, errors.SampanError) as error:
+            log.warning("limits will be refused: the engine's cgroup cannot be left: %s", error)
         await in_thread(self.confinement.prepare, self.paths)
         await self.images.start()
         await self.networks.start()
