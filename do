@@ -36,7 +36,7 @@ find_python() {
 
 packages=(nftables libnftables1 libseccomp2 mmdebstrap python3-venv ca-certificates iproute2)
 vm_packages=(qemu-system-x86 mmdebstrap)
-test_packages=(busybox-static uidmap docker-registry curl openssl tmux e2fsprogs iptables docker.io containerd podman bsdutils)
+test_packages=(busybox-static uidmap docker-registry curl openssl tmux e2fsprogs iptables docker.io containerd podman bsdutils etcd-server)
 
 need_packages() {
   command -v apt-get >/dev/null || die "./do setup needs Debian or Ubuntu (apt-get not found)"

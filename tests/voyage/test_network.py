@@ -130,6 +130,19 @@ def test_every_name_of_a_container(cli: Cli, harbour: str) -> None:
     assert resolve(cli, "asker", "mole") == ""
 
 
+def test_links_to_one_who_comes_later(cli: Cli, harbour: str) -> None:
+    """Given at `run` and at `network connect`; the alias means whoever has the name."""
+    cli.run("-d", "--name", "one", "--network", harbour, "--link", "late:l", IMAGE, "sleep", "1000")
+    cli.run("-d", "--name", "two", IMAGE, "sleep", "1000")
+    cli("network", "connect", "--link", "late:l", harbour, "two")
+    for _ in range(2):
+        cli.run("-d", "--name", "late", "--network", harbour, IMAGE, "sleep", "1000")
+        expected = address(cli, "late", harbour)
+        assert (resolve(cli, "one", "l"), resolve(cli, "two", "l")) == (expected, expected)
+        cli("rm", "-f", "late")
+    assert resolve(cli, "two", "l") == ""
+
+
 def test_names_end_at_the_network(cli: Cli, harbour: str) -> None:
     cli.run("-d", "--name", "inside", "--network", harbour, IMAGE, "sleep", "1000")
     cli.run("-d", "--name", "outside", IMAGE, "sleep", "1000")

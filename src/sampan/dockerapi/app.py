@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from sampan.dockerapi import hijack, listeners, metrics, routes
-from sampan.dockerapi.router import HEADERS, Call, split_version, to_json
+from sampan.dockerapi.router import Call, headers_of, split_version, to_json
 from sampan.engine import errors as nouns
 from sampan.kit import errors
 
@@ -114,7 +114,7 @@ class Server:
             log.exception("%s %s", request.method, request.path_qs)
             response = self._error(request, error, 500)
         if not response.prepared:
-            response.headers.update(HEADERS)
+            response.headers.update(headers_of(self._engine))
         if isinstance(request.protocol, hijack.Protocol):
             request.protocol.give_up()
         return response

@@ -72,6 +72,7 @@ async def version(call: Call) -> web.StreamResponse:
             "Arch": architecture(),
             "KernelVersion": kernel,
             "BuildTime": "",
+            **({"Experimental": True} if call.engine.settings["experimental"] else {}),
         }
     )
 
@@ -140,7 +141,7 @@ def describe(engine: Engine) -> dict[str, Any]:
         "HttpsProxy": "",
         "NoProxy": "",
         "Labels": engine.settings["labels"],
-        "ExperimentalBuild": False,
+        "ExperimentalBuild": engine.settings["experimental"],
         "Runtimes": runtimes.table(engine.settings),
         "DefaultRuntime": engine.settings["default-runtime"],
         "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive",

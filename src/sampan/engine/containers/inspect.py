@@ -33,8 +33,9 @@ HOST_DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 CONFIG_DEFAULTS: dict[str, Any] = {
     "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": False,
-    "AttachStderr": False, "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": [],
-    "Cmd": None, "Image": "", "Volumes": None, "WorkingDir": "", "Entrypoint": None,
+    "AttachStderr": False, "ExposedPorts": None, "Tty": False, "OpenStdin": False,
+    "StdinOnce": False, "Env": [], "Cmd": None, "Image": "", "Volumes": None, "WorkingDir": "",
+    "Entrypoint": None,
     "OnBuild": None, "Labels": {},
 }  # fmt: skip
 EMPTY_ENDPOINT: dict[str, Any] = {
@@ -80,9 +81,16 @@ def inspect(container: Container) -> dict[str, Any]:
         "HostConfig": host,
         "GraphDriver": {"Data": places, "Name": driver},
         "Mounts": mounts.shown(container),
-        "Config": {**CONFIG_DEFAULTS, **container.config},
+        "Config": _config(container),
         "NetworkSettings": network_settings(container),
     }
+
+
+def _config(container: Container) -> dict[str, Any]:
+    config = {**CONFIG_DEFAULTS, **container.config}
+    if not config["ExposedPorts"]:
+        del config["ExposedPorts"]
+    return config
 
 
 def state(container: Container) -> dict[str, Any]:

@@ -48,6 +48,29 @@ def check(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
     mounts.validate(host)
 
 
+def check_joined(config: dict[str, Any], host: dict[str, Any]) -> None:
+    """`--network container:NAME`: what would be the other's to decide; `config` is the user's."""
+    if not (host.get("NetworkMode") or "").startswith("container:"):
+        return
+    for given, what in (
+        (config.get("Hostname"), "hostname and the network mode"),
+        (
+            host.get("Links"),
+            "container type network can't be used with links. This would result in undefined "
+            "behavior",
+        ),
+        (host.get("Dns"), "dns and the network mode"),
+        (host.get("ExtraHosts"), "custom host-to-IP mapping and the network mode"),
+        (
+            host.get("PortBindings") or host.get("PublishAllPorts"),
+            "port publishing and the container type network mode",
+        ),
+        (config.get("ExposedPorts"), "port exposing and the container type network mode"),
+    ):
+        if given:
+            raise errors.InvalidArgument(f"conflicting options: {what}")
+
+
 def check_limits(host: dict[str, Any]) -> None:
     """Restart policy and resources, which `update` may change too."""
     _check_policy(host)
@@ -125,7 +148,9 @@ def _check_set(text: str, option: str, what: str, kind: str) -> None:
     try:
         wanted = tuning.parse_list(text, option, 8192)
     except errors.InvalidArgument:
-        raise errors.InvalidArgument(f"Invalid value {text} for {option}") from None
+        raise errors.InvalidArgument(
+            f"Invalid value {text} for {option}: invalid format: {text}"
+        ) from None
     available = Path(f"/sys/devices/system/{kind}/online").read_text().strip()
     if not wanted <= tuning.parse_list(available, option, 8192):
         raise errors.InvalidArgument(
@@ -146,12 +171,10 @@ def _check_modes(engine: Engine, host: dict[str, Any]) -> None:
     for key in ("NetworkMode", "PidMode", "IpcMode"):
         mode = host.get(key) or ""
         if mode.startswith("container:"):
-            engine.containers.get(mode.partition(":")[2])
-    mode = host.get("NetworkMode") or "default"
-    if mode.startswith("container:") and host.get("PortBindings"):
-        raise errors.InvalidArgument(
-            "conflicting options: port publishing and the container type network mode"
-        )
+            try:
+                engine.containers.get(mode.partition(":")[2])
+            except errors.NotFound as error:  # 404 would mean the image
+                raise errors.InvalidArgument(str(error)) from error
     if (host.get("Isolation") or "default").lower() != "default":
         raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
     own = runtimes.is_own(engine.settings, host.get("Runtime") or "")
