@@ -17,6 +17,7 @@ from sampan.engine.containers import (
     addresses,
     copy_up,
     its_image,
+    lacking,
     links,
     log_config,
     mounts,
@@ -59,10 +60,11 @@ async def create(
     merged = merge_image(config, image.config.get("config") or {})
     validation.check(engine, merged, host_config)
     _fill_host_config(host_config, engine.settings)
+    left_out = lacking.leave_out(engine, host_config)
     links.resolve(engine, host_config)
     addresses.check(engine, endpoints)
     made = await _make(engine, name, image, merged, host_config, endpoints)
-    return made, [*told, *warnings.of(host_config)]
+    return made, [*told, *left_out, *warnings.of(host_config)]
 
 
 async def from_image(

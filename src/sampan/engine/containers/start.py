@@ -23,6 +23,7 @@ from sampan.engine import (
     oci,
     rootfs,
     runtimes,
+    security_options,
     sized_layers,
     user_namespaces,
     users,
@@ -187,6 +188,7 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             files=tuple(files),
             peers=_peers(container),
             remap=user_namespaces.of(container),
+            apparmor=apparmor_profile(container),
             links=tuple(links.environment(container))
             if container.network_mode() == "bridge"
             else (),
@@ -210,6 +212,13 @@ def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
             found.append(protocol.Port(fd=fd, host=host, port=port))
             fd += 1
     return found
+
+
+def apparmor_profile(container: Container) -> str:
+    """Its name; "" on a host without AppArmor."""
+    host = container.host_config
+    named = security_options.parse(host).get("apparmor", "")
+    return container.engine.confinement.of(host, named)
 
 
 def identity(container: Container, user: str | None = None) -> users.Identity:
