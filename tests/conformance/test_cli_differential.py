@@ -105,6 +105,8 @@ def fill(top: Path, made: Path) -> Path:
     top.mkdir()
     shutil.copy(made, top / "busybox.tar")
     (top / "text").write_text("text\n")
+    (top / "environment").write_text("# a comment\nONE=1\n\nTWO=a b\n")
+    (top / "labels").write_text("kind=from a file\n")
     with tarfile.open(top / "tree.tar", "w") as tar:
         tar.add(top / "text", "text")
     return top
