@@ -55,10 +55,16 @@ class Template:
     """A parsed template; raises TemplateError where it is malformed."""
 
     def __init__(self, text: str) -> None:
-        self._nodes = template_parse.parse(text)
+        try:
+            self._nodes = template_parse.parse(text)
+        except RecursionError:
+            raise TemplateError("it is nested too deeply") from None
 
     def render(self, data: Any) -> str:
-        return _Run(data).render(self._nodes)
+        try:
+            return _Run(data).render(self._nodes)
+        except RecursionError:
+            raise TemplateError("it is nested too deeply") from None
 
 
 class _Run:
