@@ -9,6 +9,7 @@ from sampan.client import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from sampan.cli.session import Session
@@ -22,9 +23,12 @@ def follow(
     stdin: bool,
     proxy: bool,
     keys: str,
-    start: bool = False,
+    start: Mapping[str, str | None] | None = None,
 ) -> int:
-    """Our streams on the container `found` (its inspection) until it ends: its exit code."""
+    """Our streams on the container `found` (its inspection) until it ends: its exit code.
+
+    `start`: it is to be started, with this query.
+    """
     client, path, tty = session.client, f"/containers/{found['Id']}", found["Config"]["Tty"]
     if tty and stdin and not terminal.is_terminal(0):
         raise errors.BadRequest("the input device is not a TTY")
@@ -32,11 +36,12 @@ def follow(
     query = {"stream": True, "stdin": stdin or None, "stdout": True, "stderr": True,
              "detachKeys": text or None}  # fmt: skip
     stream = client.hijack(f"{path}/attach", query)
-    removed = start and found["HostConfig"].get("AutoRemove")
-    condition = "removed" if removed else "next-exit" if start else "not-running"
+    starting = start is not None
+    removed = starting and found["HostConfig"].get("AutoRemove")
+    condition = "removed" if removed else "next-exit" if starting else "not-running"
     waiting = client.stream("POST", f"{path}/wait", {"condition": condition})
-    if start:
-        client.call("POST", f"{path}/start")
+    if starting:
+        client.call("POST", f"{path}/start", start)
     return until_end(
         session, found["Id"], stream, waiting, tty=tty, stdin=stdin, keys=sequence, proxy=proxy
     )

@@ -22,11 +22,11 @@ FILTERS = ("name", "id", "driver", "scope", "type", "label", "label!", "dangling
 
 def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) -> dict[str, Any]:
     spec = network.spec
-    return {
+    found = {
         "Name": network.name,
         "Id": network.id,
         "Created": network.created,
-        "Scope": "local",
+        "Scope": network.scope,
         "Driver": network.driver,
         "EnableIPv4": spec.get("ipv4", True),
         "EnableIPv6": spec.get("ipv6", False),
@@ -44,6 +44,9 @@ def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) 
         "Options": _options(engine, network),
         "Labels": spec.get("labels") or {},
     }
+    if peers := [{"Name": n, "IP": ip} for n, ip in engine.shared.peers(network.id)]:
+        found["Peers"] = peers
+    return found
 
 
 def _options(engine: Engine, network: NetworkInfo) -> dict[str, str]:

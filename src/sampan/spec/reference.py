@@ -117,6 +117,11 @@ def full(text: str) -> str:
     return str(parse(text))
 
 
+def is_bare(text: str) -> bool:
+    """Whether a name has neither tag nor digest."""
+    return ":" not in text.rpartition("/")[2] and "@" not in text
+
+
 def repository(text: str) -> str:
     """`busybox:1` → `docker.io/library/busybox`."""
     return parse(text).repository

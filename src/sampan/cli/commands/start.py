@@ -23,6 +23,8 @@ COMMAND = Command(
     at_least=1,
     options=(
         option("-a --attach", "bool", "Connect stdout and stderr, and pass signals on"),
+        option("--checkpoint", "string", "Go on from this checkpoint"),
+        option("--checkpoint-dir", "string", "The engine's directory that holds it"),
         DETACH_KEYS,
         option("-i --interactive", "bool", "Connect stdin"),
     ),
@@ -31,6 +33,8 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> int:
+    if args["checkpoint"] and len(args.operands) > 1:
+        raise args.fail("you cannot restore multiple containers at once", code=1)
     if args["attach"] or args["interactive"]:
         if len(args.operands) > 1:
             raise args.fail("you cannot start and attach multiple containers at once", code=1)
@@ -40,7 +44,7 @@ def run(session: Session, args: Arguments) -> int:
 
     def start(name: str) -> None:
         try:
-            session.client.call("POST", f"/containers/{name}/start")
+            session.client.call("POST", f"/containers/{name}/start", _query(args))
         except errors.ApiError:
             failed.append(name)
             raise
@@ -51,6 +55,13 @@ def run(session: Session, args: Arguments) -> int:
     return code
 
 
+def _query(args: Arguments) -> dict[str, str | None]:
+    return {
+        "checkpoint": args["checkpoint"] or None,
+        "checkpoint-dir": args["checkpoint-dir"] or None,
+    }
+
+
 def _attached(session: Session, args: Arguments) -> int:
     found = session.client.call("GET", f"/containers/{args.operands[0]}/json")
     return attached.follow(
@@ -59,5 +70,5 @@ def _attached(session: Session, args: Arguments) -> int:
         stdin=args["interactive"] and found["Config"]["OpenStdin"],
         proxy=True,
         keys=args["detach-keys"],
-        start=True,
+        start=_query(args),
     )

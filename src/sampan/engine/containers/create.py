@@ -12,11 +12,12 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import rootfs, sized_layers, units
+from sampan.engine import network_options, rootfs, sized_layers, units
 from sampan.engine.containers import (
     addresses,
     copy_up,
     its_image,
+    lacking,
     links,
     log_config,
     mounts,
@@ -59,19 +60,29 @@ async def create(
     merged = merge_image(config, image.config.get("config") or {})
     validation.check(engine, merged, host_config)
     _fill_host_config(host_config, engine.settings)
+    left_out = lacking.leave_out(engine, host_config)
     links.resolve(engine, host_config)
     addresses.check(engine, endpoints)
     made = await _make(engine, name, image, merged, host_config, endpoints)
-    return made, [*told, *warnings.of(host_config)]
+    return made, [*told, *left_out, *warnings.of(host_config)]
 
 
 async def from_image(
-    engine: Engine, image: Image, config: dict[str, Any], host_config: dict[str, Any]
+    engine: Engine,
+    image: Image,
+    config: dict[str, Any],
+    host_config: dict[str, Any],
+    variables: tuple[str, ...],
 ) -> Container:
-    """A container of layers that a lease holds and no image has yet: a step of a build."""
+    """A container of layers that a lease holds and no image has yet: a step of a build.
+
+    `variables` are further ones of its environment that are kept in no row.
+    """
     validation.check(engine, config, host_config)
     _fill_host_config(host_config, engine.settings)
-    return await _make(engine, "", image, config, host_config, {}, leased=True)
+    container = await _make(engine, "", image, config, host_config, {}, leased=True)
+    container.variables = variables
+    return container
 
 
 def _require_free(engine: Engine, name: str) -> None:
@@ -245,4 +256,7 @@ def _networking(
     if mode != "bridge" and host.get("Links"):
         both = [*(first.get("Links") or ()), *host["Links"]]
         first = {**first, "Links": [*dict.fromkeys(both)]}
-    return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
+    found = {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
+    for settings in found.values():
+        network_options.check_endpoint(settings)
+    return found

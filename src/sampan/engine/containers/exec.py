@@ -7,7 +7,7 @@ import contextlib
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import monitors, oci
+from sampan.engine import apparmor, monitors, oci, security_options
 from sampan.engine.containers import start
 from sampan.engine.errors import NoSuchExec
 from sampan.kit import errors
@@ -129,7 +129,7 @@ def document(process: Exec) -> dict[str, Any]:
     identity = start.identity(container, user)
     privileged = bool(config.get("Privileged") or host.get("Privileged"))
     capabilities = oci.effective_capabilities({**host, "Privileged": privileged})
-    options = oci.security_options(host.get("SecurityOpt") or ())
+    options = security_options.parse(host)
     base = {**container.config, "Tty": process.tty}
     base["Env"] = [*(container.config.get("Env") or ()), *(config.get("Env") or ())]
     return {
@@ -141,6 +141,7 @@ def document(process: Exec) -> dict[str, Any]:
         "capabilities": oci.capability_sets(capabilities, identity.uid),
         "rlimits": oci.rlimits(host.get("Ulimits") or ()),
         "noNewPrivileges": options.get("no-new-privileges", "false") == "true",
+        **apparmor.process(start.apparmor_profile(container)),
     }
 
 

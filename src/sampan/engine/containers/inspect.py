@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci, places, published_ports
-from sampan.engine.containers import links, mounts
+from sampan.engine.containers import links, mounts, start
 from sampan.image import choice
 from sampan.spec import docker_defaults
 
@@ -76,7 +76,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": start.apparmor_profile(container),
         "ExecIDs": [e.id for e in container.execs.values() if e.running] or None,
         "HostConfig": host,
         "GraphDriver": {"Data": places, "Name": driver},

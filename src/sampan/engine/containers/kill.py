@@ -57,5 +57,5 @@ async def send(container: Container, number: int) -> None:
         await monitors.ask(
             container.engine.paths.monitor_socket(container.id), protocol.kill(number)
         )
-    except (errors.NotFound, errors.Unavailable) as error:
+    except (errors.NotFound, errors.Unavailable, errors.Conflict) as error:
         raise NotRunning(container.id) from error

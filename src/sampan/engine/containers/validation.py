@@ -6,7 +6,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci, policies, runtimes, sized_layers, units, user_namespaces
+from sampan.engine import (
+    oci,
+    policies,
+    runtimes,
+    security_options,
+    sized_layers,
+    units,
+    user_namespaces,
+)
 from sampan.engine.containers import log_config, mounts
 from sampan.kit import errors
 from sampan.runtime import tuning
@@ -126,6 +134,14 @@ def _check_resources(host: dict[str, Any]) -> None:
         raise errors.InvalidArgument("SHM size can not be less than 0")
     _check_set(host.get("CpusetCpus") or "", "cpuset cpus", "CPUs", "cpu")
     _check_set(host.get("CpusetMems") or "", "cpuset mems", "memory nodes", "node")
+    _check_weights(host)
+
+
+def _check_weights(host: dict[str, Any]) -> None:
+    on_devices = [item["Weight"] for item in host.get("BlkioWeightDevice") or ()]
+    for weight in (host.get("BlkioWeight") or 0, *on_devices):
+        if weight and not 10 <= weight <= 1000:
+            raise errors.InvalidArgument(f"blkio weight: {weight} is not between 10 and 1000")
 
 
 def _check_set(text: str, option: str, what: str, kind: str) -> None:
@@ -167,8 +183,4 @@ def _check_modes(engine: Engine, host: dict[str, Any]) -> None:
     own = runtimes.is_own(engine.settings, host.get("Runtime") or "")
     sized_layers.wanted(engine, host)
     user_namespaces.check(engine.remap, host, own_runtime=own)
-    for option in host.get("SecurityOpt") or ():
-        if option.partition("=")[0].partition(":")[0] not in (
-            "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",
-        ):  # fmt: skip
-            raise errors.InvalidArgument(f'invalid --security-opt 2: "{option}"')
+    security_options.check(host)
