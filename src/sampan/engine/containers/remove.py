@@ -58,7 +58,7 @@ async def _make_stop(container: Container, *, force: bool) -> None:
     if not force:
         state = container.status
         raise errors.Conflict(
-            f'cannot remove container "/{container.name}": container is {state}: '
+            f'cannot remove container "{container.name}": container is {state}: '
             "stop the container before removing or force remove"
         )
     container.stopped_by_user = True

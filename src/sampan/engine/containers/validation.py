@@ -84,7 +84,10 @@ def _check_policy(host: dict[str, Any]) -> None:
     policy = host.get("RestartPolicy") or {}
     name, count = policy.get("Name") or "", policy.get("MaximumRetryCount") or 0
     if name not in RESTART_POLICIES:
-        raise errors.InvalidArgument(f"invalid restart policy: unknown policy '{name}'")
+        raise errors.InvalidArgument(
+            f"invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', "
+            "'on-failure', or 'unless-stopped'"
+        )
     if count and name != "on-failure":
         raise errors.InvalidArgument(
             "invalid restart policy: maximum retry count can only be used with 'on-failure'"
