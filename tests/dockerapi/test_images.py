@@ -91,6 +91,29 @@ def test_the_platforms_of_an_image(engine, both):
     assert "does not provide the specified platform" in answer["message"]
 
 
+def test_a_container_of_the_platform_asked_for(engine, both):
+    def create(query, body):
+        status, made = engine.request(
+            "POST", f"/containers/create{query}", {"Image": both, "Cmd": ["x"], **body}
+        )
+        if status != 201:
+            return status, made["message"]
+        _, told = engine.request("GET", f"/containers/{made['Id']}/json")
+        engine.request("DELETE", f"/containers/{made['Id']}")
+        return told["Image"], made["Warnings"]
+
+    mine, others = (oci_image.digest_of(blobs[0]) for blobs in (MY_BLOBS, OTHER_BLOBS))
+    assert create("", {}) == (mine, [])
+    assert create(f"?platform=linux/{HERE}", {}) == (mine, [])
+    assert create("?platform=linux/s390x", {}) == (others, [])
+    status, message = create("?platform=linux/riscv64", {})
+    assert status == 404
+    assert "both:1 was found but does not provide the specified platform (linux/riscv64)" in message
+    created = create("", {"Image": others})
+    assert "platform (linux/s390x) does not match the detected host platform" in created[1][0]
+    engine.request("DELETE", f"/images/{others}")
+
+
 @pytest.mark.parametrize("path", ["/build?", "/images/create?fromImage=busybox&"])
 def test_a_platform_that_is_none_is_refused_before_anything_is_done(engine, path):
     status, answer = engine.request("POST", f"{path}platform=foo")

@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 LABEL = "voyage=1"
+SLOWNESS = float(os.environ.get("SAMPAN_TEST_SLOWNESS", 1))
 
 
 class Cli:
@@ -33,7 +34,7 @@ class Cli:
             env=self.environment,
             input=stdin if stdin is not None else b"",
             capture_output=True,
-            timeout=timeout,
+            timeout=timeout * SLOWNESS,
             check=False,
         )
         result = subprocess.CompletedProcess(
@@ -136,7 +137,7 @@ def busybox_tar(directory: Path, archive: Path) -> None:
 
 def until(condition: object, seconds: float = 10, message: str = "it did not happen") -> object:
     """Poll a condition that another process brings about; no sleep is ever the assertion."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWNESS
     while True:
         value = condition()  # type: ignore[operator]
         if value:

@@ -143,11 +143,6 @@ async def prune(call: Call) -> web.StreamResponse:
     return call.json({"ImagesDeleted": deleted or None, "SpaceReclaimed": reclaimed})
 
 
-@routes.get("/images/search")
-async def search(call: Call) -> web.StreamResponse:
-    raise errors.Unsupported("searching registries is not supported: there is no search index")
-
-
 @routes.get("/images/{name:.*}/json")
 async def inspect(call: Call) -> web.StreamResponse:
     images, name = call.engine.images, call["name"]
@@ -278,18 +273,3 @@ async def commit(call: Call) -> web.StreamResponse:
         pause=call.flag("pause", True),
     )
     return call.json({"Id": image_id}, 201)
-
-
-@routes.get("/distribution/{name:.*}/json")
-async def distribution(call: Call) -> web.StreamResponse:
-    return call.json(
-        await call.engine.images.distribution(call["name"], credentials=credentials(call))
-    )
-
-
-@routes.post("/auth")
-async def authenticate(call: Call) -> web.StreamResponse:
-    body = await call.body(shapes.AUTH)
-    given = registry_credentials.from_entry(body)
-    await call.engine.images.login(str(body.get("serveraddress") or ""), given)
-    return call.json({"Status": "Login Succeeded", "IdentityToken": ""})

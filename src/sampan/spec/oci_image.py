@@ -36,6 +36,7 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 DOCKER_LAYER_PLAIN = "application/vnd.docker.image.rootfs.diff.tar"
 DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+REF_NAME = "org.opencontainers.image.ref.name"
 EMPTY = "application/vnd.oci.empty.v1+json"
 EMPTY_DESCRIPTOR = {  # descriptor.md, "Guidance for an Empty Descriptor"
     "mediaType": EMPTY,

@@ -33,6 +33,7 @@ async def push(
     """Send a tagged image to the registry of its name, or all tags where the name has none;
     `every`: all of the index it stands for."""
     repository = reference.parse(name).repository
+    await report({"status": f"The push refers to repository [{repository}]"})
     if reference.is_bare(name):
         wanted = names.tags(engine.db, repository)
     else:
@@ -46,7 +47,6 @@ async def push(
     ]
     lazy.must_be_whole(engine, digests)
     lease.hold_all(platforms.reachable(engine.store, digests))
-    await report({"status": f"The push refers to repository [{repository}]"})
     for one, digest in zip(wanted, digests, strict=True):
         await _push(engine, lease, reference.parse(one), digest, credentials, report)
 
