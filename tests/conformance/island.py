@@ -78,9 +78,7 @@ class Dockerd(Engine):
         return f"unix://{self.work}/docker.sock"
 
     def cli(self, program: str) -> Cli:
-        found = super().cli(program)
-        found.environment["DOCKER_HOST"] = self.socket
-        return found
+        return Cli(super().cli(program).command, {"DOCKER_HOST": self.socket})
 
     def start(self) -> None:
         words = {

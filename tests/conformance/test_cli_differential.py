@@ -38,7 +38,6 @@ LINES = differential.table()
 SECTIONS = list(dict.fromkeys(line.section for line in LINES))
 SAMPAN = str(Path(__file__).resolve().parents[2] / ".venv/bin/sampan")
 REFERENCE = {"docker": "dockerd", "sampan": "docker"}  # whose answer each session has to give
-ALONE = ("unshare", "--net", "--mount", "sh", "-c", 'ip link set lo up && exec "$@"', "-")
 API = "1.41"  # the newest that Debian's dockerd has: both engines answer as of that version
 
 
@@ -47,7 +46,7 @@ def dockerd(place: Path) -> Iterator[str]:
     """Debian's dockerd in network and mount namespaces of its own; its host."""
     socket = place / "docker.sock"
     words = [
-        *ALONE, "dockerd", f"--data-root={place}/docker",
+        *differential.ALONE, "dockerd", f"--data-root={place}/docker",
         f"--exec-root={place}/docker-run", f"--pidfile={place}/docker.pid",
         f"--host=unix://{socket}", "--storage-driver=vfs",
     ]  # fmt: skip
@@ -60,7 +59,7 @@ def dockerd(place: Path) -> Iterator[str]:
 
 def engine() -> Engine:
     """One of ours, in namespaces of its own as well: the lines name subnets."""
-    return Engine(below=ALONE, image=False)
+    return Engine(below=differential.ALONE, image=False)
 
 
 def _answers(host: str) -> bool:
@@ -106,6 +105,8 @@ def fill(top: Path, made: Path) -> Path:
     top.mkdir()
     shutil.copy(made, top / "busybox.tar")
     (top / "text").write_text("text\n")
+    (top / "environment").write_text("# a comment\nONE=1\n\nTWO=a b\n")
+    (top / "labels").write_text("kind=from a file\n")
     with tarfile.open(top / "tree.tar", "w") as tar:
         tar.add(top / "text", "text")
     return top

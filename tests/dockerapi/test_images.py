@@ -5,6 +5,7 @@ import json
 import os
 import tarfile
 import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -120,6 +121,21 @@ def test_a_platform_that_is_none_is_refused_before_anything_is_done(engine, path
     assert answer["message"] == (
         '"foo": unknown operating system or architecture: invalid argument'
     )
+
+
+def test_a_push_without_a_tag_sends_them_all(engine, both, tmp_path):
+    with support.docker_registry(tmp_path) as address:
+        name = f"{address}/all"
+        for tag in "12":
+            engine.request("POST", f"/images/{both}/tag?repo={name}&tag={tag}")
+        status, answer = engine.request("POST", f"/images/{name}/push")
+        assert status == 200, answer
+        with urllib.request.urlopen(f"http://{address}/v2/all/tags/list") as listed:
+            assert sorted(json.load(listed)["tags"]) == ["1", "2"]
+        for tag in "12":
+            engine.request("DELETE", f"/images/{name}:{tag}")
+        status, answer = engine.request("POST", f"/images/{name}/push")
+        assert "does not exist locally" in str(answer)
 
 
 def test_a_push_with_a_tag_has_one_tag(engine, both):

@@ -15,6 +15,8 @@ NEVER = {  # what an engine's container does not come to, and why
     "sampan.linux.cgroup.systemd": "the engine names cgroups by their path",
     "sampan.linux.cgroup.unit_properties": "of systemd's driver",
     "sampan.runtime.rootless": "the engine is root",
+    "sampan.runtime.notify": "sampan-oci, where its caller has a $NOTIFY_SOCKET",
+    "tty": "sampan-oci, on a terminal of its own",
     "sampan.runtime.no_cgroup": "the engine's containers have one",
     "sampan.runtime.copy_up": "the engine copies into volumes by itself",
     "calendar": "the engine alone reads times",

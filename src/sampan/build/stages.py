@@ -15,6 +15,7 @@ from sampan.build import (
     cache,
     cache_from,
     copying,
+    entitlements,
     explain,
     files,
     instructions,
@@ -168,10 +169,7 @@ class StageBuild:
         process = running.process_of(
             step, current, declared, scope.proxies(), self._request.network
         )
-        if process.insecure and "security.insecure" not in self._request.allowed:
-            raise errors.InvalidArgument(
-                "security.insecure is not allowed: build with --allow security.insecure"
-            )
+        entitlements.check(process, self._request.network, self._request.allowed)
         binds = tuple(
             named.bind(self._build, mount, self.stage) for mount in process.mounts
             if mount.type == "bind"

@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import containers, images, networks, sized_layers, user_namespaces, volumes
+from sampan.engine.apparmor import Confinement
 from sampan.engine.builds import leftovers
 from sampan.engine.containers import stop
 from sampan.engine.db import Database
@@ -34,6 +35,7 @@ from sampan.image.erofs_snapshots import Erofs
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
+from sampan.linux.cgroup import evacuate
 from sampan.shim import spawn
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Engine:
         self.host_networks = HostNetworks(self)
         self.endpoints = Endpoints(self)
         self.spawner = Spawner(paths)
+        self.confinement = Confinement()
         self.stopping = False  # this engine lets go; containers run on
         self.shutting_down = False  # containers end, and are not started again
         self.on_shutdown: Callable[[], None] = lambda: None
@@ -80,6 +83,11 @@ class Engine:
 
     async def start(self) -> None:
         """Bring up what containers need, and take over those that run."""
+        try:
+            evacuate.own_root()
+        except (OSError, errors.SampanError) as error:
+            log.warning("limits will be refused: the engine's cgroup cannot be left: %s", error)
+        await in_thread(self.confinement.prepare, self.paths)
         await self.images.start()
         await self.networks.start()
         await self.spawner.start()

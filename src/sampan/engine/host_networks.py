@@ -65,9 +65,7 @@ class HostNetworks:
         """Raises NotFound in Docker's words."""
         found = self._drivers.get(name)
         if found is None:
-            raise errors.NotFound(
-                f'could not find plugin {name} in v1 plugin registry: plugin "{name}" not found'
-            )
+            raise errors.NotFound(f'plugin "{name}" not found')
         return found
 
     def describe(self, info: NetworkInfo) -> driver.Network:

@@ -151,19 +151,13 @@ def _address(options: dict[str, str], name: str) -> str:
         raise errors.InvalidArgument(f"{name}: {text!r} is not an address") from None
 
 
-def check_endpoint(network: str, settings: dict[str, Any]) -> None:
-    """What a container asks for on a network, before anything is made of it."""
+def check_endpoint(settings: dict[str, Any]) -> None:
+    """What a container asks for on a network but its addresses, before anything is made of it."""
     endpoint_options(settings)
     mac = settings.get("MacAddress") or ""
     if mac and not re.fullmatch(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", mac):
         raise errors.InvalidArgument(
             f"invalid MAC address {mac}: it must be six bytes, like 02:42:ac:11:00:02"
-        )
-    asked = settings.get("IPAMConfig") or {}
-    addresses = {name: _address(asked, name) for name in ("IPv4Address", "IPv6Address")}
-    if network == "bridge" and any(addresses.values()):
-        raise errors.InvalidArgument(
-            "user specified IP address is supported on user defined networks only"
         )
 
 

@@ -10,6 +10,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import network_options, pools
+from sampan.engine.containers import addresses
 from sampan.engine.errors import AmbiguousId, NoSuchNetwork, NotPermitted
 from sampan.engine.filters import Filters
 from sampan.engine.settings import address_pools
@@ -57,6 +58,9 @@ class Networks:
 
     def list(self, filters: Filters) -> Sequence[NetworkInfo]:
         """Docker's filters: name, id, driver, label, type (builtin, custom), dangling."""
+        for kind in filters.get("type"):
+            if kind not in ("builtin", "custom"):
+                raise errors.InvalidArgument(f"invalid filter: 'type'='{kind}'")
         found = [_network(row) for row in self._engine.db.rows("select * from networks")]
         return [network for network in found if self._wanted(network, filters)]
 
@@ -171,9 +175,14 @@ class Networks:
         info = self.get(name)
         if info.name in PREDEFINED:
             raise NotPermitted(f"{info.name} is a pre-defined network and cannot be removed")
-        if self._engine.db.value("select 1 from endpoints where network_id = ?", (info.id,)):
+        rows = self._engine.db.rows(
+            "select c.name, e.id from endpoints e join containers c on c.id = e.container_id"
+            " where e.network_id = ?",
+            (info.id,),
+        )
+        if users := ", ".join(f'name:"{row["name"]}" id:"{row["id"][:12]}"' for row in rows):
             raise NotPermitted(
-                f"error while removing network: network {info.name} has active endpoints"
+                f"error while removing network: network {info.name} has active endpoints ({users})"
             )
         if not info.spec.get("shared"):
             await self.forget(info)
@@ -207,11 +216,9 @@ class Networks:
     async def connect(self, name: str, container_name: str, settings: dict[str, Any]) -> None:
         """Join a container to a network, at once if it runs."""
         info, container = self.get(name), self._engine.containers.get(container_name)
-        if info.driver in ("host", "null") or container.network_mode() in ("host", "none"):
-            raise NotPermitted(
-                "container cannot be connected to or from host, none or container networks"
-            )
-        network_options.check_endpoint(info.name, settings)
+        _check_sharing(info, container)
+        addresses.check_one(self._engine, info.name, settings)
+        network_options.check_endpoint(settings)
         async with container.lock:
             if info.name in container.networking or info.id in container.networking:
                 raise NotPermitted(
@@ -265,6 +272,26 @@ class Networks:
         if row is None:
             raise NoSuchNetwork(name)
         return _network(row)
+
+
+def _check_sharing(info: NetworkInfo, container: Container) -> None:
+    """Who is alone, in the host's namespace or in another's stays there."""
+    mode = container.network_mode()
+    if mode.startswith("container:") or mode == "host":
+        raise errors.InvalidArgument(
+            "container sharing network namespace with another container or host cannot be "
+            "connected to any other network"
+        )
+    if info.driver == "host":
+        raise errors.InvalidArgument(
+            "cannot connect container to host network - container must be created in host "
+            "network mode"
+        )
+    if info.driver == "null" or mode == "none":
+        raise errors.InvalidArgument(
+            "container cannot be connected to multiple networks with one of the networks in "
+            "private (none) mode"
+        )
 
 
 def _isolated(options: dict[str, str]) -> bool:

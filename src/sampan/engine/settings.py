@@ -56,6 +56,8 @@ KEYS = (
     Key(name="tlscert", kind="string", default="", metavar="FILE", help="the engine's certificate"),
     Key(name="tlskey", kind="string", default="", metavar="FILE", help="its key"),
     Key(name="debug", kind="bool", default=False, short="D", help="log more"),
+    Key(name="experimental", kind="bool", default=False,
+        help="say that this engine has Docker's experimental features"),
     Key(name="labels", kind="list", metavar="KEY=VALUE", help="labels of this engine"),
     Key(name="default-runtime", kind="string", default="sampan", metavar="NAME",
         help="the OCI runtime of containers that name none"),

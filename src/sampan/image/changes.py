@@ -25,7 +25,7 @@ def apply(config: dict[str, Any], lines: Iterable[str]) -> None:
         word, _, rest = line.strip().partition(" ")
         setter = _SETTERS.get(word.upper())
         if setter is None:
-            raise BadChange(line, f"{word} is not a valid change command")
+            raise errors.InvalidArgument(f"{word.lower()} is not a valid change command")
         if not rest.strip():
             raise BadChange(line, f"{word} requires at least one argument")
         try:

@@ -71,7 +71,7 @@ def load_images(engine: Engine, top: Path, names: tuple[str, ...]) -> None:
     busybox_tar(tree, top / "busybox.tar")
     cli = engine.cli("sampan")
     with open(tree / "etc/passwd", "a", encoding="utf-8") as file:
-        file.write("postgres:x:70:70::/:/bin/sh\n")
+        file.write("postgres:x:70:70::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
     subprocess.run(["tar", "-C", str(tree), "-cf", str(top / "busybox.tar"), "."], check=True)
     path = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     change = ["--change", path, "--change", f"CMD {json.dumps(['/bin/sh'])}"]

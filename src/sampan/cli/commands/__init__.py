@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "builder": "Look after the build cache",
+    "checkpoint": "Save running containers and go on from there",
     "container": "Manage containers",
     "context": "Manage engines by name",
     "image": "Manage images",
@@ -75,6 +76,11 @@ NAMES = {
     "update": "update",
     "version": "version",
     "wait": "wait",
+    "checkpoint create": "checkpoint_create",
+    "checkpoint list": "checkpoint_ls",
+    "checkpoint ls": "checkpoint_ls",
+    "checkpoint remove": "checkpoint_rm",
+    "checkpoint rm": "checkpoint_rm",
     "container attach": "attach",
     "container commit": "commit",
     "container cp": "cp",

@@ -39,7 +39,7 @@ COMMAND = Command(
     at_most=1,
     options=(
         option("--add-host", "list", "Put a line NAME:ADDRESS into /etc/hosts of the steps"),
-        option("--allow", "list", "Let steps do this: security.insecure"),
+        option("--allow", "list", "Let steps do network.host, security.insecure, device[=NAME]"),
         option("--build-arg", "list", "Set an ARG, NAME=VALUE; NAME takes it from here"),
         option(
             "--build-context",

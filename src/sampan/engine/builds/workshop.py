@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sampan.build import running, state
 from sampan.build.files import NOTHING
 from sampan.build.stack import Stack
-from sampan.engine.builds import cache_places, caching, leftovers
+from sampan.engine.builds import cache_places, caching, devices, leftovers
 from sampan.engine.builds.mounts import Given, Mounts
 from sampan.engine.containers import create, logs, remove, start, wait
 from sampan.engine.errors import NoSuchImage
@@ -190,7 +190,11 @@ class Workshop:
         tell: Callable[[int, bytes], object],
     ) -> Layer:
         stubs = mounts.stubs(self.tree(made)) if mounts.host_config else []
-        container = self._await(self._created(made, process, mounts))
+        settings, allowed = self._engine.settings, self._options.allowed
+        names = devices.wanted(
+            process.devices, settings, allowed, lambda text: tell(0, text.encode())
+        )
+        container = self._await(self._created(made, process, mounts, names))
         self._containers.add(container)
         try:
             tell(0, f" ---> Running in {container.id[:12]}\n".encode())
@@ -208,13 +212,15 @@ class Workshop:
         tell(0, f" ---> Removed intermediate container {container.id[:12]}\n".encode())
         return layer
 
-    async def _created(self, made: State, process: running.Process, mounts: Mounts) -> Container:
+    async def _created(
+        self, made: State, process: running.Process, mounts: Mounts, names: list[str]
+    ) -> Container:
+        """`names` are its devices'."""
         image = Image(id=made.image_id, manifest="", chain_id=made.chain_id, config=made.document)
         env = {
             "PATH": state.DEFAULT_PATH,
             **process.proxies,
             **process.env,
-            **mounts.environment,
         }
         config: dict[str, Any] = {
             "Image": made.image_id,
@@ -231,7 +237,10 @@ class Workshop:
             "NetworkMode": process.network or "default",
             "Privileged": process.insecure,
         }
-        return await create.from_image(self._engine, image, config, host)
+        if names:
+            host["DeviceRequests"] = [{"Driver": "cdi", "DeviceIDs": names}]
+        variables = tuple(f"{name}={value}" for name, value in mounts.environment.items())
+        return await create.from_image(self._engine, image, config, host, variables)
 
     def _ended(self, container: Container, tell: Callable[[int, bytes], object]) -> int:
         self._await(start.start(container))
