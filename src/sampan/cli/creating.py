@@ -20,6 +20,7 @@ def create(session: Session, args: Arguments, body: dict[str, Any] | None = None
     """The new container's ID. Raises UsageError, ApiError."""
     body = body if body is not None else create_body.build(args)
     _add_proxies(session, body)
+    secrets = _add_api_socket(session, body) if args["use-api-socket"] else b""
     image, cid_file = args.operands[0], args["cidfile"]
     if cid_file and os.path.exists(cid_file):
         raise args.fail(
@@ -40,9 +41,23 @@ def create(session: Session, args: Arguments, body: dict[str, Any] | None = None
     for warning in answer.get("Warnings") or ():
         print(f"WARNING: {warning}", file=sys.stderr)
     container_id = str(answer["Id"])
+    if secrets:
+        _put_secrets(session, container_id, secrets)
     if cid_file:
         _write_id(args, cid_file, container_id)
     return container_id
+
+
+def _add_api_socket(session: Session, body: dict[str, Any]) -> bytes:
+    from sampan.cli import api_socket
+
+    return api_socket.add(session, body)
+
+
+def _put_secrets(session: Session, container_id: str, archive: bytes) -> None:
+    path = f"/containers/{container_id}/archive"
+    headers = {"Content-Type": "application/x-tar"}
+    session.client.call("PUT", path, {"path": "/"}, archive, headers)
 
 
 _PROXIES = {

@@ -86,6 +86,7 @@ async def swarm(call: Call) -> web.StreamResponse:
 for _group in ("swarm", "nodes", "services", "tasks", "secrets", "configs"):
     for _path in (f"/{_group}", f"/{_group}/{{rest:.*}}"):
         routes.add(("GET", "POST", "DELETE"), _path)(swarm)
+routes.put("/volumes/{name}")(swarm)  # volumes of a cluster alone can be changed
 
 
 @routes.post("/sampan/shutdown")
@@ -93,8 +94,3 @@ async def shutdown(call: Call) -> web.StreamResponse:
     """Ours, not Docker's: stop containers, leave no trace on the host, end the engine."""
     await call.engine.shutdown()
     return call.empty()
-
-
-@routes.get("/plugins")
-async def plugins(call: Call) -> web.StreamResponse:
-    return call.json([])

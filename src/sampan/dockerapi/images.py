@@ -52,10 +52,13 @@ async def list_(call: Call) -> web.StreamResponse:
 
 def platform(call: Call) -> str:
     """`platform` of the query: `linux/arm64`, or the JSON object that newer clients send."""
-    text = call.query("platform")
+    return platform_of(call.query("platform"), "platform")
+
+
+def platform_of(text: str, what: str) -> str:
     if not text.startswith("{"):
         return text
-    found = shapes.parse(text, shapes.PLATFORM, "platform")
+    found = shapes.parse(text, shapes.PLATFORM, what)
     words = [found.get(name) or "" for name in ("os", "architecture", "variant")]
     return "/".join(words).rstrip("/")
 
@@ -261,6 +264,10 @@ async def tag(call: Call) -> web.StreamResponse:
 
 @routes.delete("/images/{name:.*}")
 async def remove(call: Call) -> web.StreamResponse:
+    texts = call.request.query.getall("platforms", []) if call.version >= (1, 50) else []
+    if texts:
+        wanted = [platform_of(text, "platforms") for text in texts]
+        return call.json(await call.engine.images.remove_platforms(call["name"], wanted))
     removed = await call.engine.images.remove(
         call["name"], force=call.flag("force"), prune=not call.flag("noprune")
     )

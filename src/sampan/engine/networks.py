@@ -9,7 +9,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import pools
+from sampan.engine import network_configs, pools
 from sampan.engine.errors import AmbiguousId, NoSuchNetwork, NotPermitted
 from sampan.engine.filters import Filters
 from sampan.engine.settings import address_pools
@@ -84,8 +84,12 @@ class Networks:
         attachable: bool = False,
         options: dict[str, str] | None = None,
         labels: dict[str, str] | None = None,
+        after: str = "",
     ) -> NetworkInfo:
-        """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …"""
+        """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …
+
+        `after`: the configuration that it was made after, for the record (`network_configs`).
+        """
         self._check_new(name, driver)
         host_networks = self._engine.host_networks
         given: list[dict[str, Any]] = []
@@ -116,13 +120,11 @@ class Networks:
                 "attachable": attachable,
                 "options": options or {},
                 "labels": labels or {},
+                **({"after": after} if after else {}),
             },
         )
         described = host_networks.describe(info)
-        self._engine.db.execute(
-            "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
-            (info.id, name, driver, info.created, json.dumps(info.spec)),
-        )
+        self._insert(info)
         try:
             await host_networks.driver_of(driver).ensure(described)
         except BaseException:
@@ -130,6 +132,25 @@ class Networks:
             raise
         self._event("create", info)
         return info
+
+    def create_configuration(self, name: str, asked: dict[str, Any]) -> NetworkInfo:
+        """`--config-only`: `asked` has the words of `create`."""
+        self._check_new(name, "bridge")
+        info = NetworkInfo(
+            id=secrets.token_hex(32),
+            name=name,
+            driver=network_configs.DRIVER,
+            created=clock.now(),
+            spec=network_configs.spec_of(asked),
+        )
+        self._insert(info)
+        return info
+
+    def _insert(self, info: NetworkInfo) -> None:
+        self._engine.db.execute(
+            "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
+            (info.id, info.name, info.driver, info.created, json.dumps(info.spec)),
+        )
 
     def _check_new(self, name: str, driver: str) -> None:
         if name in PREDEFINED:
@@ -150,8 +171,10 @@ class Networks:
             raise NotPermitted(
                 f"error while removing network: network {info.name} has active endpoints"
             )
-        host_networks = self._engine.host_networks
-        await host_networks.driver_of(info.driver).remove(host_networks.describe(info))
+        network_configs.check_unused(self._engine, info)
+        if not network_configs.is_one(info):
+            host_networks = self._engine.host_networks
+            await host_networks.driver_of(info.driver).remove(host_networks.describe(info))
         self._engine.db.execute("delete from networks where id = ?", (info.id,))
         self._event("destroy", info)
 
