@@ -124,5 +124,5 @@ def test_json_rows():
 
 
 def test_a_bad_format_is_told_in_a_sentence():
-    with pytest.raises(listing.BadFormat, match="template parsing error: unclosed action"):
+    with pytest.raises(listing.BadFormat, match="error: template: :1: unclosed action"):
         listing.text(ROWS, FIELDS, ("ID",), "{{.ID")

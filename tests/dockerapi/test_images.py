@@ -4,6 +4,8 @@ import io
 import json
 import os
 import tarfile
+import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -128,6 +130,53 @@ def test_a_platform_is_removed(engine, both):
     status, answer = engine.request("DELETE", f"/images/{both}?platforms={other}")
     assert status == 404
     assert "does not provide the specified platform (linux/s390x)" in answer["message"]
+
+
+@pytest.mark.parametrize("path", ["/build?", "/images/create?fromImage=busybox&"])
+def test_a_platform_that_is_none_is_refused_before_anything_is_done(engine, path):
+    status, answer = engine.request("POST", f"{path}platform=foo")
+    assert status == 400, answer
+    assert answer["message"] == (
+        '"foo": unknown operating system or architecture: invalid argument'
+    )
+
+
+def test_a_push_without_a_tag_sends_them_all(engine, both, tmp_path):
+    with support.docker_registry(tmp_path) as address:
+        name = f"{address}/all"
+        for tag in "12":
+            engine.request("POST", f"/images/{both}/tag?repo={name}&tag={tag}")
+        status, answer = engine.request("POST", f"/images/{name}/push")
+        assert status == 200, answer
+        with urllib.request.urlopen(f"http://{address}/v2/all/tags/list") as listed:
+            assert sorted(json.load(listed)["tags"]) == ["1", "2"]
+        for tag in "12":
+            engine.request("DELETE", f"/images/{name}:{tag}")
+        status, answer = engine.request("POST", f"/images/{name}/push")
+        assert "does not exist locally" in str(answer)
+
+
+def test_a_push_with_a_tag_has_one_tag(engine, both):
+    """aiodocker gives it in the name, too."""
+    name = "127.0.0.1:1/pushed"
+    engine.request("POST", f"/images/{both}/tag?repo={name}&tag=1")
+    _, answer = engine.request("POST", f"/images/{name}:wrong/push?tag=1")
+    engine.request("DELETE", f"/images/{name}:1")
+    assert "connection refused" in str(answer)
+
+
+def test_changes_of_a_commit_may_be_lines_of_one_text(engine, both):
+    container = engine.create("true", Image=both)
+    lines = 'EXPOSE 80\nCMD ["py"]\nLABEL a=b \\\n c=d'
+    query = urllib.parse.urlencode({"container": container, "changes": lines})
+    status, made = engine.request("POST", f"/commit?{query}")
+    assert status == 201, made
+    config = engine.request("GET", f"/images/{made['Id']}/json")[1]["Config"]
+    engine.request("DELETE", f"/containers/{container}")
+    engine.request("DELETE", f"/images/{made['Id']}")
+    assert config["Cmd"] == ["py"]
+    assert config["Labels"] == {"a": "b", "c": "d"}
+    assert list(config["ExposedPorts"]) == ["80/tcp"]
 
 
 def test_an_image_of_sha512_digests(engine):

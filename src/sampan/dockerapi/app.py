@@ -61,11 +61,14 @@ class Server:
         self._fronts: list[tls.Front] = []
         self._listeners: list[listeners.Listener] = []
         self._metrics_socket: socket.socket | None = None
+        self.made: list[str] = []  # what to remove when no engine shall be found any more
 
     def listen(self) -> None:
         """At every place that the settings name, or at none of them (CannotListen)."""
         settings = self._engine.settings
-        self._listeners = listeners.open_all(self._engine.paths.api_socket, settings)
+        path = self._engine.paths.api_socket
+        self._listeners, ours = listeners.open_all(path, settings)
+        self.made = [path] if ours else []
         if settings["metrics-addr"]:
             self._metrics_socket = listeners.plain(settings["metrics-addr"])
 

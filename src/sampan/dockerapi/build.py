@@ -36,7 +36,8 @@ async def build(call: Call) -> web.StreamResponse:
     options = _options(call)
     if isinstance(call.request.protocol, hijack.Protocol):
         call.request.protocol.streaming()  # nobody waits for a build whose client is gone
-    if call.query("version") == "2":
+    # Without a session a tar is all there is, whichever builder was asked for.
+    if call.query("version") == "2" and call.query("session"):
         return await _session_build(call, options)
     if call.query("outputs"):
         raise errors.Unsupported("outputs are BuildKit's alone (version=2)")
@@ -66,7 +67,7 @@ async def prune(call: Call) -> web.StreamResponse:
         free=call.number("min-free-space") or 0,
     )
     deleted, size = await usage.prune(call.engine, limits)
-    return call.json({"CachesDeleted": deleted, "SpaceReclaimed": size})
+    return call.json({"CachesDeleted": deleted or None, "SpaceReclaimed": size})
 
 
 def _options(call: Call) -> builds.Options:
@@ -86,7 +87,7 @@ def _options(call: Call) -> builds.Options:
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
         quiet=call.flag("q"),
-        platform=call.query("platform"),
+        platform=call.platform(),
         network=call.query("networkmode"),
         host_config=_host_config(call),
         cache_from=tuple(filter(None, call.document("cachefrom", [shapes.TEXT]) or ())),

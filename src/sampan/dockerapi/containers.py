@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from sampan.dockerapi import images as image_routes
 from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Routes, to_json
 from sampan.engine.containers import (
@@ -68,7 +67,7 @@ async def create_(call: Call) -> web.StreamResponse:
     if call.version < (1, 40):  # until then containers shared their IPC namespace when asked
         host = body["HostConfig"] = body.get("HostConfig") or {}
         host["IpcMode"] = host.get("IpcMode") or "shareable"
-    platform = image_routes.platform(call) if call.version >= (1, 41) else ""
+    platform = call.platform() if call.version >= (1, 41) else ""
     container, warnings = await create.create(
         call.engine, call.query("name"), body, platform=platform
     )
@@ -111,7 +110,10 @@ async def restart(call: Call) -> web.StreamResponse:
 
 @routes.post("/containers/{id}/kill")
 async def kill_(call: Call) -> web.StreamResponse:
-    await kill.kill(container_of(call), call.query("signal"))
+    try:
+        await kill.kill(container_of(call), call.query("signal"))
+    except errors.SampanError as error:
+        raise errors.within(f"cannot kill container: {call['id']}", error) from error
     return call.empty()
 
 
@@ -242,7 +244,9 @@ async def get_archive(call: Call) -> web.StreamResponse:
     container, path = container_of(call), path_of(call)
     async with archive.Download(container, "get", path) as download:
         headers = {PATH_STAT: _encoded(download.stat)}
-        return await _send(call, download, headers)
+        response = await _send(call, download, headers)
+    container.event("archive-path")
+    return response
 
 
 @routes.get("/containers/{id}/export")
@@ -274,6 +278,7 @@ async def put_archive(call: Call) -> web.StreamResponse:
         no_overwrite_dir_non_dir=call.flag("noOverwriteDirNonDir"),
         to_user=call.flag("copyUIDGID"),
     )
+    container.event("extract-to-dir")
     return web.Response()
 
 

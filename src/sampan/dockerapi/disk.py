@@ -79,6 +79,11 @@ SWARM = (
 )
 
 
+@routes.post("/swarm/leave")
+async def leave(call: Call) -> web.StreamResponse:
+    return call.json({"message": "This node is not part of a swarm"}, 503)
+
+
 async def swarm(call: Call) -> web.StreamResponse:
     return call.json({"message": SWARM}, 503)
 

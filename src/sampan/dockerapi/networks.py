@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Call, Routes
-from sampan.engine import network_configs, pools
+from sampan.engine import network_configs, network_options, pools
 from sampan.engine.errors import NotPermitted
 from sampan.kit import errors
 
@@ -27,11 +27,11 @@ def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) 
     if configuration:
         ipam = {"config": configuration["asked"], "options": configuration["ipam_options"]}
         spec = {**spec, **configuration, "ipam": ipam}
-    return {
+    found = {
         "Name": network.name,
         "Id": network.id,
         "Created": network.created,
-        "Scope": "local",
+        "Scope": network.scope,
         "Driver": network.driver,
         "EnableIPv4": spec.get("ipv4", True),
         "EnableIPv6": spec.get("ipv6", False),
@@ -46,8 +46,28 @@ def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) 
         "ConfigFrom": {"Network": spec.get("after", "")},
         "ConfigOnly": configuration is not None,
         "Containers": _containers(engine, network) if containers else {},
-        "Options": spec.get("options") or {},
+        "Options": _options(engine, network),
         "Labels": spec.get("labels") or {},
+    }
+    if peers := [{"Name": n, "IP": ip} for n, ip in engine.shared.peers(network.id)]:
+        found["Peers"] = peers
+    return found
+
+
+def _options(engine: Engine, network: NetworkInfo) -> dict[str, str]:
+    """The default bridge shows what dockerd's does: clients look for its name there."""
+    given: dict[str, str] = network.spec.get("options") or {}
+    if network.name != "bridge":
+        return given
+    prefix = network_options.BRIDGE
+    return {
+        f"{prefix}default_bridge": "true",
+        f"{prefix}enable_icc": "true",
+        f"{prefix}enable_ip_masquerade": "true",
+        f"{prefix}host_binding_ipv4": engine.settings["ip"] or "0.0.0.0",
+        f"{prefix}name": engine.paths.bridge,
+        "com.docker.network.driver.mtu": "1500",
+        **given,
     }
 
 
@@ -92,7 +112,7 @@ async def list_(call: Call) -> web.StreamResponse:
 async def create(call: Call) -> web.StreamResponse:
     body = await call.body(shapes.NETWORK)
     if not body.get("Name"):
-        raise errors.InvalidArgument("network name cannot be blank")
+        raise errors.InvalidArgument("invalid name: name is empty")
     ipam = body.get("IPAM") or {}
     asked = [_asked(pool) for pool in ipam.get("Config") or []]
     ipv4, ipv6 = body.get("EnableIPv4") is not False, bool(body.get("EnableIPv6"))

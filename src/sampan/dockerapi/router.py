@@ -22,6 +22,7 @@ from aiohttp import web
 from sampan.dockerapi import shapes
 from sampan.engine.filters import Filters
 from sampan.kit import errors
+from sampan.spec import oci_image
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -93,6 +94,14 @@ class Call:
         text = self.query(name)
         return shapes.parse(text, shape, name) if text else None
 
+    def platform(self) -> str:
+        """`linux/arm64`, or the JSON object that newer clients send, as text; or nothing."""
+        return _platform(self.query("platform"), "platform")
+
+    def platforms(self) -> list[str]:
+        """Those of `platforms`, each as `platform`."""
+        return [_platform(text, "platforms") for text in self.request.query.getall("platforms", [])]
+
     def filters(self) -> Filters:
         return Filters.parse(self.request.query.get("filters"))
 
@@ -131,6 +140,16 @@ class Call:
         if streaming is not None:
             streaming()
         return response
+
+
+def _platform(text: str, name: str) -> str:
+    if text.startswith("{"):
+        found = shapes.parse(text, shapes.PLATFORM, name)
+        words = [found.get(word) or "" for word in ("os", "architecture", "variant")]
+        text = "/".join(words).rstrip("/")
+    if text:
+        oci_image.parse_platform(text)  # what is none is refused before anything is done
+    return text
 
 
 class Routes:

@@ -68,8 +68,16 @@ async def attach_websocket(call: Call) -> web.StreamResponse:
         detach_keys=call.query("detachKeys") or protocol.DEFAULT_DETACH_KEYS,
     )
     protocol.detach_keys(wanted.detach_keys)
+    spoken = container.started_at != clock.ZERO
     response = web.WebSocketResponse()
     await response.prepare(call.request)
+    if call.flag("logs") and spoken:
+        said = logs.Options(stdout=wanted.stdout, stderr=wanted.stderr, multiplexed=False)
+        async for chunk in logs.read(container, said):
+            await response.send_bytes(chunk)
+    if call.flag("logs") and not call.flag("stream"):
+        await response.close()
+        return response
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     await attach.attach(container, Client(socket=theirs, attach=wanted))
@@ -205,7 +213,7 @@ async def inspect_exec(call: Call) -> web.StreamResponse:
 
 @routes.get("/events")
 async def events_(call: Call) -> web.StreamResponse:
-    filters = call.filters().accept(*events.FILTERS)
+    filters = call.filters()  # an unknown one selects nothing, as with dockerd
     since, until = events.parse_time(call.query("since")), events.parse_time(call.query("until"))
     response = await call.stream()
     async for event in call.engine.events.listen(filters, since=since, until=until):

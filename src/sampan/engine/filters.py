@@ -57,7 +57,7 @@ class Filters:
             return True
         if values <= {"0", "false", "f"}:
             return False
-        raise errors.InvalidArgument(f"invalid filter '{name}={self.get(name)}'")
+        raise errors.InvalidArgument(f"invalid filter '{name}=[{' '.join(self.get(name))}]'")
 
     def exact(self, name: str, *candidates: str) -> bool:
         """No such filter, or one of its values is one of these."""

@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import sys
 
-from sampan.cli import build_inputs, build_outputs, building, linting, output, progress
+from sampan.cli import (
+    build_caches,
+    build_inputs,
+    build_outputs,
+    building,
+    linting,
+    output,
+    progress,
+)
 from sampan.cli.common_options import PLATFORM
 from sampan.cli.options import Command, option
 from sampan.client import errors as client_errors
-from sampan.kit import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from sampan.cli.options import Arguments
@@ -32,7 +39,7 @@ COMMAND = Command(
     at_most=1,
     options=(
         option("--add-host", "list", "Put a line NAME:ADDRESS into /etc/hosts of the steps"),
-        option("--allow", "list", "Let steps do this: security.insecure"),
+        option("--allow", "list", "Let steps do network.host, security.insecure, device[=NAME]"),
         option("--build-arg", "list", "Set an ARG, NAME=VALUE; NAME takes it from here"),
         option(
             "--build-context",
@@ -40,7 +47,18 @@ COMMAND = Command(
             "Name a further context, NAME=VALUE: a directory,"
             " URL, docker-image://IMAGE, oci-layout://DIRECTORY",
         ),
-        option("--cache-from", "list", "Take these images as the cache"),
+        option(
+            "--cache-from",
+            "list",
+            "Take these images alone as the cache; or beside it"
+            " type=registry,ref=NAME|type=local,src=DIRECTORY",
+        ),
+        option(
+            "--cache-to",
+            "list",
+            "Give the cache away: type=inline|registry,ref=NAME|local,dest=DIRECTORY[,mode=max]"
+            "[,mounts=true]",
+        ),
         option("--cgroup-parent", "string", "Put the cgroups of the steps below this one"),
         option("--check", "bool", "Check the Dockerfile, build nothing"),
         option("--compress", "bool", "Accepted: what is sent needs no gzip", hidden=True),
@@ -111,6 +129,8 @@ def run(session: Session, args: Arguments) -> int | None:
         "contexts": _json(told),
         "agents": _json(build_inputs.agents(args["ssh"], os.environ)),
         "secrets": _kept(session, build_inputs.secrets(args["secret"], os.environ)),
+        "cacheimports": _json(build_caches.imports(session, args["cache-from"])),
+        "cacheexports": _json(build_caches.exports(session, args["cache-to"])),
     }
     image = _built(session, args, query, where, along)
     build_outputs.deliver(session, outputs, image, tags)
@@ -129,8 +149,8 @@ def _query(args: Arguments, tags: list[str]) -> dict[str, Any]:
     return {
         "t": tags,
         "allow": args["allow"],
-        "buildargs": _json(building.pairs(args["build-arg"], os.environ)),
-        "cachefrom": _cache_from(args["cache-from"]),
+        "buildargs": _json(building.arguments(args["build-arg"], os.environ)),
+        "cachefrom": _json([text for text in args["cache-from"] if "=" not in text]),
         "explain": args["explain"] or None,
         "labels": _json(building.pairs(args["label"], {})),
         "target": args["target"] or None,
@@ -204,19 +224,6 @@ _HEAD = 512
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
-def _cache_from(texts: list[str]) -> str | None:
-    """`NAME`, or buildx's `type=registry,ref=NAME`."""
-    import json
-
-    found = []
-    for text in texts:
-        fields = dict(part.partition("=")[::2] for part in text.split(","))
-        if "type" in fields and fields["type"] != "registry":
-            raise errors.InvalidArgument(f"--cache-from {text}: only images are known as a cache")
-        found.append(fields.get("ref", text))
-    return json.dumps(found) if found else None
-
-
 def _kept(session: Session, secrets: dict[str, bytes]) -> str | None:
     """The token by which the engine knows them."""
     if not secrets:
@@ -250,7 +257,7 @@ def _check(session: Session, args: Arguments) -> int:
     )
 
 
-def _json(values: Mapping[str, str | None] | list[Any]) -> str | None:
+def _json(values: Mapping[str, str | None] | Sequence[Any]) -> str | None:
     import json
 
     return json.dumps(values) if values else None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from sampan.cli import attached
 from sampan.cli.common_options import DETACH_KEYS
 from sampan.cli.options import Command, option
 from sampan.cli.session import each
+from sampan.client import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,10 +40,19 @@ def run(session: Session, args: Arguments) -> int:
             raise args.fail("you cannot start and attach multiple containers at once", code=1)
         return _attached(session, args)
 
-    def start(name: str) -> None:
-        session.client.call("POST", f"/containers/{name}/start", _query(args))
+    failed = []
 
-    return each(args.operands, start)
+    def start(name: str) -> None:
+        try:
+            session.client.call("POST", f"/containers/{name}/start", _query(args))
+        except errors.ApiError:
+            failed.append(name)
+            raise
+
+    code = each(args.operands, start)
+    if failed:
+        print(f"Error: failed to start containers: {', '.join(failed)}", file=sys.stderr)
+    return code
 
 
 def _query(args: Arguments) -> dict[str, str | None]:

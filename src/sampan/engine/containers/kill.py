@@ -21,13 +21,11 @@ async def kill(container: Container, name: str = "") -> None:
     """Docker's `POST /containers/{id}/kill`; SIGKILL also waits for the end."""
     number = units.signal_number(name, signal.SIGKILL)
     await settle(container)
-    if not container.running:
-        raise errors.Conflict(f"cannot kill container: {container.id}: {NotRunning(container.id)}")
+    container.require_running()
     if number in (signal.SIGKILL, signal.SIGTERM):
         container.stopped_by_user = True
         container.save()
     await send(container, number)
-    container.event("kill", signal=str(number))
     if number == signal.SIGKILL:
         from sampan.engine.containers import wait
 
@@ -49,14 +47,17 @@ async def settle(container: Container) -> None:
 
 
 async def send(container: Container, number: int) -> None:
-    """Deliver it; a container that has just ended is NotRunning."""
+    """Deliver it; a container that has just ended is NotRunning. Told of first: `kill` precedes the
+    `die` that it may bring."""
     if container.status == "paused" and number == signal.SIGKILL:
         from sampan.engine.containers import pause
 
         await pause.thaw(container)  # v1's freezer holds even SIGKILL back
+    container.require_running()
+    container.event("kill", signal=str(int(number)))
     try:
         await monitors.ask(
             container.engine.paths.monitor_socket(container.id), protocol.kill(number)
         )
-    except (errors.NotFound, errors.Unavailable) as error:
+    except (errors.NotFound, errors.Unavailable, errors.Conflict) as error:
         raise NotRunning(container.id) from error

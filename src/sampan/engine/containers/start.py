@@ -23,12 +23,13 @@ from sampan.engine import (
     oci,
     rootfs,
     runtimes,
+    security_options,
     sized_layers,
     user_namespaces,
     users,
 )
-from sampan.engine.containers import links, log_config
-from sampan.engine.errors import IsPaused, NotModified, StartFailed
+from sampan.engine.containers import links, log_config, mounts
+from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
@@ -52,7 +53,7 @@ async def start(container: Container, *, checkpoint: str = "") -> None:
         container.restarting.cancel()
     async with container.lock:
         if container.status == "paused":
-            raise IsPaused(container.id)
+            raise errors.Conflict("cannot start a paused container, try unpause instead")
         if container.running:
             raise NotModified(f"container {container.id} is already running")
         if container.status in ("removing", "dead"):
@@ -78,10 +79,14 @@ async def launch(container: Container, *, by_policy: bool = False, checkpoint: s
 
 async def _launch(container: Container, clients: list[Client], checkpoint: str) -> None:
     engine = container.engine
-    plan = engine.endpoints.plan(container) if _has_network(container) else Plan()
+    plan = Plan()
+    if _has_network(container):
+        await engine.endpoints.prepare(container)
+        plan = engine.endpoints.plan(container)
     connection = None
     try:
         await engine.volumes.attach(container)
+        mounts.tell(container, "mount")
         if container.host_config.get("StorageOpt"):
             await in_thread(sized_layers.mount, engine, container.id)
         resolve = log_config.resolve
@@ -184,6 +189,7 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             files=tuple(files),
             peers=_peers(container),
             remap=user_namespaces.of(container),
+            apparmor=apparmor_profile(container),
             links=tuple(links.environment(container))
             if container.network_mode() == "bridge"
             else (),
@@ -207,6 +213,13 @@ def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
             found.append(protocol.Port(fd=fd, host=host, port=port))
             fd += 1
     return found
+
+
+def apparmor_profile(container: Container) -> str:
+    """Its name; "" on a host without AppArmor."""
+    host = container.host_config
+    named = security_options.parse(host).get("apparmor", "")
+    return container.engine.confinement.of(host, named)
 
 
 def identity(container: Container, user: str | None = None) -> users.Identity:
