@@ -30,6 +30,7 @@ from sampan.engine.images import (
     pull,
     push,
     remove,
+    remove_platforms,
     variants,
 )
 from sampan.engine.images.listing import Summary
@@ -244,6 +245,9 @@ class Images:
         self, name: str, *, force: bool = False, prune: bool = True
     ) -> Sequence[dict[str, str]]:
         return await remove.remove(self._engine, name, force=force, prune=prune)
+
+    async def remove_platforms(self, name: str, wanted: Sequence[str]) -> Sequence[dict[str, str]]:
+        return await remove_platforms.remove(self._engine, name, wanted)
 
     async def prune(self, filters: Filters) -> tuple[Sequence[dict[str, str]], int]:
         return await remove.prune(self._engine, filters)
