@@ -2,9 +2,10 @@
 
     created (+ network namespace) → … go … → started
 
-A helper of the monitor creates the container (`helper` says why) and hands it over once it is ready
-to execute; the monitor then starts it, so that PID 1's parent, whose death it is not to survive
-(PR_SET_PDEATHSIG), is the monitor. Either a process comes out that runs, or nothing is left: no
+A helper of the monitor creates the container (`helper` says why), as a child of the monitor, whose
+death PID 1 is not to survive (PR_SET_PDEATHSIG). It first passes on what of the request the monitor
+needs, who makes log and socket meanwhile, then the container once that is ready to execute; the
+monitor starts it. Either a process comes out that runs, or nothing is left: no
 process, no cgroup, no descriptor. While PID 1 prepares its rootfs the engine sets up the network;
 the first of both to fail ends the attempt, and so does the engine's connection when it closes
 before "go".
@@ -30,62 +31,80 @@ if TYPE_CHECKING:
     from sampan.shim.protocol import Message, Start
 
 _SIGKILL = 9
-_TO_MONITOR = ("id", "bundle", "run", "runtime", "stdin_once", "log")
+_TO_MONITOR = ("id", "bundle", "run", "runtime", "stdin_once", "log", "attach", "ports")
 
 
 class EngineGone(errors.Unavailable):
     """It closed the connection before the network was ready."""
 
 
+class MonitorGone(errors.Unavailable):
+    """It closed the channel: it has failed, and says so itself, or was killed."""
+
+
+class Launch:
+    """An attempt, in the monitor: its helper works from now on, at the same time as the caller."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._pid, self._channel = helper.fork(lambda theirs: _help(connection, theirs))
+
+    def request(self) -> Start | None:
+        """What of the request a monitor needs; None where the attempt failed: the engine has been
+        told, and nothing is left."""
+        message, fds = self._receive()
+        return protocol.parse_start({**message, "config": {}}, fds) if message else None
+
+    def ready(self, request: Start) -> Ready | None:
+        """Waits for the container that waits for its start; None as above."""
+        message, fds = self._receive()
+        return Ready(request, message, fds, self._pid) if message else None
+
+    def cancel(self) -> None:
+        """Returns when nothing is left of it."""
+        self._channel.close()
+        os.waitpid(self._pid, 0)
+
+    def _receive(self) -> tuple[Message | None, list[int]]:
+        try:
+            message, fds = unix.receive(self._channel)
+        except ConnectionError:
+            message, fds = None, []
+        if message is None:
+            self.cancel()
+        return message, fds
+
+
 class Ready:
-    """A container that waits for its start, as the monitor gets it from the helper.
+    """A container that waits for its start, as the monitor gets it from the helper."""
 
-    `request` has of the start request only what a monitor needs afterwards.
-    """
-
-    def __init__(self, message: Message, fds: list[int], helper_pid: int) -> None:
-        self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
+    def __init__(self, request: Start, message: Message, fds: list[int], helper_pid: int) -> None:
+        self.request = request
         self.cgroup = cgroup.manager(message["cgroup"])
         self.process: Created | oci_program.Process
-        if self.request.runtime:
-            handle = oci_program.Handle.of(self.request)
+        if request.runtime:
+            handle = oci_program.Handle.of(request)
             self.process = oci_program.Process(handle, message["pid"], fds[0], self.cgroup)
         else:
             line = channel.Channel(fds[1])
             self.process = Created(message["pid"], fds[0], line, self.cgroup)
         self.config = fds[2]  # a memfd with what execs need: config.json's linux, and the state
         self.streams = stdio.unpack(message["streams"], fds)
-        self._helper = helper_pid
+        self._helper = 0 if message["ours"] else helper_pid
 
     def adopt(self) -> None:
-        """Be PID 1's parent, which one is when the helper has ended; needed for start and abort."""
+        """Be PID 1's parent; needed for start and abort. Where it was not born as our child it
+        becomes so with the helper's end."""
         if self._helper:
             os.waitpid(self._helper, 0)
             self._helper = 0
-
-
-def container(connection: socket.socket) -> Ready | None:
-    """Have the request on the connection carried out up to the start.
-
-    None where that failed: the engine has been told, and nothing is left.
-    """
-    pid, ours = helper.fork(lambda theirs: _help(connection, theirs))
-    try:
-        message, fds = unix.receive(ours)
-    except ConnectionError:
-        message, fds = None, []
-    finally:
-        ours.close()
-    if message is None:
-        os.waitpid(pid, 0)
-        return None
-    return Ready(message, fds, pid)
 
 
 def _help(connection: socket.socket, monitor: socket.socket) -> None:
     try:
         message, fds = unix.receive(connection)
         _prepare(connection, monitor, message, fds)
+    except MonitorGone:
+        pass
     except Exception as failure:
         try:
             unix.send(connection, protocol.error(failure))
@@ -99,6 +118,7 @@ def _prepare(
     connection: socket.socket, monitor: socket.socket, message: Message, fds: list[int]
 ) -> None:
     request = protocol.parse_start(message, fds)
+    _tell(monitor, {name: message[name] for name in _TO_MONITOR if name in message}, fds)
     config = oci_runtime.parse(request.config)
     streams = stdio.Streams(tty=request.tty, stdin=request.stdin)
     if request.init:
@@ -113,9 +133,11 @@ def _prepare(
         streams.forked()
         if request.network:
             _tell_created(connection, process.pid)
+        ours = [process.pidfd, process.fileno(), _saved(request.config, process.state)]
         _wait(connection, process, needs_go=request.network)
         streams.ready(request.size)
-        _hand_over(monitor, process, streams, message, fds, path)
+        answer = {"cgroup": path, "pid": process.pid, "ours": process.callers_parents}
+        _tell(monitor, {**answer, "streams": streams.pack(ours)}, ours)
     except BaseException:
         process.abort()
         raise
@@ -134,26 +156,15 @@ def _options(request: Start, streams: stdio.Streams) -> create.Options:
         cgroup=request.cgroup,
         init=request.init,
         pdeathsig=_SIGKILL,
+        for_parent=True,
     )
 
 
-def _hand_over(
-    monitor: socket.socket,
-    process: Created | oci_program.Process,
-    streams: stdio.Streams,
-    message: Message,
-    fds: list[int],
-    cgroup_path: str,
-) -> None:
-    """The request's own descriptors come last, with their indexes moved."""
-    ours = [process.pidfd, process.fileno(), _saved(message["config"], process.state)]
-    packed = streams.pack(ours)
-    moved: dict[str, Any] = {name: message[name] for name in _TO_MONITOR if name in message}
-    for name in ("attach", "ports"):
-        items = message.get(name) or ()
-        moved[name] = [{**item, "fd": item["fd"] + len(ours)} for item in items]
-    body = {"request": moved, "cgroup": cgroup_path, "pid": process.pid, "streams": packed}
-    unix.send(monitor, body, [*ours, *fds])
+def _tell(monitor: socket.socket, message: Message, fds: list[int]) -> None:
+    try:
+        unix.send(monitor, message, fds)
+    except OSError as gone:
+        raise MonitorGone("the monitor of the container went away") from gone
 
 
 def _saved(config: Message, state: dict[str, Any]) -> int:

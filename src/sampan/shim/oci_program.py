@@ -90,6 +90,7 @@ class Process:
     def __init__(self, handle: Handle, pid: int, pidfd: int, manager: Manager) -> None:
         self.handle, self.pid, self.pidfd, self.manager = handle, pid, pidfd, manager
         self.state: dict[str, Any] = {}
+        self.callers_parents = False
         self._ready = os.eventfd(1)
 
     def fileno(self) -> int:
