@@ -30,6 +30,7 @@ from sampan.engine.images import (
     pull,
     push,
     remove,
+    spare_memory,
     variants,
 )
 from sampan.engine.images.listing import Summary
@@ -62,6 +63,7 @@ class Images:
         self.leases = leases.Leases(engine.db, engine.store)
         self.garbage = garbage.Collector(engine)
         self.lazy = lazy.Keeper(engine)
+        self.spare_memory = spare_memory.SpareMemory(engine)
         self.garbage.roots.append(cache.Records(engine.paths.root).digests)
 
     # -- looking
@@ -252,6 +254,9 @@ class Images:
         except BaseException:
             self.garbage.wake(soon=not keep)
             raise
+        finally:
+            if name:  # small work has none
+                self.spare_memory.wake()
 
     async def collect_garbage(self) -> int:
         """Remove what nothing names; the bytes of the blobs and layers that went."""
@@ -261,9 +266,11 @@ class Images:
         self.leases.write_on(asyncio.get_running_loop())
         await self.garbage.start()
         self.lazy.wake()
+        self.spare_memory.start()
 
     def stop(self) -> None:
         self.garbage.stop()
+        self.spare_memory.stop()
         self.leases.write_on(None)
 
 
