@@ -20,7 +20,7 @@ from sampan.kit import errors
 from sampan.linux import cgroup, unix
 from sampan.runtime import cgroups, channel, create
 from sampan.runtime.created import Created
-from sampan.shim import helper, oci_program, protocol, stdio, title
+from sampan.shim import helper, oci_program, protocol, restored, stdio, title
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from sampan.shim.protocol import Message, Start
 
 _SIGKILL = 9
-_TO_MONITOR = ("id", "bundle", "run", "runtime", "stdin_once", "log", "attach", "ports")
+_TO_MONITOR = (
+    *("id", "bundle", "run", "runtime", "restore"),
+    *("stdin_once", "log", "attach", "ports"),
+)
 
 
 class EngineGone(errors.Unavailable):
@@ -80,8 +83,10 @@ class Ready:
     def __init__(self, request: Start, message: Message, fds: list[int], helper_pid: int) -> None:
         self.request = request
         self.cgroup = cgroup.manager(message["cgroup"])
-        self.process: Created | oci_program.Process
-        if request.runtime:
+        self.process: Created | oci_program.Process | restored.Process
+        if request.restore:
+            self.process = restored.Process(message["pid"], fds[0], self.cgroup)
+        elif request.runtime:
             handle = oci_program.Handle.of(request)
             self.process = oci_program.Process(handle, message["pid"], fds[0], self.cgroup)
         else:
@@ -121,6 +126,9 @@ def _prepare(
     _tell(monitor, {name: message[name] for name in _TO_MONITOR if name in message}, fds)
     config = oci_runtime.parse(request.config)
     streams = stdio.Streams(tty=request.tty, stdin=request.stdin)
+    if request.restore:
+        _restore(connection, monitor, request, streams)
+        return
     if request.init:
         title.set("sampan-init")  # what `top` shows: the child keeps the name
     path = cgroups.path_of(config, request.id, request.cgroup)
@@ -133,11 +141,34 @@ def _prepare(
         streams.forked()
         if request.network:
             _tell_created(connection, process.pid)
-        ours = [process.pidfd, process.fileno(), _saved(request.config, process.state)]
+        saved = _saved(request.config, process.state)  # while PID 1 is busy
         _wait(connection, process, needs_go=request.network)
         streams.ready(request.size)
-        answer = {"cgroup": path, "pid": process.pid, "ours": process.callers_parents}
-        _tell(monitor, {**answer, "streams": streams.pack(ours)}, ours)
+        _hand_over(monitor, process, streams, path, saved)
+    except BaseException:
+        process.abort()
+        raise
+
+
+def _restore(
+    connection: socket.socket,
+    monitor: socket.socket,
+    request: Start,
+    streams: stdio.Streams,
+) -> None:
+    """The network comes before the processes: they go on at once."""
+    config = restored.prepare(request, streams)
+    if request.network:
+        # The monitor stands for a PID 1 that is still to come: it lives as long as that.
+        _tell_created(connection, os.getppid(), network="self")
+        _receive_go(connection)
+    path = cgroups.path_of(config, request.id, request.cgroup)
+    process = restored.bring_back(request, config, streams, cgroup.manager(path))
+    try:
+        streams.forked()
+        streams.ready(request.size)
+        saved = _saved(request.config, process.state)
+        _hand_over(monitor, process, streams, path, saved)
     except BaseException:
         process.abort()
         raise
@@ -160,6 +191,18 @@ def _options(request: Start, streams: stdio.Streams) -> create.Options:
     )
 
 
+def _hand_over(
+    monitor: socket.socket,
+    process: Created | oci_program.Process | restored.Process,
+    streams: stdio.Streams,
+    cgroup_path: str,
+    saved: int,
+) -> None:
+    fds = [process.pidfd, process.fileno(), saved]
+    answer = {"cgroup": cgroup_path, "pid": process.pid, "ours": process.callers_parents}
+    _tell(monitor, {**answer, "streams": streams.pack(fds)}, fds)
+
+
 def _tell(monitor: socket.socket, message: Message, fds: list[int]) -> None:
     try:
         unix.send(monitor, message, fds)
@@ -175,8 +218,9 @@ def _saved(config: Message, state: dict[str, Any]) -> int:
     return fd
 
 
-def _tell_created(connection: socket.socket, pid: int) -> None:
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+def _tell_created(connection: socket.socket, pid: int, *, network: int | str = "") -> None:
+    """`network`: whose network namespace is the container's, where not PID 1's."""
+    namespace = os.open(f"/proc/{network or pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         unix.send(connection, protocol.created(pid), [namespace])
     except OSError as gone:

@@ -18,9 +18,11 @@ from sampan.kit import errors
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sampan.build.instructions.run_mount import Mount
+
+    Fill = Callable[[str, str], bool]  # id, directory: whether it was made from elsewhere
 
 _AGAIN = 0.1  # seconds between two tries for a lock; a cancelled build stops trying
 
@@ -32,8 +34,11 @@ def place(root: str) -> str:
 class Caches:
     """Those of one step: `take` all at once, then `at` says where each is."""
 
-    def __init__(self, root: str, held: contextlib.ExitStack, cancelled: threading.Event) -> None:
+    def __init__(
+        self, root: str, held: contextlib.ExitStack, cancelled: threading.Event, fill: Fill
+    ) -> None:
         self._root, self._held, self._cancelled = place(root), held, cancelled
+        self._fill = fill
         self._places: dict[int, str] = {}  # by the mount's number in the step
 
     def take(self, mounts: Sequence[tuple[int, Mount]]) -> None:
@@ -42,7 +47,7 @@ class Caches:
         for number, mount in mounts:
             if mount.sharing == "private":
                 continue
-            common.setdefault(_name(mount), []).append((number, mount))
+            common.setdefault(name_of(mount.id or mount.target), []).append((number, mount))
         for name in sorted(common):
             alone = any(mount.sharing == "locked" for _, mount in common[name])
             self._wait(f"{self._root}/{name}-0.lock", fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
@@ -61,14 +66,15 @@ class Caches:
                 raise errors.Unavailable("the build was cancelled")
 
     def _private(self, mount: Mount) -> str:
-        number = 0
-        while not self._locked(f"{self._root}/{_name(mount)}-{number}.lock", fcntl.LOCK_EX):
+        name, number = name_of(mount.id or mount.target), 0
+        while not self._locked(f"{self._root}/{name}-{number}.lock", fcntl.LOCK_EX):
             number += 1
-        return self._made(f"{self._root}/{_name(mount)}-{number}", mount)
+        return self._made(f"{self._root}/{name}-{number}", mount)
 
     def _made(self, directory: str, mount: Mount) -> str:
         with contextlib.suppress(FileExistsError):
-            os.mkdir(directory)
+            if not self._fill(mount.id or mount.target, directory):
+                os.mkdir(directory)
             with open(f"{directory}.lock", "w") as file:
                 file.write(mount.id or mount.target)
             os.chmod(directory, 0o755 if mount.mode is None else mount.mode)
@@ -93,5 +99,5 @@ def told(directory: str, name: str) -> str:
         return file.read()
 
 
-def _name(mount: Mount) -> str:
-    return hashlib.sha256((mount.id or mount.target).encode()).hexdigest()
+def name_of(ident: str) -> str:
+    return hashlib.sha256(ident.encode()).hexdigest()

@@ -6,10 +6,10 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sampan.build import cache, explain, running, state
+from sampan.build import running, state
 from sampan.build.files import NOTHING
 from sampan.build.stack import Stack
-from sampan.engine.builds import leftovers
+from sampan.engine.builds import cache_places, caching, devices, leftovers
 from sampan.engine.builds.mounts import Given, Mounts
 from sampan.engine.containers import create, logs, remove, start, wait
 from sampan.engine.errors import NoSuchImage
@@ -21,6 +21,7 @@ from sampan.spec import docker_stream, oci_image, reference
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from sampan.build.cache_options import Export, Import
     from sampan.build.files import Files
     from sampan.build.state import Layer, State
     from sampan.engine.builds.options import Options
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
     from sampan.engine.images.leases import Lease
+    from sampan.image.content import ContentStore
     from sampan.registry.auth import Credentials
 
 T = TypeVar("T")
@@ -41,10 +43,12 @@ class Workshop:
     ) -> None:
         self._engine, self._lease, self._options, self._report = engine, lease, options, report
         self._loop = asyncio.get_running_loop()
-        self._records = cache.Records(engine.paths.root)
         self._containers: set[Container] = set()
         self._pulling = threading.Lock()
         self.scratch = scratch
+        self.caching = caching.Caching(engine.paths.root, lease.store, scratch, self._await)
+        self.recall, self.seen = self.caching.recall, self.caching.seen
+        self.remember, self.trace = self.caching.remember, self.caching.trace
         self.cancelled = threading.Event()
         self.left = False
         self._given = Given(
@@ -55,6 +59,7 @@ class Workshop:
             secrets=options.secrets,
             agents=options.agents,
             cancelled=self.cancelled,
+            fill=self.caching.fill,
         )
 
     def _await(self, work: Coroutine[Any, Any, T]) -> T:
@@ -81,6 +86,23 @@ class Workshop:
         self.cancelled.set()
         for container in [*self._containers]:
             asyncio.run_coroutine_threadsafe(_killed(container), self._loop)
+
+    # -- caches of other places
+
+    async def place(self, wanted: Import | Export) -> cache_places.Place:
+        if wanted.type == "registry":
+            known = await self._credentials(wanted.place)
+            return cache_places.Repository(self._engine, wanted.place, known)
+        return cache_places.directory(wanted)
+
+    @property
+    def root(self) -> str:
+        return self._engine.paths.root
+
+    @property
+    def store_held(self) -> ContentStore:
+        """The store, under the build's lease."""
+        return self._lease.store
 
     # -- images
 
@@ -146,27 +168,10 @@ class Workshop:
     # -- layers
 
     def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer:
-        with self._lease.store.write() as ingest:
-            writer = archive.LayerWriter(ingest)
-            body(writer.write)
-            descriptor, diff_id = writer.finish()
+        with archive.new_layer(self._lease.store) as layer:
+            body(layer.write)
+            descriptor, diff_id = layer.finish()
         return state.Layer(descriptor=descriptor, diff_id=diff_id)
-
-    def recall(self, key: str) -> Layer | None:
-        found = self._records.get(key)
-        if found is None or found.descriptor["digest"] not in self._lease.store:
-            return None
-        return found
-
-    def seen(self, key: str) -> bool:
-        return self._records.see(key)
-
-    def remember(self, parts: explain.Parts, layer: Layer, what: str, ident: str) -> None:
-        self._records.put(parts.key, layer, what)
-        self._records.put_trace(ident, explain.packed(parts))
-
-    def trace(self, ident: str) -> bytes | None:
-        return self._records.trace(ident)
 
     # -- RUN
 
@@ -185,7 +190,11 @@ class Workshop:
         tell: Callable[[int, bytes], object],
     ) -> Layer:
         stubs = mounts.stubs(self.tree(made)) if mounts.host_config else []
-        container = self._await(self._created(made, process, mounts))
+        settings, allowed = self._engine.settings, self._options.allowed
+        names = devices.wanted(
+            process.devices, settings, allowed, lambda text: tell(0, text.encode())
+        )
+        container = self._await(self._created(made, process, mounts, names))
         self._containers.add(container)
         try:
             tell(0, f" ---> Running in {container.id[:12]}\n".encode())
@@ -199,18 +208,19 @@ class Workshop:
             layer = self.store(lambda out: snapshots.diff(container.id, out, latest=latest))
         finally:
             self._containers.discard(container)
-            done = remove.remove(container, force=True, volumes=True)
-            asyncio.run_coroutine_threadsafe(done, self._loop).result()
+            asyncio.run_coroutine_threadsafe(_killed(container), self._loop).result()
         tell(0, f" ---> Removed intermediate container {container.id[:12]}\n".encode())
         return layer
 
-    async def _created(self, made: State, process: running.Process, mounts: Mounts) -> Container:
+    async def _created(
+        self, made: State, process: running.Process, mounts: Mounts, names: list[str]
+    ) -> Container:
+        """`names` are its devices'."""
         image = Image(id=made.image_id, manifest="", chain_id=made.chain_id, config=made.document)
         env = {
             "PATH": state.DEFAULT_PATH,
             **process.proxies,
             **process.env,
-            **mounts.environment,
         }
         config: dict[str, Any] = {
             "Image": made.image_id,
@@ -227,7 +237,10 @@ class Workshop:
             "NetworkMode": process.network or "default",
             "Privileged": process.insecure,
         }
-        return await create.from_image(self._engine, image, config, host)
+        if names:
+            host["DeviceRequests"] = [{"Driver": "cdi", "DeviceIDs": names}]
+        variables = tuple(f"{name}={value}" for name, value in mounts.environment.items())
+        return await create.from_image(self._engine, image, config, host, variables)
 
     def _ended(self, container: Container, tell: Callable[[int, bytes], object]) -> int:
         self._await(start.start(container))
@@ -249,4 +262,8 @@ async def _exit_code(container: Container) -> int:
 
 
 async def _killed(container: Container) -> None:
-    await remove.remove(container, force=True, volumes=True)
+    """Nothing is left of it, whether we or somebody else began to remove it."""
+    if container.status == "removing":
+        await wait.prepare(container, "removed")
+    else:
+        await remove.remove(container, force=True, volumes=True)
