@@ -20,7 +20,7 @@ from sampan.kit import errors
 from sampan.linux import cgroup, unix
 from sampan.runtime import cgroups, channel, create
 from sampan.runtime.created import Created
-from sampan.shim import helper, oci_program, protocol, restored, stdio, title
+from sampan.shim import helper, oci_program, parsing, protocol, restored, stdio, title
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ class Launch:
         """What of the request a monitor needs; None where the attempt failed: the engine has been
         told, and nothing is left."""
         message, fds = self._receive()
-        return protocol.parse_start({**message, "config": {}}, fds) if message else None
+        return parsing.start({**message, "config": {}}, fds) if message else None
 
     def ready(self, request: Start) -> Ready | None:
         """Waits for the container that waits for its start; None as above."""
@@ -122,7 +122,7 @@ def _help(connection: socket.socket, monitor: socket.socket) -> None:
 def _prepare(
     connection: socket.socket, monitor: socket.socket, message: Message, fds: list[int]
 ) -> None:
-    request = protocol.parse_start(message, fds)
+    request = parsing.start(message, fds)
     _tell(monitor, {name: message[name] for name in _TO_MONITOR if name in message}, fds)
     config = oci_runtime.parse(request.config)
     streams = stdio.Streams(tty=request.tty, stdin=request.stdin)

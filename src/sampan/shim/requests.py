@@ -5,7 +5,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 
 from sampan.kit import errors
-from sampan.shim import helper, oci_program, protocol
+from sampan.shim import helper, oci_program, parsing, protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ class _Requests:
         it.subscribers.add(sock, state)
 
     def attach(self, _sock: socket.socket, message: Message, fds: list[int]) -> Message:
-        self._monitor.session.attach(protocol.parse_attach(message, fds))
+        self._monitor.session.attach(parsing.attach(message, fds))
         return protocol.ok()
 
     def exec(self, sock: socket.socket, message: Message, fds: list[int]) -> None:
         if self._monitor.status is not None:
             raise NotRunning(f"container {self._monitor.id[:12]} is not running")
-        self._monitor.execs.start(sock, protocol.parse_exec(message, fds))
+        self._monitor.execs.start(sock, parsing.exec(message, fds))
 
     def resize(self, _sock: socket.socket, message: Message, _fds: list[int]) -> Message:
         rows, columns, exec_id = message["rows"], message["columns"], message.get("exec_id")
