@@ -127,3 +127,11 @@ def test_a_resize_may_come_before_the_start_of_its_exec(engine: Engine) -> None:
         assert engine.request("POST", f"/exec/{made}/start", body)[0] in (101, 200)
         assert b" 200 OK" in read_to_end(resizing)
     assert engine.request("GET", f"/exec/{made}/json")[1]["ExitCode"] == 0
+
+
+def test_what_is_no_http_is_refused_and_logged_in_a_line(engine: Engine) -> None:
+    with engine.connect() as sock:
+        sock.sendall(b"GET /_ping HTTP/1.1\r\nHost: x\r\nBad: \0\r\n\r\n")
+        assert read_to_end(sock).startswith(b"HTTP/1.0 400 ")
+    assert "a request that is no HTTP: " in engine.log()
+    assert "Traceback" not in engine.log()
