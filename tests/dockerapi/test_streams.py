@@ -219,3 +219,11 @@ def test_everything_that_happens_is_told(engine: Engine) -> None:
     (commit,) = told(event=["commit"])
     about = commit["Actor"]["Attributes"]
     assert (about["comment"], about["imageRef"], about["case"]) == ("why", image, "other")
+
+
+def test_what_is_no_http_is_refused_and_logged_in_a_line(engine: Engine) -> None:
+    with engine.connect() as sock:
+        sock.sendall(b"GET /_ping HTTP/1.1\r\nHost: x\r\nBad: \0\r\n\r\n")
+        assert read_to_end(sock).startswith(b"HTTP/1.0 400 ")
+    assert "a request that is no HTTP: " in engine.log()
+    assert "Traceback" not in engine.log()
