@@ -127,3 +127,16 @@ def test_a_resize_may_come_before_the_start_of_its_exec(engine: Engine) -> None:
         assert engine.request("POST", f"/exec/{made}/start", body)[0] in (101, 200)
         assert b" 200 OK" in read_to_end(resizing)
     assert engine.request("GET", f"/exec/{made}/json")[1]["ExitCode"] == 0
+
+
+def test_what_goes_wrong_in_a_stream_cuts_it_off(engine: Engine) -> None:
+    """No second answer in the middle of the first: the body has no end, and clients see that."""
+    container = engine.run("sleep", "1000")
+    with engine.connect() as sock:  # files of /proc vanish while they are packed
+        path = f"/containers/{container}/archive?path=/proc"
+        sock.sendall(head("GET", path, None, {"Connection": "close"}))
+        received = read_to_end(sock)
+    assert received.startswith(b"HTTP/1.1 200 OK")
+    assert b"Could not find the file" not in received
+    assert not received.endswith(b"0\r\n\r\n")
+    engine.request("DELETE", f"/containers/{container}?force=1")

@@ -46,7 +46,7 @@ def _check(args: Arguments) -> None:
         ("cgroupns", "CGROUP", ("host", "private")),
     ):
         mode = args[name]
-        if mode and mode not in known and not (name == "pid" and mode.startswith("container:")):
+        if mode and mode not in known and not (name == "pid" and mode.partition("container:")[2]):
             raise args.fail(f"--{name}: invalid {what} mode")
     if args["pull"] not in ("always", "missing", "never"):
         raise args.fail(
@@ -55,13 +55,10 @@ def _check(args: Arguments) -> None:
         )
     if args["mac-address"] and not _MAC.fullmatch(args["mac-address"]):
         raise args.fail(f"{args['mac-address']} is not a valid mac address")
-    for stream in args["attach"]:
-        if stream.lower() not in ("stdin", "stdout", "stderr"):
-            raise args.fail(f"invalid argument {stream!r} for --attach: use stdin, stdout, stderr")
 
 
 def _config(args: Arguments) -> Body:
-    attach = {stream.lower() for stream in args["attach"]}
+    attach = set(args["attach"])
     stdin = args["interactive"]
     if not attach and not args.given("attach"):
         attach = {"stdout", "stderr"} | ({"stdin"} if stdin else set())
