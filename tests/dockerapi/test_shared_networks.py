@@ -68,6 +68,11 @@ def inside(space: int) -> tuple[str, ...]:
     return ("nsenter", f"--net=/proc/{os.getpid()}/fd/{space}")
 
 
+def space_of(engine: Engine) -> int:
+    """The descriptor in `inside`."""
+    return int(engine.below[1].rpartition("/")[2])
+
+
 class Hosts:
     def __init__(self, wire: Wire, engines: list[Engine], url: str) -> None:
         self.wire, self.engines, self.url = wire, engines, url
@@ -202,6 +207,7 @@ def test_one_host_is_cut_off_and_back(hosts: Hosts, sea: str) -> None:
     run(one, "one"), run(two, "two"), run(three, "three")
     for engine, mine, other in ((one, "one", "three"), (three, "three", "one")):
         until(lambda e=engine, m=mine, o=other: asks(e, m, o) == o)
+    here_id = here(three, sea)["Id"]
     hosts.wire.plug(3, into=False)
     try:
         # The others forget it once its lease has ended; it remembers them, and goes on.
@@ -213,7 +219,12 @@ def test_one_host_is_cut_off_and_back(hosts: Hosts, sea: str) -> None:
         run(two, "new")
         two.request("DELETE", "/containers/two?force=1")
         three.stop()
-        three.start()  # an engine that comes up without etcd goes on with what it knows
+        tunnel = f"smpv-{here_id[:9]}"
+        with netlink.Socket(netns=space_of(three)) as sock:
+            sock.send(netlink.del_link(tunnel))  # as after a reboot
+            three.start()  # an engine that comes up without etcd goes on with what it knows
+            index = sock.link(tunnel).index
+            assert f"{WIRE}1" in {e.address for e in sock.neighbours(netlink.AF_BRIDGE, index)}
         assert names(three, "three", "one")
         status, answer = three.request("POST", "/networks/create",
                                        {"Name": "lake", "Driver": "overlay"})  # fmt: skip
