@@ -38,8 +38,6 @@ async def build(call: Call) -> web.StreamResponse:
         call.request.protocol.streaming()  # nobody waits for a build whose client is gone
     if call.query("version") == "2":
         return await _session_build(call, options)
-    if call.query("outputs"):
-        raise errors.Unsupported("outputs are BuildKit's alone (version=2)")
     async with Progress(call) as report:
         await builds.build(call.engine, body_chunks(call), options, report=report)
     return await report.finish()

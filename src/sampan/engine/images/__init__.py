@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.filters import Filters
     from sampan.registry.auth import Credentials
+    from sampan.registry.pull import Pulled
 
     Report = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -178,6 +179,19 @@ class Images:
                 credentials=credentials,
                 report=report,
             )
+
+    async def fetch(
+        self,
+        lease: leases.Lease,
+        name: str,
+        *,
+        platform: str,
+        credentials: Credentials | None,
+        report: Report,
+    ) -> Pulled:
+        return await pull.fetch(
+            self._engine, lease, name, platform=platform, credentials=credentials, report=report
+        )
 
     async def push(
         self,

@@ -84,8 +84,10 @@ def save(
     for name in wanted:
         if every:
             digest = variants.target(engine, name)
-        else:
+        elif platform:
             digest = variants.manifest(engine, name, platform)
+        else:
+            digest = variants.whole(engine, name)
         names = images.setdefault(digest, [])
         if not engine.images.is_id(name):
             names.append(reference.full(name))

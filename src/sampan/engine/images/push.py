@@ -36,7 +36,28 @@ async def push(
     if row is None:
         raise errors.NotFound(f"An image does not exist locally with the tag: {wanted.repository}")
     image = engine.images.get(row["image_id"])
-    digest = variants.target(engine, name) if every else variants.manifest(engine, name, platform)
+    if every:
+        digest = variants.target(engine, name)
+    elif platform:
+        digest = variants.manifest(engine, name, platform)
+    else:
+        digest = variants.whole(engine, name)
+    await send(engine, lease, name, digest, credentials=credentials, report=report)
+    names.put(engine.db, f"{wanted.repository}@{digest}", image.id, digest)
+
+
+async def send(
+    engine: Engine,
+    lease: Lease,
+    name: str,
+    digest: str,
+    *,
+    by_digest: bool = False,
+    credentials: Credentials | None,
+    report: Report,
+) -> None:
+    """A manifest or index that is here, as the tag of the name, or by its digest alone."""
+    wanted = reference.parse(name)
     lazy.must_be_whole(engine, [digest])
     lease.hold_all(platforms.reachable(engine.store, [digest]))
     await report({"status": f"The push refers to repository [{wanted.repository}]"})
@@ -48,11 +69,10 @@ async def push(
             client,
             lease.store,
             digest,
-            wanted.identifier,
+            "" if by_digest else wanted.identifier,
             mount_from=lambda digest: _others(engine, wanted, digest),
             on_event=tell,
         )
-    names.put(engine.db, f"{wanted.repository}@{digest}", image.id, digest)
     tag, size = wanted.identifier, target["size"]
     await report({"status": f"{tag}: digest: {digest} size: {size}"})
     await report({"progressDetail": {}, "aux": {"Tag": tag, "Digest": digest, "Size": size}})
