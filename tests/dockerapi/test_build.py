@@ -155,6 +155,8 @@ def test_a_private_cache_has_one_user_at_a_time_and_a_tmpfs_has_its_size(engine:
         (START + "RUN --mount=type=secret,id=x,required y\n", "secret x: not found"),
         (START + "RUN --mount=type=ssh,required y\n", "ssh agent default: not found"),
         (START + "RUN --security=insecure y\n", "build with --allow security.insecure"),
+        (START + "RUN --network=host y\n", "build with --allow network.host"),
+        (START + "RUN --device=acme.org/x=y,required y\n", "is not registered"),
         (START + "RUN --mount=from=nowhere.test/x,target=/x y\n", "nowhere.test"),
         (START + "RUN --mount=source=ghost,target=/x y\n", '"ghost": no such file'),
         (START + "RUN --mount=type=cache,target=/ y\n", "invalid mount target"),
@@ -213,3 +215,9 @@ def test_a_committed_image_tells_where_it_comes_from(engine: Engine) -> None:
     engine.request("DELETE", f"/containers/{container}?force=1")
     for name in (built, "made:1", "base:1"):
         assert engine.request("DELETE", f"/images/{name}?force=1")[0] == 200
+
+
+def test_buildkit_asked_for_without_a_session_takes_the_tar(engine: Engine) -> None:
+    text, messages = build(engine, packed(START, {}), "version=2&t=plain:2")
+    assert made(messages) == engine.request("GET", "/images/plain:2/json")[1]["Id"]
+    assert text.startswith("Step 1/2 : FROM scratch\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 
-from sampan.build import copying, files, remote
+from sampan.build import copying, files, globbing, remote
 from sampan.build.context import Context
 from sampan.build.errors import DockerfileError
 from sampan.image import compress, tar
@@ -55,7 +55,7 @@ def _fetched(
     if step.unpack:
         unpacked = _unpacked(tree, name, scratch)
         if unpacked is not None:
-            return copying.Part(files=unpacked, whole=True)
+            return _archive(unpacked)
     return copying.Part(files=tree, pattern=name)
 
 
@@ -65,16 +65,20 @@ def _local(step: Add, source: str, context: Files, scratch: str) -> list[copying
     if step.unpack is False:
         return [copying.Part(files=context, pattern=source)]
     found = []
-    for place in copying.matches(context, source):
+    for place in globbing.matches(context, source):
         unpacked = _unpacked(context, files.resolve(context, place), scratch)
         if unpacked is None:
             found.append(copying.Part(files=context, pattern=place, literal=True))
         else:
-            found.append(copying.Part(files=unpacked, whole=True))
+            found.append(_archive(unpacked))
     return found
 
 
-def _unpacked(tree: Files, place: str, scratch: str) -> Files | None:
+def _archive(tree: Context) -> copying.Part:
+    return copying.Part(files=tree, whole=True, unpacked=True, top=tree.root)
+
+
+def _unpacked(tree: Files, place: str, scratch: str) -> Context | None:
     """The tree that an archive holds; None for a file that is none."""
     entry = tree.entry(place)
     if entry is None or entry.kind != tar.REGULAR or not entry.size:

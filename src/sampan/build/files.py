@@ -15,7 +15,7 @@ from sampan.kit import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
     from typing import Protocol
 
     from sampan.build.ignore import Matcher
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
         def digest(self, path: str) -> bytes:
             """The SHA-256 of a regular file's data."""
+
+        def shared(self, path: str) -> Hashable | None:
+            """What the names of one regular file have in common; None where it has but one."""
 
 
 CHUNK = 1 << 20
@@ -155,6 +158,9 @@ class Subtree:
     def digest(self, path: str) -> bytes:
         return self._files.digest(self._inside(path))
 
+    def shared(self, path: str) -> Hashable | None:
+        return self._files.shared(self._inside(path))
+
 
 class Filtered(Subtree):
     """A tree without what a `.dockerignore` leaves behind."""
@@ -206,6 +212,9 @@ class Single:
     def digest(self, path: str) -> bytes:
         return sha256(self, path)
 
+    def shared(self, _path: str) -> None:
+        return None
+
 
 class Joined:
     """Several trees as one, each at its directory ("" is the top); the last of them wins."""
@@ -244,6 +253,10 @@ class Joined:
         tree, inside = self._holder(path)
         return tree.digest(inside)
 
+    def shared(self, path: str) -> Hashable | None:
+        tree, inside = self._holder(path)
+        return tree.shared(inside)
+
 
 class Nothing:
     """A tree without anything: what is copied with --link needs nothing below it."""
@@ -259,6 +272,9 @@ class Nothing:
 
     def digest(self, path: str) -> bytes:
         raise PathNotFound(path)
+
+    def shared(self, _path: str) -> None:
+        return None
 
 
 NOTHING = Nothing()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sampan.build.files import Files
     from sampan.build.instructions.run import Run
+    from sampan.build.instructions.run_device import Device
     from sampan.build.instructions.run_mount import Mount
     from sampan.build.state import State
 
@@ -50,9 +51,11 @@ class Process(Record):
     binds: tuple[Bind, ...] = ()  # the trees of the mounts of type bind, in their order
     script: bytes = b""  # what a heredoc with #! is, at SCRIPT
     insecure: bool = False
+    devices: tuple[Device, ...] = ()
     epoch: int | None = None  # no file of the layer is younger, seconds
 
     def parts(self, chain_id: str | None) -> explain.Parts:
+        devices = [(device.name, device.required) for device in self.devices]
         return explain.Parts(
             kind="run",
             parts={
@@ -68,6 +71,7 @@ class Process(Record):
                 "script": self.script.hex(),
                 "insecure": self.insecure,
                 "epoch": self.epoch,
+                **({"devices": devices} if devices else {}),
             },
         )
 
@@ -84,13 +88,12 @@ def process_of(
     proxies: Mapping[str, str],
     network: str,
 ) -> Process:
-    if step.devices:
-        raise errors.Unsupported("RUN --device is not supported yet")
     directory = state.inner.get("WorkingDir") or "/"
     return Process(
         args=_args(step, state),
         script=_script(step),
         insecure=step.security == "insecure",
+        devices=step.devices,
         env={**arguments, **state.env},
         proxies=proxies,
         arguments=arguments,

@@ -15,6 +15,7 @@ from sampan.build import (
     cache,
     cache_from,
     copying,
+    entitlements,
     explain,
     files,
     instructions,
@@ -32,7 +33,7 @@ from sampan.build.instructions.run import Run
 from sampan.build.instructions.workdir import Workdir
 from sampan.build.owners import owner_of
 from sampan.build.scope import Platform, Scope
-from sampan.kit import errors
+from sampan.kit import collector, errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class StageBuild:
         if isinstance(step, Run):
             return self._run(step, current, scope, told)
         if isinstance(step, (Copy, Add)):
-            return self._copy(step, current, told)
+            return self._copy(step, self._parts(step), current, told)
         made = state.after(current, step)
         if made is None:
             raise errors.Unsupported(f"{step.name} is not supported yet")
@@ -170,10 +171,7 @@ class StageBuild:
         process = running.process_of(
             step, current, declared, scope.proxies(), self._request.network
         )
-        if process.insecure and "security.insecure" not in self._request.allowed:
-            raise errors.InvalidArgument(
-                "security.insecure is not allowed: build with --allow security.insecure"
-            )
+        entitlements.check(process, self._request.network, self._request.allowed)
         binds = tuple(
             named.bind(self._build, mount, self.stage) for mount in process.mounts
             if mount.type == "bind"
@@ -192,9 +190,11 @@ class StageBuild:
         layer = self._cached(told, current.noting(note), parts, run)
         return current.noting(note, layer)
 
-    def _copy(self, step: Copy | Add, current: State, told: Step) -> State:
+    @collector.paused()
+    def _copy(
+        self, step: Copy | Add, parts: list[copying.Part], current: State, told: Step
+    ) -> State:
         tree = self._workshop.tree(current)
-        parts = self._parts(step)
         members = copying.plan(
             step,
             parts,

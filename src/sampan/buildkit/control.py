@@ -64,7 +64,9 @@ class Control:
         limits = usage.Limits(
             every=wanted["all"],
             before=time.time_ns() - wanted["keepDuration"] if wanted["keepDuration"] else None,
-            keep=wanted["reservedSpace"] or wanted["maxUsedSpace"],
+            reserved=wanted["reservedSpace"],
+            most=wanted["maxUsedSpace"],
+            free=wanted["minFreeSpace"],
         )
         known = {one.id: one for one in await self._records()}
         idents, _ = await usage.prune(self._jobs.engine, limits)

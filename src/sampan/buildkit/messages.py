@@ -116,6 +116,7 @@ PRUNE = Shape(
     keepDuration=(3, INT),  # nanoseconds
     reservedSpace=(4, INT),
     maxUsedSpace=(5, INT),
+    minFreeSpace=(6, INT),
 )
 HISTORY = Shape("control.BuildHistoryRequest", Ref=(2, STRING), EarlyExit=(3, BOOL))
 

@@ -134,11 +134,11 @@ def deliver(session: Session, outputs: Sequence[Output], token: str) -> None:
 def _unpacked(response: Any, directory: str) -> None:
     import tarfile
 
-    from sampan.cli import copying
+    from sampan.cli import unpacking
 
-    reader: Any = copying.Reader(response)
+    reader: Any = unpacking.Reader(response)
     with tarfile.open(fileobj=reader, mode="r|") as tar:
-        copying.unpack(tar, directory, copying.WHOLE, keep_owners=False)
+        unpacking.unpack(tar, directory, unpacking.WHOLE, keep_owners=False)
 
 
 def metadata(told: dict[str, Any]) -> dict[str, Any]:

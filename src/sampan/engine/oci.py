@@ -13,7 +13,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci_mounts, oci_resources, units
+from sampan.engine import apparmor, oci_mounts, oci_resources, security_options, units
 from sampan.engine.users import Identity
 from sampan.kit import errors
 from sampan.kit.record import Record
@@ -43,13 +43,14 @@ class Surroundings(Record):
     files: tuple[tuple[str, str], ...] = ()  # (source on the host, /etc/hosts …)
     peers: dict[str, int] = {}  # container named by a mode → its PID 1
     remap: Remap | None = None  # of user ids
+    apparmor: str = ""  # the profile, "" on a host without AppArmor
     links: tuple[str, ...] = ()  # variables that tell about linked containers
 
 
 def build(container: Container, around: Surroundings) -> dict[str, Any]:
     config, host = container.config, container.host_config
     privileged = bool(host.get("Privileged"))
-    options = security_options(host.get("SecurityOpt") or ())
+    options = security_options.parse(host)
     capabilities = effective_capabilities(host)
     linux: dict[str, Any] = {
         "namespaces": _namespaces(host, around),
@@ -91,14 +92,16 @@ def command(config: dict[str, Any]) -> list[str]:
     return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
 
 
-def environment(config: dict[str, Any], home: str, links: Iterable[str] = ()) -> list[str]:
+def environment(
+    config: dict[str, Any], home: str, links: Iterable[str] = (), others: Iterable[str] = ()
+) -> list[str]:
     """Docker's: PATH, HOSTNAME, TERM with a terminal, links, the user's, HOME if none is set."""
     first = [PATH, f"HOSTNAME={config.get('Hostname') or ''}"]
     if config.get("Tty"):
         first.append("TERM=xterm")
     first += links
     merged: dict[str, str] = {}
-    for text in [*first, *(config.get("Env") or ())]:
+    for text in [*first, *(config.get("Env") or ()), *others]:
         merged[text.partition("=")[0]] = text
     merged.setdefault("HOME", f"HOME={home}")
     return [text for text in merged.values() if "=" in text]
@@ -112,11 +115,12 @@ def _process(
         "terminal": container.tty,
         "user": user(identity),
         "args": command(config),
-        "env": environment(config, identity.home, around.links),
+        "env": environment(config, identity.home, around.links, container.variables),
         "cwd": config.get("WorkingDir") or "/",
         "capabilities": capability_sets(capabilities, identity.uid),
         "rlimits": rlimits(host.get("Ulimits") or ()),
         "noNewPrivileges": options.get("no-new-privileges", "false") == "true",
+        **apparmor.process(around.apparmor),
     }
     if host.get("OomScoreAdj"):
         process["oomScoreAdj"] = host["OomScoreAdj"]
@@ -154,7 +158,7 @@ def rlimits(limits: Any) -> list[dict[str, Any]]:
 def check(host: dict[str, Any]) -> None:
     """Refuse what no container could be started with."""
     capabilities = effective_capabilities(host)
-    _seccomp(security_options(host.get("SecurityOpt") or ()), capabilities)
+    _seccomp(security_options.parse(host), capabilities)
     score = host.get("OomScoreAdj") or 0
     if not -1000 <= score <= 1000:
         raise errors.InvalidArgument(
@@ -197,17 +201,6 @@ def _capabilities(names: Any) -> set[str]:
 
 
 # ---- security
-
-
-def security_options(options: Any) -> dict[str, str]:
-    """`key=value` or `key:value`; a bare `no-new-privileges` means true."""
-    found = {}
-    for text in options:
-        key, sign, value = text.partition("=")
-        if not sign:
-            key, sign, value = text.partition(":")
-        found[key] = value if sign else "true"
-    return found
 
 
 def _seccomp(options: dict[str, str], capabilities: list[str]) -> dict[str, Any]:

@@ -193,17 +193,30 @@ def _unzstd(stream: Iterator[bytes]) -> Iterator[bytes]:
 
 class GzipWriter:
     """Deflates what is written, with a pinned level and no time in the header; a level that was
-    asked for (0 to 9) is zlib's."""
+    asked for (0 to 9) is zlib's.
+
+    The bytes that come out depend on how those that go in are cut, so they are cut here.
+    """
 
     def __init__(self, write: Callable[[bytes], object], level: int | None = None) -> None:
         self._write = write
         self._object: Any = _deflater() if level is None else _zlib(_within(level, 9))
+        self._waiting = bytearray()
 
-    def write(self, data: bytes) -> None:
-        if packed := self._object.compress(data):
-            self._write(packed)
+    def write(self, data: bytes | bytearray) -> None:
+        self._waiting += data
+        if len(self._waiting) >= _CHUNK:
+            self._deflate(len(self._waiting) // _CHUNK * _CHUNK)
+
+    def _deflate(self, size: int) -> None:
+        with memoryview(self._waiting) as view:
+            for at in range(0, size, _CHUNK):
+                if packed := self._object.compress(view[at : min(at + _CHUNK, size)]):
+                    self._write(packed)
+        del self._waiting[:size]
 
     def finish(self) -> None:
+        self._deflate(len(self._waiting))
         self._write(self._object.flush())
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     name="build",
-    aliases=("image build",),
+    aliases=("image build", "builder build"),
     summary="Make an image from a Dockerfile",
     description="The files of the directory PATH are the context, but those that .dockerignore"
     " names; an engine of this machine reads them where they lie. `-` reads the context, a tar"
@@ -45,7 +45,7 @@ COMMAND = Command(
             " manifest-descriptor",
         ),
         option("--attest", "list", "Say what the image is made of: type=provenance[,mode=min|max]"),
-        option("--allow", "list", "Let steps do this: security.insecure"),
+        option("--allow", "list", "Let steps do network.host, security.insecure, device[=NAME]"),
         option("--build-arg", "list", "Set an ARG, NAME=VALUE; NAME takes it from here"),
         option(
             "--build-context",
@@ -65,18 +65,24 @@ COMMAND = Command(
             "Give the cache away: type=inline|registry,ref=NAME|local,dest=DIRECTORY[,mode=max]"
             "[,mounts=true]",
         ),
+        option("--cgroup-parent", "string", "Put the cgroups of the steps below this one"),
         option("--check", "bool", "Check the Dockerfile, build nothing"),
+        option("--compress", "bool", "Accepted: what is sent needs no gzip", hidden=True),
         option("--cpu-period", "int", "Length of a scheduler period in microseconds"),
         option("--cpu-quota", "int", "Processor time for each period in microseconds"),
-        option("--cpu-shares", "int", "Share of processor time beside others"),
+        option("-c --cpu-shares", "int", "Share of processor time beside others"),
         option("--cpuset-cpus", "string", "Run on these CPUs alone, such as 0-3 or 0,1"),
+        option("--cpuset-mems", "string", "Use memory of these NUMA nodes alone"),
+        option("--disable-content-trust", "bool", "Accepted", default=True, hidden=True),
         option("--explain", "bool", "Say of each step why it is done again"),
         option("-f --file", "string", "The Dockerfile (PATH/Dockerfile)", completes="file"),
         option("--force-rm", "bool", "Accepted: a step's container never stays"),
         option("--iidfile", "string", "Write the image's id into this file", completes="file"),
+        option("--isolation", "string", "Isolation technology (Windows)", hidden=True),
         option("--label", "list", "Set a label of the image, NAME=VALUE"),
         option("--load", "bool", "Accepted: the image always is one of the engine's"),
         option("-m --memory", "bytes", "Limit memory of each step, such as 512m"),
+        option("--memory-swap", "swap", "Limit memory and swap together; -1: swap without limit"),
         option(
             "--metadata-file",
             "string",
@@ -105,10 +111,13 @@ COMMAND = Command(
         option("--rm", "bool", "Accepted: a step's container never stays", default=True),
         option("--sbom", "string", "Not supported yet"),
         option("--secret", "list", "Give steps a secret: id=NAME[,src=FILE|,env=VARIABLE]"),
+        option("--security-opt", "list", "Security options (Windows)", hidden=True),
         option("--shm-size", "bytes", "Size of /dev/shm of the steps"),
+        option("--squash", "bool", "One layer for all steps: the engine refuses it", hidden=True),
         option("--ssh", "list", "Give steps an ssh agent: default, or ID=SOCKET"),
         option("-t --tag", "list", "Name the image, NAME[:TAG]"),
         option("--target", "string", "Stop at this stage"),
+        option("--ulimit", "ulimit", "Set a resource limit of the steps, NAME=SOFT[:HARD]"),
     ),
     completes="dir",
     examples=(
@@ -120,18 +129,20 @@ COMMAND = Command(
 
 def run(session: Session, args: Arguments) -> int | None:
     where = args.operands[0]
+    if args["isolation"] not in ("", "default"):
+        raise args.fail(f"--isolation={args['isolation']} is of Windows alone", code=1)
     if args["check"]:
         return _check(session, args)
     outputs = build_outputs.wanted(args)
     told, along = build_inputs.contexts(session, args["build-context"])
     query = _query(args) | {
-        "outputs": output_json(build_outputs.told(outputs)),
+        "outputs": _json(build_outputs.told(outputs)),
         "provenance": build_outputs.attested(args, outputs),
-        "contexts": output_json(told),
-        "agents": output_json(build_inputs.agents(args["ssh"], os.environ)),
+        "contexts": _json(told),
+        "agents": _json(build_inputs.agents(args["ssh"], os.environ)),
         "secrets": _kept(session, build_inputs.secrets(args["secret"], os.environ)),
-        "cacheimports": output_json(build_caches.imports(session, args["cache-from"])),
-        "cacheexports": output_json(build_caches.exports(session, args["cache-to"])),
+        "cacheimports": _json(build_caches.imports(session, args["cache-from"])),
+        "cacheexports": _json(build_caches.exports(session, args["cache-to"])),
     }
     made = _built(session, args, query, where, along)
     build_outputs.deliver(session, outputs, made.get("Outputs", ""))
@@ -150,10 +161,10 @@ def _query(args: Arguments) -> dict[str, Any]:
     return {
         "t": args["tag"],
         "allow": args["allow"],
-        "buildargs": output_json(building.arguments(args["build-arg"], os.environ)),
-        "cachefrom": output_json([text for text in args["cache-from"] if "=" not in text]),
+        "buildargs": _json(building.arguments(args["build-arg"], os.environ)),
+        "cachefrom": _json([text for text in args["cache-from"] if "=" not in text]),
         "explain": args["explain"] or None,
-        "labels": output_json(building.pairs(args["label"], {})),
+        "labels": _json(building.pairs(args["label"], {})),
         "target": args["target"] or None,
         "nocache": args["no-cache"] or None,
         "nocachefilter": [name for text in args["no-cache-filter"] for name in text.split(",")],
@@ -168,6 +179,12 @@ def _query(args: Arguments) -> dict[str, Any]:
         "cpuquota": args["cpu-quota"] or None,
         "cpushares": args["cpu-shares"] or None,
         "cpusetcpus": args["cpuset-cpus"] or None,
+        "cpusetmems": args["cpuset-mems"] or None,
+        "memswap": args["memory-swap"] or None,
+        "cgroupparent": args["cgroup-parent"] or None,
+        "ulimits": _json(args["ulimit"]),
+        "securityopt": args["security-opt"],
+        "squash": args["squash"] or None,
         "extrahosts": args["add-host"],
     }
 
@@ -252,7 +269,7 @@ def _check(session: Session, args: Arguments) -> int:
     )
 
 
-def output_json(values: Mapping[str, str | None] | Sequence[Any]) -> str | None:
+def _json(values: Mapping[str, str | None] | Sequence[Any]) -> str | None:
     import json
 
     return json.dumps(values) if values else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sampan.build import cache_manifest
 from sampan.build.state import Layer
 from sampan.engine.builds import caches
-from sampan.image import archive, compress, content, convert, tar
+from sampan.image import archive, content, convert, tar
 from sampan.kit.threads import in_thread
 from sampan.spec import oci_image
 
@@ -84,9 +84,7 @@ def _mount(store: ContentStore, root: str, ident: str, wanted: Export) -> Layer 
     fd = os.open(f"{directory}.lock", os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH)
-        with store.write() as ingest:
-            packing = compress.compressor(wanted.compression or "gzip", ingest.write, wanted.level)
-            layer = archive.LayerWriter(ingest, packing)
+        with archive.new_layer(store, wanted.compression or "gzip", wanted.level) as layer:
             writer = tar.Writer(layer.write)
             tar.write_tree(writer, directory)
             writer.finish()

@@ -42,7 +42,7 @@ class Classic:
             if stage == first:
                 self._say(text)
             else:
-                self._waiting[stage].append(text)
+                self._waiting.setdefault(stage, []).append(text)
 
     def begin(self, step: Step) -> None:
         self._tell(step.stage, f"Step {step.number}/{step.total} : {step.text}\n")

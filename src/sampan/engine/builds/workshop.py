@@ -10,7 +10,7 @@ from sampan.build import running, state
 from sampan.build.files import NOTHING
 from sampan.build.provenance import Material
 from sampan.build.stack import Stack
-from sampan.engine.builds import assembly, cache_places, caching, leftovers
+from sampan.engine.builds import assembly, cache_places, caching, devices, leftovers
 from sampan.engine.builds.mounts import Given, Mounts
 from sampan.engine.containers import create, logs, remove, start, wait
 from sampan.engine.errors import NoSuchImage
@@ -111,26 +111,25 @@ class Workshop:
             self._from(name, platform, variants.target(self.engine, name))
             return self._state(image.manifest)
         known = await self._credentials(name)
-        images, report = self.engine.images, self._report
+        images = self.engine.images
+        asked: dict[str, Any] = {"platform": platform, "report": self._report}
         if platform and not _here(platform):
             try:
-                pulled = await images.fetch(
-                    self.lease, name, platform=platform, credentials=known, report=report
-                )
+                pulled = await images.fetch(self.lease, name, credentials=known, **asked)
             except errors.SampanError as error:
                 if self._local(name) is None:
                     raise
                 raise variants.NotForPlatform(name, platform) from error
             self._from(name, platform, pulled.target["digest"])
             return self._state(pulled.manifest["digest"])
-        await images.pull(name, platform=platform, credentials=known, report=report)
+        await images.pull(name, credentials=known, **asked)
         self._from(name, platform, variants.target(self.engine, name))
         return self._state(images.get(name).manifest)
 
     def _from(self, name: str, platform: str, digest: str) -> None:
         wanted = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
-        uri = name if self.engine.images.is_id(name) else assembly.purl(name, wanted)
-        self.material(uri, digest)
+        known = self.engine.images.is_id(name)
+        self.material(name if known else assembly.purl(name, wanted), digest)
 
     def material(self, uri: str, digest: str) -> None:
         self.materials.append(Material(uri=uri, digest=digest))
@@ -183,10 +182,9 @@ class Workshop:
     # -- layers
 
     def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer:
-        with self.lease.store.write() as ingest:
-            writer = archive.LayerWriter(ingest)
-            body(writer.write)
-            descriptor, diff_id = writer.finish()
+        with archive.new_layer(self.lease.store) as layer:
+            body(layer.write)
+            descriptor, diff_id = layer.finish()
         return state.Layer(descriptor=descriptor, diff_id=diff_id)
 
     # -- RUN
@@ -207,7 +205,11 @@ class Workshop:
         tell: Callable[[int, bytes], object],
     ) -> Layer:
         stubs = mounts.stubs(self.tree(made)) if mounts.host_config else []
-        container = self._await(self._created(made, process, mounts))
+        settings, allowed = self.engine.settings, self._options.allowed
+        names = devices.wanted(
+            process.devices, settings, allowed, lambda text: tell(0, text.encode())
+        )
+        container = self._await(self._created(made, process, mounts, names))
         self._containers.add(container)
         try:
             tell(0, f" ---> Running in {container.id[:12]}\n".encode())
@@ -221,25 +223,19 @@ class Workshop:
             layer = self.store(lambda out: snapshots.diff(container.id, out, latest=latest))
         finally:
             self._containers.discard(container)
-            self._removed(container)
+            asyncio.run_coroutine_threadsafe(_killed(container), self._loop).result()
         tell(0, f" ---> Removed intermediate container {container.id[:12]}\n".encode())
         return layer
 
-    def _removed(self, container: Container) -> None:
-        done = remove.remove(container, force=True, volumes=True)
-        try:
-            asyncio.run_coroutine_threadsafe(done, self._loop).result()
-        except errors.Conflict:
-            if not self.cancelled.is_set():
-                raise  # else `abandon` removes it: that is no reason of its own
-
-    async def _created(self, made: State, process: running.Process, mounts: Mounts) -> Container:
+    async def _created(
+        self, made: State, process: running.Process, mounts: Mounts, names: list[str]
+    ) -> Container:
+        """`names` are its devices'."""
         image = Image(id=made.image_id, manifest="", chain_id=made.chain_id, config=made.document)
         env = {
             "PATH": state.DEFAULT_PATH,
             **process.proxies,
             **process.env,
-            **mounts.environment,
         }
         config: dict[str, Any] = {
             "Image": made.image_id,
@@ -256,7 +252,10 @@ class Workshop:
             "NetworkMode": process.network or "default",
             "Privileged": process.insecure,
         }
-        return await create.from_image(self.engine, image, config, host)
+        if names:
+            host["DeviceRequests"] = [{"Driver": "cdi", "DeviceIDs": names}]
+        variables = tuple(f"{name}={value}" for name, value in mounts.environment.items())
+        return await create.from_image(self.engine, image, config, host, variables)
 
     def _ended(self, container: Container, tell: Callable[[int, bytes], object]) -> int:
         self._await(start.start(container))
@@ -294,4 +293,8 @@ async def _exit_code(container: Container) -> int:
 
 
 async def _killed(container: Container) -> None:
-    await remove.remove(container, force=True, volumes=True)
+    """Nothing is left of it, whether we or somebody else began to remove it."""
+    if container.status == "removing":
+        await wait.prepare(container, "removed")
+    else:
+        await remove.remove(container, force=True, volumes=True)

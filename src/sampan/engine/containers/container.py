@@ -66,6 +66,7 @@ class Container:
         self.changed = asyncio.Condition()
         self.restarting: asyncio.Task[None] | None = None
         self.backoff = 0.1  # seconds until the next automatic restart
+        self.variables: tuple[str, ...] = ()  # of the environment, but in no row: a build's secrets
 
     # ---- what is asked of it often
 
@@ -106,10 +107,10 @@ class Container:
         if not self.running:
             raise NotRunning(self.id)
 
-    def require_unpaused(self) -> None:
+    def require_unpaused(self, verb: str) -> None:
         self.require_running()
         if self.status == "paused":
-            raise IsPaused(self.id)
+            raise IsPaused(self.name, verb)
 
     # ---- the database
 

@@ -35,6 +35,7 @@ from sampan.engine.images import (
 from sampan.engine.images.listing import Summary
 from sampan.kit import errors
 from sampan.kit.record import Record
+from sampan.registry import search
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
@@ -180,18 +181,8 @@ class Images:
                 report=report,
             )
 
-    async def fetch(
-        self,
-        lease: leases.Lease,
-        name: str,
-        *,
-        platform: str,
-        credentials: Credentials | None,
-        report: Report,
-    ) -> Pulled:
-        return await pull.fetch(
-            self._engine, lease, name, platform=platform, credentials=credentials, report=report
-        )
+    async def fetch(self, lease: leases.Lease, name: str, **options: Any) -> Pulled:
+        return await pull.fetch(self._engine, lease, name, **options)
 
     async def push(
         self,
@@ -212,6 +203,14 @@ class Images:
                 credentials=credentials,
                 report=report,
             )
+
+    async def search(
+        self, term: str, limit: int, *, credentials: Credentials | None
+    ) -> Sequence[search.Found]:
+        """Repositories that Docker Hub, or the registry that the term begins with, has."""
+        return await search.search(
+            term, limit, credentials=credentials, config=self._engine.registries
+        )
 
     async def distribution(self, name: str, *, credentials: Credentials | None) -> dict[str, Any]:
         return await push.distribution_of(self._engine, name, credentials=credentials)

@@ -30,20 +30,32 @@ async def push(
     credentials: Credentials | None,
     report: Report,
 ) -> None:
-    """Send a tagged image to the registry of its name; `every`: all of the index it stands for."""
-    wanted = reference.parse(name)
-    row = engine.db.row("select * from names where name = ?", (str(wanted),))
-    if row is None:
-        raise errors.NotFound(f"An image does not exist locally with the tag: {wanted.repository}")
-    image = engine.images.get(row["image_id"])
-    if every:
-        digest = variants.target(engine, name)
-    elif platform:
-        digest = variants.manifest(engine, name, platform)
+    """Send a tagged image to the registry of its name, or all tags where the name has none; an
+    index where all of it is here, or with `every` what is here of it."""
+    repository = reference.parse(name).repository
+    await report({"status": f"The push refers to repository [{repository}]"})
+    if reference.is_bare(name):
+        wanted = names.tags(engine.db, repository)
     else:
-        digest = variants.whole(engine, name)
-    await send(engine, lease, name, digest, credentials=credentials, report=report)
-    names.put(engine.db, f"{wanted.repository}@{digest}", image.id, digest)
+        row = engine.db.row("select name from names where name = ?", (reference.full(name),))
+        wanted = [row["name"]] if row else []
+    if not wanted:
+        raise errors.NotFound(f"An image does not exist locally with the tag: {repository}")
+    digests = [_meant(engine, one, platform, every) for one in wanted]
+    lazy.must_be_whole(engine, digests)
+    for one, digest in zip(wanted, digests, strict=True):
+        image = engine.images.get(one)
+        await send(
+            engine, lease, one, digest,
+            told_of=True, credentials=credentials, report=report,
+        )  # fmt: skip
+        names.put(engine.db, f"{repository}@{digest}", image.id, digest)
+
+
+def _meant(engine: Engine, name: str, platform: str, every: bool) -> str:
+    if every:
+        return variants.target(engine, name)
+    return variants.manifest(engine, name, platform) if platform else variants.whole(engine, name)
 
 
 async def send(
@@ -53,14 +65,15 @@ async def send(
     digest: str,
     *,
     by_digest: bool = False,
+    told_of: bool = False,
     credentials: Credentials | None,
     report: Report,
 ) -> None:
     """A manifest or index that is here, as the tag of the name, or by its digest alone."""
     wanted = reference.parse(name)
-    lazy.must_be_whole(engine, [digest])
     lease.hold_all(platforms.reachable(engine.store, [digest]))
-    await report({"status": f"The push refers to repository [{wanted.repository}]"})
+    if not told_of:
+        await report({"status": f"The push refers to repository [{wanted.repository}]"})
     async with (
         registries.client(engine, wanted, credentials) as client,
         told.Teller(report, told.PUSH) as tell,
