@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.filters import Filters
     from sampan.registry.auth import Credentials
+    from sampan.registry.pull import Pulled
 
     Report = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -182,6 +183,9 @@ class Images:
                 credentials=credentials,
                 report=report,
             )
+
+    async def fetch(self, lease: leases.Lease, name: str, **options: Any) -> Pulled:
+        return await pull.fetch(self._engine, lease, name, **options)
 
     async def push(
         self,
