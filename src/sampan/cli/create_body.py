@@ -52,6 +52,13 @@ def _check(args: Arguments) -> None:
         raise args.fail(f"{args['mac-address']} is not a valid mac address")
 
 
+def _is_mac(text: str) -> bool:
+    digits = text.replace("-", ":").split(":")
+    return len(digits) == 6 and all(
+        len(pair) == 2 and set(pair) <= set("0123456789abcdefABCDEF") for pair in digits
+    )
+
+
 def _config(args: Arguments) -> Body:
     attach = set(args["attach"])
     stdin = args["interactive"]

@@ -68,8 +68,6 @@ class _Teller:
         self._beside: list[subprocess.Popen[bytes]] = []
 
     def tell(self, step: Step) -> None:
-        if step.write:
-            (self._directory / step.write[0]).write_text(step.write[1])
         if step.beside:
             self._beside.append(
                 subprocess.Popen(
@@ -88,6 +86,8 @@ class _Teller:
             time.sleep(0.1)
 
     def _wrong(self, step: Step) -> str:
+        if step.write:  # each time: who watches it may not have looked yet
+            (self._directory / step.write[0]).write_text(step.write[1])
         done = self._run(*shlex.split(step.words), stdin=step.stdin)
         said = done.stdout + done.stderr
         why = ""

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from sampan.build.state import State
     from sampan.engine.builds.cache_places import Place
     from sampan.engine.builds.caching import Caching
+    from sampan.engine.builds.workshop import Workshop
     from sampan.image.content import ContentStore
 
 
 async def export(
-    store: ContentStore, root: str, caching: Caching, states: Iterable[State], wanted: Export,
-    place: Place,
-) -> dict[str, object]:  # fmt: skip
+    workshop: Workshop, states: Iterable[State], wanted: Export, place: Place
+) -> dict[str, object]:
     """The descriptor of the manifest that was delivered. Raises what the place raises."""
+    store, root, caching = workshop.lease.store, workshop.engine.paths.root, workshop.caching
     entries = await in_thread(_entries, store, root, caching, [*states], wanted)
     config, manifest = cache_manifest.documents(
         entries, image_manifest=wanted.image_manifest, oci=wanted.oci

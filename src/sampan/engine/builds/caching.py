@@ -80,10 +80,11 @@ class Caching:
         self.imported: list[Imported] = []
         self.steps: dict[str, Layer | None] = {}
         self.mounts: set[str] = set()  # keys of caches
+        self.used: set[tuple[str, str]] = set()  # ("secret", id), ("ssh", id), ("network", "")
 
     def recall(self, parts: explain.Parts, *, fresh: bool = False) -> Layer | None:
         """`fresh`: only what this very build has made, for another of its platforms."""
-        self._note_mounts(parts)
+        self._note(parts)
         key = parts.key
         found = self._made.get(key) if fresh else self._known(key) or self._elsewhere(parts)
         if found is not None:
@@ -130,10 +131,14 @@ class Caching:
 
     # -- cache mounts
 
-    def _note_mounts(self, parts: explain.Parts) -> None:
-        for kind, _, key, *_ in parts.parts.get("mounts") or ():
+    def _note(self, parts: explain.Parts) -> None:
+        for kind, _, ident, *_ in parts.parts.get("mounts") or ():
             if kind == "cache":
-                self.mounts.add(key)
+                self.mounts.add(ident)
+            elif kind in ("secret", "ssh"):
+                self.used.add((kind, ident))
+        if parts.kind == "run" and parts.parts.get("network") != "none":
+            self.used.add(("network", ""))
 
     def fill(self, key: str, directory: str) -> bool:
         """Make the directory with what a cache from elsewhere has of that mount."""
