@@ -153,10 +153,3 @@ def _health(args: Arguments) -> Body | None:
         if args[f"health-{name}"]:
             health[key] = args[f"health-{name}"]
     return health
-
-
-def _is_mac(text: str) -> bool:
-    """Without `re`, which a start of `run` would feel."""
-    pairs = text.replace("-", ":").split(":")
-    hexadecimal = "0123456789abcdefABCDEF"
-    return len(pairs) == 6 and all(len(p) == 2 and not p.strip(hexadecimal) for p in pairs)
