@@ -137,6 +137,19 @@ def test_a_resize_may_come_before_the_start_of_its_exec(engine: Engine) -> None:
     assert engine.request("GET", f"/exec/{made}/json")[1]["ExitCode"] == 0
 
 
+def test_what_goes_wrong_in_a_stream_cuts_it_off(engine: Engine) -> None:
+    """No second answer in the middle of the first: the body has no end, and clients see that."""
+    container = engine.run("sleep", "1000")
+    with engine.connect() as sock:  # files of /proc vanish while they are packed
+        path = f"/containers/{container}/archive?path=/proc"
+        sock.sendall(head("GET", path, None, {"Connection": "close"}))
+        received = read_to_end(sock)
+    assert received.startswith(b"HTTP/1.1 200 OK")
+    assert b"Could not find the file" not in received
+    assert not received.endswith(b"0\r\n\r\n")
+    engine.request("DELETE", f"/containers/{container}?force=1")
+
+
 def test_a_websocket_is_attached(engine: Engine) -> None:
     async def body() -> None:
         connector = aiohttp.UnixConnector(engine.paths.api_socket)
@@ -206,3 +219,11 @@ def test_everything_that_happens_is_told(engine: Engine) -> None:
     (commit,) = told(event=["commit"])
     about = commit["Actor"]["Attributes"]
     assert (about["comment"], about["imageRef"], about["case"]) == ("why", image, "other")
+
+
+def test_what_is_no_http_is_refused_and_logged_in_a_line(engine: Engine) -> None:
+    with engine.connect() as sock:
+        sock.sendall(b"GET /_ping HTTP/1.1\r\nHost: x\r\nBad: \0\r\n\r\n")
+        assert read_to_end(sock).startswith(b"HTTP/1.0 400 ")
+    assert "a request that is no HTTP: " in engine.log()
+    assert "Traceback" not in engine.log()

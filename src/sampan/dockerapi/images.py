@@ -206,7 +206,7 @@ def docker_config(inner: dict[str, Any]) -> dict[str, Any]:
         "WorkingDir": inner.get("WorkingDir", ""),
         "Entrypoint": inner.get("Entrypoint"),
         "OnBuild": inner.get("OnBuild"),
-        "Labels": inner.get("Labels"),
+        "Labels": dict(sorted(labels.items())) if (labels := inner.get("Labels")) else labels,
         **({"StopSignal": inner["StopSignal"]} if inner.get("StopSignal") else {}),
         **({"Shell": inner["Shell"]} if inner.get("Shell") else {}),
     }

@@ -136,10 +136,14 @@ class Call:
         if self.request.version >= (1, 1):
             response.enable_chunked_encoding()
         await response.prepare(self.request)
+        self.request[BEGUN] = True
         streaming = getattr(self.request.protocol, "streaming", None)
         if streaming is not None:
             streaming()
         return response
+
+
+BEGUN = "begun"  # among a request's notes: its answer's head is out
 
 
 def _platform(text: str, name: str) -> str:

@@ -87,8 +87,10 @@ def save(
             raise NoSuchImage(name)
         if every:
             digest = variants.target(engine, name)
-        else:
+        elif platform:
             digest = variants.manifest(engine, name, platform)
+        else:
+            digest = variants.whole(engine, name)
         tags = images.setdefault(digest, [])
         if not engine.images.is_id(name):
             tags.append(reference.full(name))
