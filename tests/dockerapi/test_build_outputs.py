@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import shutil
@@ -222,6 +223,8 @@ def test_provenance_is_a_file_beside_files_and_not_in_the_engines_own_image(
     sampan(engine, "build", "--provenance", "mode=max", "-o", "out", text=CROSS)
     told = json.loads((tmp_path / "out/provenance.json").read_text())
     assert told["predicate"]["runDetails"]["metadata"]["buildkit_metadata"]["source"]
+    digest = hashlib.sha256((tmp_path / "out/out").read_bytes()).hexdigest()
+    assert told["subject"] == [{"name": "out", "digest": {"sha256": digest}}]
     sampan(engine, "build", "-t", "own:1", text=CROSS)
     found = engine.request("GET", "/images/own:1/json?manifests=1")[1]
     assert [one["Kind"] for one in found["Manifests"]] == ["image"]
