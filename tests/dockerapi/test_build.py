@@ -115,7 +115,7 @@ def test_a_cache_is_kept_from_step_to_step_and_is_in_no_layer(engine: Engine) ->
     dockerfile = START + "WORKDIR /w\n"
     dockerfile += _run(cache + ",mode=0700,uid=7", "/bin/busybox echo one > /deep/cache/x")
     dockerfile += _run(
-        cache.replace("/deep/cache", "other") + ",sharing=locked,ro",
+        cache.replace("/deep/cache", "other") + ",sharing=locked,ro,mode=0700,uid=7",
         "/bin/busybox cat /w/other/x && /bin/busybox stat -c %u:%a /w/other"
         " && ! /bin/busybox touch /w/other/y",
     )

@@ -83,6 +83,13 @@ def test_further_contexts_travel_along(sampan: Sampan, context: Path) -> None:
     assert b"came along\n" in done.stdout
     failed = sampan("build", "--build-context", "extra=nowhere", "context", fails=True)
     assert b"nowhere is no directory" in failed.stderr
+    with tarfile.open(extra.with_name("extra.tar.gz"), "w:gz") as archive:
+        (extra / "inner").write_text("came in a tar\n")
+        archive.add(extra / "inner", "inner")
+    done = sampan("build", "--build-context", "extra=extra.tar.gz", "context")
+    assert b"came in a tar\n" in done.stdout
+    failed = sampan("build", "--build-context", "extra=context/Dockerfile", "context", fails=True)
+    assert b"the build context extra is no tar" in failed.stderr
 
 
 def test_a_dockerfile_may_lie_elsewhere_or_come_from_stdin(sampan: Sampan, context: Path) -> None:

@@ -172,10 +172,11 @@ class StageBuild:
             step, current, declared, scope.proxies(), self._request.network
         )
         entitlements.check(process, self._request.network, self._request.allowed)
-        binds = tuple(
-            named.bind(self._build, mount, self.stage) for mount in process.mounts
-            if mount.type == "bind"
-        )  # fmt: skip
+        binds = {
+            number: named.bind(self._build, mount, self.stage)
+            for number, mount in enumerate(process.mounts)
+            if mount.type == "bind" or (mount.type == "cache" and mount.origin)
+        }
         process = process.replace(binds=binds, epoch=self._request.epoch)
 
         def tell(stream: int, data: bytes) -> None:

@@ -76,9 +76,9 @@ def _converted(store: ContentStore, layer: Layer | None, wanted: Export) -> Laye
     return layer.replace(descriptor=made)
 
 
-def _mount(store: ContentStore, root: str, ident: str, wanted: Export) -> Layer | None:
+def _mount(store: ContentStore, root: str, key: str, wanted: Export) -> Layer | None:
     """The contents of a cache mount, while nobody has it for themselves; None: it is not here."""
-    directory = f"{caches.place(root)}/{caches.name_of(ident)}-0"
+    directory = f"{caches.place(root)}/{caches.name_of(key)}-0"
     if not os.path.isdir(directory):
         return None
     fd = os.open(f"{directory}.lock", os.O_RDWR | os.O_CLOEXEC)

@@ -60,7 +60,7 @@ def fetched(
 
 
 def named(context: Files, given: Mapping[str, str], scratch: str) -> dict[str, Files | str]:
-    """`--build-context`: an image by name, a repository, or a directory that came along."""
+    """`--build-context`: an image by name, a repository, or a directory or tar that came along."""
     found: dict[str, Files | str] = {}
     for name, value in given.items():
         if value.startswith(_IMAGE):
@@ -68,12 +68,24 @@ def named(context: Files, given: Mapping[str, str], scratch: str) -> dict[str, F
         elif value.startswith("local:"):
             inside = f"{INSIDE}/{value.removeprefix('local:')}"
             entry = context.entry(inside)
-            if entry is None or entry.kind != tar.DIRECTORY:
+            if entry is None or entry.kind not in (tar.DIRECTORY, tar.REGULAR):
                 raise errors.InvalidArgument(f"the build context {name} did not come along")
-            found[name] = files.Subtree(context, inside)
+            packed = entry.kind == tar.REGULAR
+            whole = files.Subtree(context, inside)
+            found[name] = _unpacked(context, inside, name, scratch) if packed else whole
         else:
             found[name] = fetched(value, scratch)
     return found
+
+
+def _unpacked(context: Files, place: str, name: str, scratch: str) -> Files:
+    with tempfile.TemporaryFile(dir=scratch) as packed:
+        context.copy(place, packed.write)
+        packed.seek(0)
+        try:
+            return streamed(compress.chunks(packed), scratch)
+        except (tar.TarError, compress.Corrupt) as error:
+            raise errors.InvalidArgument(f"the build context {name} is no tar: {error}") from error
 
 
 def ignored(context: Files, dockerfile: str) -> ignore.Matcher | None:

@@ -89,7 +89,7 @@ class Workshop:
         """From any thread: nothing new begins, and what runs is killed."""
         self.cancelled.set()
         for container in [*self._containers]:
-            asyncio.run_coroutine_threadsafe(_killed(container), self._loop)
+            asyncio.run_coroutine_threadsafe(_gone(container), self._loop)
 
     # -- caches of other places
 
@@ -223,7 +223,7 @@ class Workshop:
             layer = self.store(lambda out: snapshots.diff(container.id, out, latest=latest))
         finally:
             self._containers.discard(container)
-            asyncio.run_coroutine_threadsafe(_killed(container), self._loop).result()
+            asyncio.run_coroutine_threadsafe(_gone(container), self._loop).result()
         tell(0, f" ---> Removed intermediate container {container.id[:12]}\n".encode())
         return layer
 
@@ -292,9 +292,9 @@ async def _exit_code(container: Container) -> int:
     return await wait.prepare(container)
 
 
-async def _killed(container: Container) -> None:
-    """Nothing is left of it, whether we or somebody else began to remove it."""
-    if container.status == "removing":
-        await wait.prepare(container, "removed")
-    else:
+async def _gone(container: Container) -> None:
+    """Removed, whoever does it: an abandoned build's steps are killed from two sides."""
+    try:
         await remove.remove(container, force=True, volumes=True)
+    except errors.Conflict:  # its removal is in progress
+        await wait.prepare(container, "removed")

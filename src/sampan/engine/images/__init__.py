@@ -30,6 +30,8 @@ from sampan.engine.images import (
     pull,
     push,
     remove,
+    remove_platforms,
+    spare_memory,
     variants,
 )
 from sampan.engine.images.listing import Summary
@@ -64,6 +66,7 @@ class Images:
         self.leases = leases.Leases(engine.db, engine.store)
         self.garbage = garbage.Collector(engine)
         self.lazy = lazy.Keeper(engine)
+        self.spare_memory = spare_memory.SpareMemory(engine)
         self.garbage.roots.append(cache.Records(engine.paths.root).digests)
 
     # -- looking
@@ -249,6 +252,9 @@ class Images:
     ) -> Sequence[dict[str, str]]:
         return await remove.remove(self._engine, name, force=force, prune=prune)
 
+    async def remove_platforms(self, name: str, wanted: Sequence[str]) -> Sequence[dict[str, str]]:
+        return await remove_platforms.remove(self._engine, name, wanted)
+
     async def prune(self, filters: Filters) -> tuple[Sequence[dict[str, str]], int]:
         return await remove.prune(self._engine, filters)
 
@@ -265,6 +271,9 @@ class Images:
         except BaseException:
             self.garbage.wake(soon=not keep)
             raise
+        finally:
+            if name:  # small work has none
+                self.spare_memory.wake()
 
     async def collect_garbage(self) -> int:
         """Remove what nothing names; the bytes of the blobs and layers that went."""
@@ -274,9 +283,11 @@ class Images:
         self.leases.write_on(asyncio.get_running_loop())
         await self.garbage.start()
         self.lazy.wake()
+        self.spare_memory.start()
 
     def stop(self) -> None:
         self.garbage.stop()
+        self.spare_memory.stop()
         self.leases.write_on(None)
 
 

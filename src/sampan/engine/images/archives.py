@@ -103,6 +103,8 @@ async def _saving(engine: Engine, images: list[archive.Saved]) -> AsyncIterator[
         lease.hold_all(platforms.reachable(engine.store, [image.digest for image in images]))
         async for chunk in produced(lambda write: archive.save(engine.store, images, write)):
             yield chunk
+    for image in images:
+        engine.events.publish("image", "save", image.digest, {"name": image.digest})
 
 
 async def produced(body: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
