@@ -10,7 +10,8 @@ usage: ./do CHORE [ARGUMENT ...]
   setup        install what is needed: Debian packages, a virtual environment, the programs in .venv/bin
   demo         set up, then run a web server in a container and show it
   test         set up, then run every test (arguments go to pytest)
-  test --vm    the tests of linux and runtime in a VM with cgroup v2 and AppArmor; --vm --systemd: with systemd as PID 1
+  test --vm    in a VM with cgroup v2, AppArmor and Debian's kernel, what those could change (15 minutes);
+               --vm --systemd: with systemd as PID 1; arguments go to pytest here, too
   check        ruff, mypy strict, import contracts
   bench        time Sampan beside docker.io, podman and runc where they are installed
   conformance  run other people's suites where they are installed
@@ -35,7 +36,7 @@ find_python() {
 
 packages=(nftables libnftables1 libseccomp2 mmdebstrap python3-venv ca-certificates iproute2)
 vm_packages=(qemu-system-x86 mmdebstrap)
-test_packages=(busybox-static uidmap docker-registry curl openssl tmux e2fsprogs iptables docker.io containerd podman bsdutils)
+test_packages=(busybox-static uidmap docker-registry curl openssl tmux e2fsprogs iptables docker.io containerd podman bsdutils etcd-server)
 
 need_packages() {
   command -v apt-get >/dev/null || die "./do setup needs Debian or Ubuntu (apt-get not found)"

@@ -28,8 +28,9 @@ def test_a_context_is_made_used_and_forgotten(engine, sampan, tmp_path):
     assert config(tmp_path)["currentContext"] == "shed"
     assert sampan("context", "show", SAMPAN_RUN="").stdout == "shed\n"
     assert sampan("ps", "-q", SAMPAN_RUN="").returncode == 0
-    listed = sampan("context", "ls", "--format", "{{.Name}}|{{.DockerEndpoint}}", SAMPAN_RUN="")
-    assert listed.stdout.splitlines()[1] == f"shed *|{engine.host}"
+    listed = sampan("context", "ls", "--format", "{{.Name}}|{{.Current}}|{{.DockerEndpoint}}",
+                    SAMPAN_RUN="")  # fmt: skip
+    assert listed.stdout.splitlines()[1] == f"shed|true|{engine.host}"
     refused = sampan("context", "rm", "shed", "nobody")
     assert refused.returncode == 1
     assert refused.stderr.splitlines() == [

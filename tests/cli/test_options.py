@@ -41,7 +41,7 @@ def test_what_was_not_given_has_its_default():
         ("--name", "run", 125, "flag needs an argument: --name"),
         ("-p", "run", 125, "flag needs an argument: 'p' in -p"),
         ("-m x b", "run", 125, 'invalid argument "x" for "-m, --memory" flag: invalid size: '),
-        ("-p x b", "run", 125, 'invalid argument "x" for "-p, --publish" flag: invalid container'),
+        ("-p x b", "run", 125, "invalid containerPort: x"),
         ("", "run", 1, "'sampan run' requires at least 1 argument"),
         ("x", "exec", 1, "'sampan exec' requires at least 2 arguments"),
         ("x", "ps", 1, "'sampan ps' accepts no arguments"),

@@ -226,3 +226,27 @@ def test_the_man_pages_are_those_of_the_option_tables(sampan, tmp_path):
     made = {p.name: p.read_text() for p in (tmp_path / "man").iterdir()}
     kept = {p.name: p.read_text() for p in MAN.glob("sampan*.1")}
     assert made == kept, "run: .venv/bin/sampan man --output man"
+
+
+def test_search(engine, sampan):
+    found = [
+        {"name": "a", "description": "x" * 50, "star_count": 1, "is_official": False},
+        {"name": "b", "description": "two\nlines", "star_count": 20, "is_official": True},
+    ]
+    engine.answers["GET /images/search"] = (200, found)
+    result = sampan("search", "--limit", "5", "-f", "stars=1", "r.example/web", host=engine.host)
+    assert result.stdout.splitlines() == [
+        "NAME      DESCRIPTION                                     STARS     OFFICIAL",
+        "b         two lines                                       20        [OK]",
+        f"a         {'x' * 44}…   1         ",
+    ]
+    (request,) = engine.asked("GET /images/search")
+    assert "term=r.example%2Fweb" in request.query or "term=r.example/web" in request.query
+    assert "limit=5" in request.query
+
+
+def test_the_version_of_the_api_can_be_said(engine, sampan):
+    """It is spoken as it is, with no look at what the engine would offer."""
+    words = ("version", "--format", "{{.Client.ApiVersion}}")
+    assert sampan(*words, host=engine.host, DOCKER_API_VERSION="1.41").stdout == "1.41\n"
+    assert sampan(*words, host=engine.host).stdout == "1.51\n"

@@ -51,18 +51,12 @@ BAD = [
     ("publish", "1.2.3:80:80", "invalid IP address: 1.2.3"),
     ("publish", "[::1:80:80", "no closing"),
     ("volume", "", "invalid volume specification"),
-    ("volume", "a:b", "mount path must be absolute"),
-    ("volume", "/a:/", "destination can't be '/'"),
-    ("volume", "/a:/b:rx", "invalid mode: rx"),
     ("volume", "/a:/b:ro:x", "invalid volume specification"),
     ("volume", ":/b", "invalid volume specification"),
     ("volume", "~/a:/b", "did not expand ~"),
-    ("mount", "type=bind,dst=/b", "needs source="),
-    ("mount", "type=wat,dst=/b", "mount type 'wat' is unknown"),
     ("mount", "src=a", "target is required"),
     ("mount", "nonsense", "must be a key=value pair"),
     ("mount", "dst=/b,nosuch=1", "unexpected key 'nosuch'"),
-    ("mount", "type=tmpfs,dst=/b,src=x", "has no source"),
     ("mount", "type=bind,src=/a,dst=/b,tmpfs-size=1", "cannot mix 'tmpfs-"),
     ("mount", "type=tmpfs,dst=/b,tmpfs-mode=9", "invalid value for tmpfs-mode"),
     ("device", "null", "not an absolute path"),
@@ -75,11 +69,11 @@ BAD = [
     ("throttle", "sda:1", "bad format"),
     ("host", "h", 'bad format for add-host: "h"'),
     ("host", "h:1.2.3", "invalid IP address"),
-    ("restart", "sometimes", "unknown restart policy"),
-    ("restart", "always:3", "maximum retry count"),
+    ("restart", "on-failure:x", "maximum retry count must be an integer"),
+    ("restart", ":3", "no policy provided before colon"),
+    ("sysctl", "kernel.panic=1", "sysctl 'kernel.panic=1' is not allowed"),
     ("network", "name=,alias=x", "not specified"),
     ("network", "alias=x,nosuch=1", "invalid field key"),
-    ("detach-keys", "ctrl-", "unknown character: 'ctrl-'"),
     ("env", "=x", "invalid environment variable"),
 ]
 
@@ -104,6 +98,8 @@ def test_a_range_on_the_host_for_one_port_stays_a_range():
 def test_detach_keys_are_bytes():
     assert detach_keys.sequence("ctrl-p,ctrl-q") == b"\x10\x11"
     assert detach_keys.sequence("a,ctrl-[,ctrl-_") == b"a\x1b\x1f"
+    with pytest.raises(ValueError, match="unknown character: 'ctrl-'"):
+        detach_keys.sequence("ctrl-")
 
 
 @pytest.mark.parametrize(
@@ -151,5 +147,5 @@ def test_points_in_time():
     assert moments.parse("10m", 1_700_000_600) == "1700000000.000000000"
     assert moments.parse("2023-11-14T22:13:20Z", 0) == "1700000000.000000000"
     assert moments.parse("2023-11-14T23:13:20.25+01:00", 0) == "1700000000.250000000"
-    with pytest.raises(errors.InvalidArgument, match="is no time"):
+    with pytest.raises(errors.InvalidArgument, match="failed to parse value"):
         moments.parse("yesterday", 0)

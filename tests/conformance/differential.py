@@ -1,4 +1,7 @@
-"""The table of test_cli_differential.py, and what makes two runs of a line comparable."""
+"""A table of command lines, and what makes two runs of a line comparable.
+
+differential.txt is test_cli_differential.py's, recorded.txt test_cli_recorded.py's.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ from typing import NamedTuple
 
 TABLE = Path(__file__).with_name("differential.txt")
 NORMALISERS = {"numbers", "sorted", "columns", "comments", "ids", "stdout", "stderr"}
-WHO = {"docker"}
-OPEN = "not looked at yet"
+WHO = {"docker", "sampan"}
+# A command's prefix: network and mount namespaces of its own, with a loopback that is up.
+ALONE = ("unshare", "--net", "--mount", "sh", "-c", 'ip link set lo up && exec "$@"', "-")
 
 
 @dataclass
@@ -26,6 +30,13 @@ class Line:
     text: str
     ways: set[str] = field(default_factory=set)
     known: dict[str, str] = field(default_factory=dict)  # program → why it differs
+    code: int = 0  # the answer, where the table records it
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def recorded(self) -> Outcome:
+        return Outcome(self.code, self.stdout, self.stderr)
 
     def differs(self, program: str) -> str:
         """Why this program may answer something else; "" where it may not."""
@@ -38,11 +49,11 @@ class Outcome(NamedTuple):
     stderr: str
 
 
-def table() -> list[Line]:
+def table(path: Path = TABLE) -> list[Line]:
     """Raises ValueError with the place of a line that is none."""
     found: list[Line] = []
     section = ""
-    for number, raw in enumerate(TABLE.read_text().splitlines(), 1):
+    for number, raw in enumerate(path.read_text().splitlines(), 1):
         if raw.startswith("## "):
             section = raw[3:]
         elif raw.startswith("  ~ ") and raw[4:] in NORMALISERS:
@@ -50,10 +61,16 @@ def table() -> list[Line]:
         elif raw.startswith("  ! ") and raw[4:].split(" ")[0] in WHO:
             who, _, reason = raw[4:].partition(" ")
             found[-1].known[who] = reason
+        elif raw.startswith("  = "):
+            found[-1].code = int(raw[4:])
+        elif raw.startswith("  >"):
+            found[-1].stdout += raw[4:] + "\n"
+        elif raw.startswith("  2>"):
+            found[-1].stderr += raw[5:] + "\n"
         elif raw and not raw.startswith(("#", " ")):
             found.append(Line(number, section, raw))
         elif raw and not raw.startswith("#"):
-            raise ValueError(f"{TABLE.name}:{number}: neither a command nor a note: {raw!r}")
+            raise ValueError(f"{path.name}:{number}: neither a command nor a note: {raw!r}")
     return found
 
 
@@ -89,12 +106,13 @@ _ALWAYS = (
     (r"\b[0-9a-f]{64}\b", "<id>"),
     (r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{12}\b", "<short>"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?[-+]\d{4} UTC|Z|[-+]\d\d:\d\d)", "<time>"),
-    (r"(Less than a second|About a \w+|\d+ \w+?)( ago)?(?=$|\s| \()", r"<some>\2"),
-    (r"(?<=Up )(Less than a second|\d+ seconds?|About a minute)", "<some>"),
+    (r"\b(Less than a second|About an? \w+|\d+ (seconds?|minutes?|hours?|years?))\b", "<some>"),
     (r"\b(172|10\.(?!213|99))\.\d+\.\d+(\.\d+)?\b", "<ip>"),
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "<mac>"),
     (r"(?<=:)\d{5}\b", "<port>"),
     (r"\bsampan\b", "docker"),
+    (r"\bsmp-[0-9a-f]{8}\b", "docker0"),
+    (r"\b(See|S?Run) (?=')(.* --help')( for more information|\.)", r"Run \2"),  # docker says all
     (r"[ \t]+$", ""),
     (r" {2,}", "  "),
 )

@@ -1,12 +1,16 @@
-"""Other people's suites against Sampan: `./do conformance [SUITE ...] [-- ARGUMENT ...]`.
+"""Other people's suites: `./do conformance [--on ENGINE] [SUITE ...] [-- ARGUMENT ...]`.
 
-Each suite is a module of `suites/` with `SUMMARY`, one line, and `run(work, arguments) -> Result`;
-`work` is a directory under .cache that is kept between runs. A suite brings what it needs from
-PyPI; the figures that were reached are in docs/conformance.md.
+Each suite is a module of `suites/` with `SUMMARY`, one line, `prepare(work)`, which fetches what
+it needs (PyPI, Debian), and `run(work, arguments, make) -> Result`, which plays it on the engine
+that `make` makes, on an island without any network (`island.py`). `work` is a directory under
+.cache that is kept between runs. `--on dockerd` runs the suites on Debian's dockerd instead; a
+later run on ours then says which tests pass there and not here. The figures that were reached
+are in docs/conformance.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import pkgutil
 import sys
@@ -15,24 +19,42 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP), str(TOP / "src")]
 
-from tests.conformance import suites  # noqa: E402
+from tests.conformance import island, suites  # noqa: E402
 
 
-def main(arguments: list[str]) -> int:
-    names = sorted(module.name for module in pkgutil.iter_modules(suites.__path__))
-    cut = arguments.index("--") if "--" in arguments else len(arguments)
-    chosen, rest = arguments[:cut] or names, arguments[cut + 1 :]
-    unknown = [name for name in chosen if name.replace("-", "_") not in names]
-    if unknown:
-        print(f"no such suite: {unknown[0]}; there are: {', '.join(names)}", file=sys.stderr)
-        return 2
+def main(words: list[str]) -> int:
+    found = pkgutil.iter_modules(suites.__path__)
+    names = sorted(module.name.replace("_", "-") for module in found)
+    cut = words.index("--") if "--" in words else len(words)
+    parser = argparse.ArgumentParser(prog="./do conformance")
+    parser.add_argument("--on", choices=sorted(island.ENGINES), default="sampan", dest="engine")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(names))
+    options = parser.parse_args(words[:cut])
+    chosen = options.suites or names
+    if unknown := [name for name in chosen if name not in names]:
+        parser.error(f"no such suite: {unknown[0]}; there are: {', '.join(names)}")
+    if reason := island.fits(options.engine):
+        parser.error(reason)
+    return _play(chosen, options.engine, words[cut + 1 :])
+
+
+def _play(chosen: list[str], engine: str, arguments: list[str]) -> int:
+    work, modules = {}, {}
+    for name in chosen:
+        module = name.replace("-", "_")
+        work[name] = TOP / ".cache" / "conformance" / module
+        work[name].mkdir(parents=True, exist_ok=True)
+        modules[name] = importlib.import_module(f"tests.conformance.suites.{module}")
+        modules[name].prepare(work[name])
+    island.enter()
     results = []
     for name in chosen:
-        module = importlib.import_module(f"tests.conformance.suites.{name.replace('-', '_')}")
-        print(f"==> {module.SUMMARY}", flush=True)
-        work = TOP / ".cache" / "conformance" / name.replace("-", "_")
-        work.mkdir(parents=True, exist_ok=True)
-        results.append((name, module.run(work, rest)))
+        print(f"==> {modules[name].SUMMARY}, on {engine}", flush=True)
+        result = modules[name].run(work[name], arguments, island.ENGINES[engine])
+        result.remember(work[name] / f"{engine}.json")
+        if engine != "dockerd":
+            result.beside(work[name] / "dockerd.json")
+        results.append((name, result))
     print()
     for name, result in results:
         for line in result.lines():

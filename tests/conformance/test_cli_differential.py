@@ -36,6 +36,8 @@ pytestmark = [
 
 LINES = differential.table()
 SECTIONS = list(dict.fromkeys(line.section for line in LINES))
+SAMPAN = str(Path(__file__).resolve().parents[2] / ".venv/bin/sampan")
+REFERENCE = {"docker": "dockerd", "sampan": "docker"}  # whose answer each session has to give
 API = "1.41"  # the newest that Debian's dockerd has: both engines answer as of that version
 
 
@@ -44,7 +46,7 @@ def dockerd(place: Path) -> Iterator[str]:
     """Debian's dockerd in network and mount namespaces of its own; its host."""
     socket = place / "docker.sock"
     words = [
-        "unshare", "--net", "--mount", "dockerd", f"--data-root={place}/docker",
+        *differential.ALONE, "dockerd", f"--data-root={place}/docker",
         f"--exec-root={place}/docker-run", f"--pidfile={place}/docker.pid",
         f"--host=unix://{socket}", "--storage-driver=vfs",
     ]  # fmt: skip
@@ -53,6 +55,11 @@ def dockerd(place: Path) -> Iterator[str]:
         eventually(lambda: process.poll() is not None or socket.exists(), "dockerd's socket")
         eventually(lambda: _answers(f"unix://{socket}"), f"dockerd: {log.read_text()[-2000:]}")
         yield f"unix://{socket}"
+
+
+def engine() -> Engine:
+    """One of ours, in namespaces of its own as well: the lines name subnets."""
+    return Engine(below=differential.ALONE, image=False)
 
 
 def _answers(host: str) -> bool:
@@ -98,6 +105,8 @@ def fill(top: Path, made: Path) -> Path:
     top.mkdir()
     shutil.copy(made, top / "busybox.tar")
     (top / "text").write_text("text\n")
+    (top / "environment").write_text("# a comment\nONE=1\n\nTWO=a b\n")
+    (top / "labels").write_text("kind=from a file\n")
     with tarfile.open(top / "tree.tar", "w") as tar:
         tar.add(top / "text", "text")
     return top
@@ -113,10 +122,11 @@ def played() -> Iterator[dict[str, list[differential.Outcome]]]:
     docker, old = ["docker"], {"DOCKER_API_VERSION": API}
     sessions = {}
     try:
-        with dockerd(place) as host, Engine(image=False) as ours:
+        with dockerd(place) as host, engine() as ours, engine() as own:
             new = differential.Session
             sessions["dockerd"] = new(docker, host, fill(place / "one", made), old)
             sessions["docker"] = new(docker, ours.docker_host, fill(place / "two", made), old)
+            sessions["sampan"] = new([SAMPAN], own.docker_host, fill(place / "three", made), old)
             yield differential.play(sessions, LINES)
             assert "Traceback" not in ours.log(), ours.log()
             _empty(host)
@@ -130,19 +140,21 @@ def _empty(host: str) -> None:
         subprocess.run(["docker", "-H", host, "rm", "-f", *names], capture_output=True, check=True)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("program", REFERENCE)
 @pytest.mark.parametrize("section", SECTIONS)
-def test_we_answer_as_dockerd_does(section, played):
+def test_the_answers_are_equal(section, program, played):
     wrong = []
-    for line, theirs, ours in zip(LINES, played["dockerd"], played["docker"], strict=True):
+    answers = zip(LINES, played[REFERENCE[program]], played[program], strict=True)
+    for line, expected, found in answers:
         if line.section != section:
             continue
-        known = line.differs("docker")
-        if theirs != ours and not known:
-            wrong.append(f"{line.number}: {line.text}\n{_shown(theirs)}\n{_shown(ours)}")
-        elif theirs == ours and known not in ("", differential.OPEN):
+        known = line.differs(program)
+        if expected != found and not known:
+            wrong.append(f"{line.number}: {line.text}\n{_shown(expected)}\n{_shown(found)}")
+        elif expected == found and known:
             wrong.append(f"{line.number}: {line.text}\n   is listed as different: {known}")
-    assert not wrong, "\n".join(["what dockerd and we answer:", *wrong])
+    assert not wrong, "\n".join([f"{REFERENCE[program]}, and {program}:", *wrong])
 
 
 def _shown(outcome: differential.Outcome) -> str:

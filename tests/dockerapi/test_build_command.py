@@ -131,6 +131,18 @@ def test_a_layout_is_a_context(sampan: Sampan, context: Path, tmp_path: Path) ->
     assert b"based\n" in done.stdout
 
 
+def test_limits_of_the_steps(sampan: Sampan, context: Path) -> None:
+    limits = "/sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max"
+    see = f"ulimit -n; cat {limits} 2>/dev/null || true"
+    (context / "Dockerfile").write_text(f'{DOCKERFILE}RUN ["/bin/busybox", "sh", "-c", "{see}"]\n')
+    words = ("--ulimit", "nofile=77", "-c", "512", "-m", "64m", "--memory-swap", "64m")
+    text = sampan("builder", "build", "--no-cache", *words, str(context)).stdout
+    assert b"77\n" in text
+    assert b"67108864\n" in text
+    refused = sampan("build", "--squash", str(context), fails=True)
+    assert b"squash is not supported" in refused.stderr
+
+
 def test_check_builds_nothing(sampan: Sampan, context: Path) -> None:
     (context / "Dockerfile").write_text("FROM scratch AS Big\n")
     done = sampan("build", "--check", "context", fails=True)

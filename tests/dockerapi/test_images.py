@@ -4,6 +4,8 @@ import io
 import json
 import os
 import tarfile
+import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -87,6 +89,76 @@ def test_the_platforms_of_an_image(engine, both):
     status, answer = engine.request("GET", f"/images/{both}/json?platform=linux/riscv64")
     assert status == 404
     assert "does not provide the specified platform" in answer["message"]
+
+
+def test_a_container_of_the_platform_asked_for(engine, both):
+    def create(query, body):
+        status, made = engine.request(
+            "POST", f"/containers/create{query}", {"Image": both, "Cmd": ["x"], **body}
+        )
+        if status != 201:
+            return status, made["message"]
+        _, told = engine.request("GET", f"/containers/{made['Id']}/json")
+        engine.request("DELETE", f"/containers/{made['Id']}")
+        return told["Image"], made["Warnings"]
+
+    mine, others = (oci_image.digest_of(blobs[0]) for blobs in (MY_BLOBS, OTHER_BLOBS))
+    assert create("", {}) == (mine, [])
+    assert create(f"?platform=linux/{HERE}", {}) == (mine, [])
+    assert create("?platform=linux/s390x", {}) == (others, [])
+    status, message = create("?platform=linux/riscv64", {})
+    assert status == 404
+    assert "both:1 was found but does not provide the specified platform (linux/riscv64)" in message
+    created = create("", {"Image": others})
+    assert "platform (linux/s390x) does not match the detected host platform" in created[1][0]
+    engine.request("DELETE", f"/images/{others}")
+
+
+@pytest.mark.parametrize("path", ["/build?", "/images/create?fromImage=busybox&"])
+def test_a_platform_that_is_none_is_refused_before_anything_is_done(engine, path):
+    status, answer = engine.request("POST", f"{path}platform=foo")
+    assert status == 400, answer
+    assert answer["message"] == (
+        '"foo": unknown operating system or architecture: invalid argument'
+    )
+
+
+def test_a_push_without_a_tag_sends_them_all(engine, both, tmp_path):
+    with support.docker_registry(tmp_path) as address:
+        name = f"{address}/all"
+        for tag in "12":
+            engine.request("POST", f"/images/{both}/tag?repo={name}&tag={tag}")
+        status, answer = engine.request("POST", f"/images/{name}/push")
+        assert status == 200, answer
+        with urllib.request.urlopen(f"http://{address}/v2/all/tags/list") as listed:
+            assert sorted(json.load(listed)["tags"]) == ["1", "2"]
+        for tag in "12":
+            engine.request("DELETE", f"/images/{name}:{tag}")
+        status, answer = engine.request("POST", f"/images/{name}/push")
+        assert "does not exist locally" in str(answer)
+
+
+def test_a_push_with_a_tag_has_one_tag(engine, both):
+    """aiodocker gives it in the name, too."""
+    name = "127.0.0.1:1/pushed"
+    engine.request("POST", f"/images/{both}/tag?repo={name}&tag=1")
+    _, answer = engine.request("POST", f"/images/{name}:wrong/push?tag=1")
+    engine.request("DELETE", f"/images/{name}:1")
+    assert "connection refused" in str(answer)
+
+
+def test_changes_of_a_commit_may_be_lines_of_one_text(engine, both):
+    container = engine.create("true", Image=both)
+    lines = 'EXPOSE 80\nCMD ["py"]\nLABEL a=b \\\n c=d'
+    query = urllib.parse.urlencode({"container": container, "changes": lines})
+    status, made = engine.request("POST", f"/commit?{query}")
+    assert status == 201, made
+    config = engine.request("GET", f"/images/{made['Id']}/json")[1]["Config"]
+    engine.request("DELETE", f"/containers/{container}")
+    engine.request("DELETE", f"/images/{made['Id']}")
+    assert config["Cmd"] == ["py"]
+    assert config["Labels"] == {"a": "b", "c": "d"}
+    assert list(config["ExposedPorts"]) == ["80/tcp"]
 
 
 def test_an_image_of_sha512_digests(engine):

@@ -81,7 +81,7 @@ def test_an_image_as_a_mount(engine: Engine) -> None:
         ({"Type": "volume", "Target": "/v", "VolumeOptions": {"Subpath": "../x"}}, "relative path"),
         ({"Type": "image", "Target": "/v"}, "field Source must not be empty"),
         ({"Type": "image", "Source": "nosuch", "Target": "/v"}, "No such image: nosuch"),
-        ({"Type": "floppy", "Target": "/v"}, 'mount type unknown: "floppy"'),
+        ({"Type": "floppy", "Target": "/v"}, 'type "floppy": mount type unknown'),
     ],
 )
 def test_a_mount_that_cannot_be_is_refused(engine: Engine, mount, message: str) -> None:

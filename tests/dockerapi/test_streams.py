@@ -112,3 +112,18 @@ def test_what_is_sent_before_an_execs_101_reaches_stdin(engine: Engine) -> None:
     data = b"x" * 100_000
     assert send_at_once(engine, f"/v1.51/exec/{made}/start", {"Detach": False}, data) == data
     engine.request("DELETE", f"/containers/{container}?force=1")
+
+
+def test_a_resize_may_come_before_the_start_of_its_exec(engine: Engine) -> None:
+    """Clients send both at once."""
+    container = engine.run("sleep", "100")
+    wanted = 'until [ "$(stty size)" = "33 44" ]; do usleep 9000; done'
+    config = {"Cmd": ["sh", "-c", wanted], "Tty": True, "AttachStdin": True, "AttachStdout": True}
+    made = engine.request("POST", f"/containers/{container}/exec", config)[1]["Id"]
+    with engine.connect() as resizing:
+        asked = head("POST", f"/exec/{made}/resize?h=33&w=44", None, {"Connection": "close"})
+        resizing.sendall(asked)
+        body = {"Detach": False, "Tty": True}
+        assert engine.request("POST", f"/exec/{made}/start", body)[0] in (101, 200)
+        assert b" 200 OK" in read_to_end(resizing)
+    assert engine.request("GET", f"/exec/{made}/json")[1]["ExitCode"] == 0

@@ -95,6 +95,10 @@ def test_limits() -> None:
     assert found["cpu"] == {"period": 100_000, "quota": 150_000, "shares": 512}
     assert found["pids"] == {"limit": 10}
     assert list(oci_resources.resources({"PidsLimit": -1})) == ["devices"]
+    weights = {"BlkioWeight": 300, "BlkioWeightDevice": [{"Path": "/dev/null", "Weight": 20}]}
+    assert oci_resources.resources(weights)["blockIO"] == {
+        "weight": 300, "weightDevice": [{"major": 1, "minor": 3, "weight": 20}],
+    }  # fmt: skip
 
 
 def test_devices_appear_and_are_allowed() -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import tarfile
+import threading
 
 import pytest
 
@@ -318,9 +319,33 @@ def test_a_blob_that_was_there_before_stays(store):
     assert kept in store
 
 
+def test_a_layer_is_the_same_however_its_tar_came_in(store):
+    text = "".join(f"{number:x} " for number in range(700_000)).encode()
+
+    def made(size):
+        with archive.new_layer(store) as layer:
+            for at in range(0, len(text), size):
+                layer.write(text[at : at + size])
+            return layer.finish()
+
+    assert made(len(text)) == made(1000) == made(3 << 19)
+
+
+def test_a_layer_that_is_left_in_the_middle_leaves_nothing(store):
+    def leave():
+        with archive.new_layer(store) as layer:
+            layer.write(bytes(5 << 20))
+            raise RuntimeError
+
+    before = {thread.ident for thread in threading.enumerate()}
+    with pytest.raises(RuntimeError):
+        leave()
+    assert {thread.ident for thread in threading.enumerate()} <= before
+    assert not [*store.walk()]
+
+
 def test_a_layer_on_its_way_knows_both_digests(store):
-    with store.write() as ingest:
-        layer = archive.LayerWriter(ingest)
+    with archive.new_layer(store) as layer:
         for byte in LAYERS[0]:
             layer.write(bytes([byte]))
         descriptor, diff_id = layer.finish()

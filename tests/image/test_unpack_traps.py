@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from sampan.image import tar
-from sampan.image.unpack import DiffIdMismatch, TooLarge, Trap
+from sampan.image.descent import Trap
+from sampan.image.unpack import DiffIdMismatch, TooLarge
 
 from .archives import END, KINDS, archive, member, padded, raw_header
 

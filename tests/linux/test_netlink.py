@@ -1,4 +1,5 @@
 import os
+import socket
 
 import pytest
 
@@ -53,6 +54,10 @@ def test_one_batch_makes_and_changes_links(sock):
         netlink.add_route("10.9.0.0", 16, index=bridge.index),
         netlink.add_neighbour(bridge.index, "10.1.2.9", "02:42:00:00:00:09"),
     )
+    (neighbour,) = sock.neighbours(socket.AF_INET, bridge.index)
+    assert (neighbour.address, neighbour.mac) == ("10.1.2.9", "02:42:00:00:00:09")
+    sock.send(netlink.del_neighbour(bridge.index, "10.1.2.9"))
+    assert sock.neighbours(socket.AF_INET, bridge.index) == []
     held = [(a.address, a.prefix) for a in sock.addresses() if a.index == bridge.index]
     assert held == [("10.1.2.3", 24)]
     routes = {(r.destination, r.prefix, r.gateway) for r in sock.routes() if r.table == 254}

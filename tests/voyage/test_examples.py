@@ -5,51 +5,23 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+
+from tests import etcd_server
 
 from .conftest import IMAGE
 from .programs import ROOT, Cli, Engine, until
 
-ETCD = shutil.which("etcd")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
 
 @pytest.fixture
-def etcd(tmp_path: Path) -> Iterator[str]:
-    url, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-    addresses = ["--listen-client-urls", url, "--advertise-client-urls", url]
-    addresses += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
-    cluster = ["--initial-cluster", f"default={peer}", "--data-dir", str(tmp_path / "etcd")]
-    with (tmp_path / "etcd.log").open("wb") as log:
-        server = subprocess.Popen([ETCD or "etcd", *addresses, *cluster], stdout=log, stderr=log)
-    try:
-        until(lambda: healthy(url), message=(tmp_path / "etcd.log").read_text()[-2000:])
+def etcd() -> Iterator[str]:
+    with etcd_server.running() as url:
         yield url
-    finally:
-        server.kill()
-        server.wait()
-
-
-def healthy(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
-            return b"true" in answer.read()
-    except OSError:
-        return False
 
 
 def services(url: str) -> dict[str, dict[str, object]]:
@@ -63,7 +35,7 @@ def services(url: str) -> dict[str, dict[str, object]]:
     return {key: json.loads(value) for key, value in plain}
 
 
-@pytest.mark.skipif(not ETCD, reason="etcd is not installed (apt install etcd-server)")
+@etcd_server.needed
 def test_services_are_in_etcd_while_they_run(sampan: Cli, engine: Engine, etcd: str) -> None:
     program = str(ROOT / "examples/etcd_services.py")
 

@@ -9,6 +9,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.."
 packages=(
   python3 libseccomp2 nftables libnftables1 busybox-static iproute2 kmod procps
   systemd systemd-sysv dbus apparmor e2fsprogs runc uidmap
+  ca-certificates curl openssl tmux iptables bsdutils
 )
 cache=.cache/vm
 mkdir -p "$cache"

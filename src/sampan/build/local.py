@@ -159,7 +159,8 @@ class Directory:
                 raise Changed(path) from None
             raise
         try:
-            if _stat(os.fstat(fd)).split()[:2] != self._stats[path].split()[:2]:
+            now = os.fstat(fd)
+            if not self._stats[path].startswith(f"{now.st_dev} {now.st_ino} "):
                 raise Changed(path)
             left = self._entries[path].size
             while left:

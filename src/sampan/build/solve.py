@@ -49,7 +49,9 @@ if TYPE_CHECKING:
             """Raises running.CommandFailed. `tell` has the stream (1, 2) and what is written;
             stream 0 is a note of the workshop's own."""
 
-        def recall(self, key: str) -> Layer | None: ...
+        def recall(self, parts: Parts, *, fresh: bool = False) -> Layer | None:
+            """`fresh`: only what this build has made, for another of its platforms."""
+
         def seen(self, key: str) -> bool:
             """Whether a step that makes no layer was done before; from now on it was."""
 
@@ -109,7 +111,8 @@ class _Build:
         self.outer = Scope.outermost(self.file, request.args, request.platform)
         epoch = request.epoch
         if epoch is None:
-            epoch = epoch_of(self.outer.args.get(_SOURCE_DATE_EPOCH, ""))
+            given = request.args.get(_SOURCE_DATE_EPOCH)  # declared or not, as BuildKit takes it
+            epoch = epoch_of(given or self.outer.args.get(_SOURCE_DATE_EPOCH, ""))
         self.request = request.replace(epoch=epoch)
         self.stages: dict[int, StageBuild] = {}
         self.results: dict[int, Future[State]] = {}

@@ -33,7 +33,7 @@ from sampan.build.instructions.run import Run
 from sampan.build.instructions.workdir import Workdir
 from sampan.build.owners import owner_of
 from sampan.build.scope import Scope
-from sampan.kit import errors
+from sampan.kit import collector, errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class StageBuild:
         if isinstance(step, Run):
             return self._run(step, current, scope, told)
         if isinstance(step, (Copy, Add)):
-            return self._copy(step, current, told)
+            return self._copy(step, self._parts(step), current, told)
         made = state.after(current, step)
         if made is None:
             raise errors.Unsupported(f"{step.name} is not supported yet")
@@ -189,9 +189,11 @@ class StageBuild:
         layer = self._cached(told, current.noting(note), parts, run)
         return current.noting(note, layer)
 
-    def _copy(self, step: Copy | Add, current: State, told: Step) -> State:
+    @collector.paused()
+    def _copy(
+        self, step: Copy | Add, parts: list[copying.Part], current: State, told: Step
+    ) -> State:
         tree = self._workshop.tree(current)
-        parts = self._parts(step)
         members = copying.plan(
             step,
             parts,
@@ -270,9 +272,9 @@ class StageBuild:
         trace has of its files."""
         sources = self._request.cache_from
         found = None
-        if not self._fresh and sources is None:
-            found = self._workshop.recall(parts.key)
-        elif not self._fresh:
+        if self._fresh or sources is None:
+            found = self._workshop.recall(parts, fresh=self._fresh)
+        else:
             layers = (cache_from.layer(source, noted) for source in sources or ())
             found = next(filter(None, layers), None)
         if found:

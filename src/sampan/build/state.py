@@ -110,7 +110,8 @@ def scratch(platform: Platform, created: str) -> State:
     return State(config=config)
 
 
-_NOT_INHERITED = ("rootfs", "container", "container_config")  # as `commit` writes them
+# As `commit` writes them, and an inline cache: the base's own.
+_NOT_INHERITED = ("rootfs", "container", "container_config", "moby.buildkit.cache.v0")
 
 
 def based(config: dict[str, Any], layers: tuple[Layer, ...], created: str = "") -> State:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from sampan.build import cache_options
 from sampan.buildkit import exporters, messages, result
 from sampan.buildkit.grpc import Service
 from sampan.buildkit.progress import timestamp
@@ -63,7 +64,9 @@ class Control:
         limits = usage.Limits(
             every=wanted["all"],
             before=time.time_ns() - wanted["keepDuration"] if wanted["keepDuration"] else None,
-            keep=wanted["reservedSpace"] or wanted["maxUsedSpace"],
+            reserved=wanted["reservedSpace"],
+            most=wanted["maxUsedSpace"],
+            free=wanted["minFreeSpace"],
         )
         known = {one.id: one for one in await self._records()}
         idents, _ = await usage.prune(self._jobs.engine, limits)
@@ -119,9 +122,14 @@ def _record(one: usage.Record) -> Message:
 
 async def run(jobs: Jobs, job: Job, request: Message) -> dict[str, str]:
     """A job from its request to what its exporters say."""
-    exports = [one["Type"] for one in (request["Cache"] or {}).get("Exports", ())]
-    if others := [kind for kind in exports if kind != "inline"]:
-        raise errors.Unsupported(f"exports of the cache ({others[0]}) are not supported yet")
+    job.exports = tuple(
+        cache_options.parse_export(one["Type"], one["Attrs"])
+        for one in (request["Cache"] or {}).get("Exports", ())
+    )
+    job.imports = tuple(
+        cache_options.parse_import(one["Type"], one["Attrs"])
+        for one in (request["Cache"] or {}).get("Imports", ())
+    )
     job.allowed = frozenset(request["Entitlements"])
     with result.explained(job):
         wanted = await _wanted(jobs, job, request)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sampan.buildkit import credentials, filesend
+from sampan.engine import builds
+from sampan.engine.builds import cache_elsewhere, cache_exports
 from sampan.engine.images import archives, register
 from sampan.image import archive, tar
 from sampan.kit import errors
@@ -48,7 +50,11 @@ async def export(result: Result, request: Message) -> dict[str, str]:
         if one["Type"] not in _EXPORTERS:
             raise errors.Unsupported(f"the exporter {one['Type']} is not supported yet")
     state = await result.state()
-    answer: dict[str, str] = {}
+    answer = await cache_elsewhere.give_out(
+        result.workshop, [state], result.job.exports, result.tell
+    )
+    if builds.carries_cache(result.options):
+        state = cache_exports.inline(result.workshop.caching, state)
     for number, one in enumerate(wanted):
         made = Exported(result, state, number, one["Attrs"])
         answer |= await _EXPORTERS[one["Type"]](made)

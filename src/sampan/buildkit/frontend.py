@@ -5,14 +5,18 @@ Source: moby/buildkit frontend/dockerui/config.go, context.go; docs of `docker b
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from sampan.build.cache_options import parse_import
 from sampan.engine import builds
 from sampan.kit import errors
 from sampan.kit.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from sampan.build.cache_options import Import
 
 _NUMBERS = {
     "shm-size": "ShmSize",
@@ -65,6 +69,7 @@ def asked(frontend: str, attributes: Mapping[str, str]) -> Asked:
             platform=attributes.get("platform", ""),
             network=_network(attributes.get("force-network-mode", "")),
             host_config=_host_config(attributes),
+            imports=imports(attributes.get("cache-imports", "")),
         ),
         context=context if "://" in context else attributes.get("contextkey", "context"),
         dockerfile=attributes.get("dockerfilekey", "dockerfile"),
@@ -73,6 +78,15 @@ def asked(frontend: str, attributes: Mapping[str, str]) -> Asked:
             name: _named(name, value) for name, value in _after(_CONTEXT, attributes).items()
         },
     )
+
+
+def imports(text: str) -> tuple[Import, ...]:
+    """`cache-imports`: a JSON list of {"Type", "Attrs"}."""
+    try:
+        listed = json.loads(text) if text else []
+        return tuple(parse_import(one["Type"], one["Attrs"]) for one in listed)
+    except (ValueError, TypeError, KeyError) as error:
+        raise errors.InvalidArgument(f"cache-imports is no list of caches: {error}") from None
 
 
 def _named(name: str, value: str) -> str | Local:

@@ -17,6 +17,7 @@ from sampan.kit import errors
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from sampan.build.cache_options import Export, Import
     from sampan.buildkit.result import Result
     from sampan.buildkit.sessions import Sessions
     from sampan.engine.engine import Engine
@@ -37,6 +38,8 @@ class Job:
         self.returned: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.results: dict[str, Result] = {}
         self.allowed: frozenset[str] = frozenset()  # entitlements
+        self.imports: tuple[Import, ...] = ()  # of the cache, beside those that a frontend names
+        self.exports: tuple[Export, ...] = ()
         self.held = ExitStack()  # until the job ends
 
     def add(self, result: Result) -> str:

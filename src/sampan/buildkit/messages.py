@@ -116,6 +116,7 @@ PRUNE = Shape(
     keepDuration=(3, INT),  # nanoseconds
     reservedSpace=(4, INT),
     maxUsedSpace=(5, INT),
+    minFreeSpace=(6, INT),
 )
 HISTORY = Shape("control.BuildHistoryRequest", Ref=(2, STRING), EarlyExit=(3, BOOL))
 
@@ -167,3 +168,18 @@ HOST = Shape("auth.CredentialsRequest", Host=(1, STRING))
 CREDENTIALS = Shape("auth.CredentialsResponse", Username=(1, STRING), Secret=(2, STRING))
 SECRET = Shape("secrets.GetSecretRequest", ID=(1, STRING))
 AGENT = Shape("ssh.CheckAgentRequest", ID=(1, STRING))
+
+# containerd.services.content.v1.Content, which clients serve for caches in their directories
+CONTENT_WANTED = Shape("content.InfoRequest", digest=(1, STRING))
+CONTENT_READ = Shape("content.ReadContentRequest", digest=(1, STRING))
+CONTENT_PIECE = Shape("content.ReadContentResponse", offset=(1, INT), data=(2, BYTES))
+CONTENT_WRITE = Shape(
+    "content.WriteContentRequest",
+    action=(1, INT),
+    ref=(2, STRING),
+    total=(3, INT),
+    expected=(4, STRING),
+    offset=(5, INT),
+    data=(6, BYTES),
+)
+CONTENT_WRITTEN = Shape("content.WriteContentResponse", action=(1, INT), offset=(4, INT))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from grpclib.const import Status
@@ -11,20 +11,31 @@ from grpclib.exceptions import GRPCError
 
 from sampan.build import dockerfile
 from sampan.build.errors import DockerfileError
-from sampan.buildkit import credentials, frontend, grpc, inputs, providers, source, steps
+from sampan.buildkit import (
+    cache_store,
+    credentials,
+    frontend,
+    grpc,
+    inputs,
+    providers,
+    source,
+    steps,
+)
 from sampan.engine import builds
 from sampan.engine.builds import contexts, scratch
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from sampan.build import solve
+    from sampan.build.cache_options import Export, Import
     from sampan.build.files import Files
     from sampan.build.state import State
     from sampan.buildkit.jobs import Job, Jobs
     from sampan.buildkit.sessions import Session
+    from sampan.engine.builds.cache_places import Place
     from sampan.engine.engine import Engine
     from sampan.registry.auth import Credentials
 
@@ -79,17 +90,19 @@ class Result:
         self._work: asyncio.Task[State] | None = None
         self._steps: steps.Steps | None = None
         self._loop = asyncio.get_running_loop()
-        self._options = asked.options.replace(
+        self.options = asked.options.replace(
             allowed=job.allowed,
+            imports=tuple(dict.fromkeys((*job.imports, *asked.options.imports))),
+            exports=job.exports,
             secrets=providers.Secrets(session),
             agents=providers.Agents(session),
         )
-        self._workshop = _Workshop(engine, self.lease, place, self._options, _quiet)
-        self._workshop.session = session
+        self.workshop = _Workshop(engine, self.lease, place, self.options, _quiet)
+        self.workshop.session = session
 
     def tree(self, state: State) -> Files:
         """The files of a built state. Blocking."""
-        return self._workshop.tree(state)
+        return self.workshop.tree(state)
 
     def request(self) -> solve.Request:
         """What the solver is to do; raises what is wrong with the Dockerfile."""
@@ -103,7 +116,7 @@ class Result:
             name: value if isinstance(value, str) else inputs.Later(self._fetch(value.name))
             for name, value in self.asked.contexts.items()
         }
-        request = builds.request_of(self.text, context, self._options)
+        request = builds.request_of(self.text, context, self.options)
         return request.replace(ignored=matcher, contexts=named)
 
     def _fetch(self, name: str) -> Callable[[], Files]:
@@ -118,6 +131,11 @@ class Result:
             self._work = asyncio.create_task(self._build())
         return await asyncio.shield(self._work)
 
+    @asynccontextmanager
+    async def tell(self, title: str) -> AsyncIterator[None]:
+        with self.job.progress.vertex(title):
+            yield
+
     async def stop(self) -> None:
         if self._work is not None:
             self._work.cancel()
@@ -129,7 +147,9 @@ class Result:
         told = self._steps = steps.Steps(self.file, progress, self._loop, self._describe)
         with self.explained():
             try:
-                state = await builds.solved(self.request(), self._workshop, told)
+                state = await builds.solved(
+                    self.request(), self.workshop, told, self.options, self.tell
+                )
             except BaseException as error:
                 cancelled = isinstance(error, asyncio.CancelledError)
                 told.end_all("context canceled" if cancelled else steps.said(error))
@@ -163,9 +183,14 @@ class Result:
 
 
 class _Workshop(builds.Workshop):
-    """The engine's; who we are at a registry the client knows."""
+    """The engine's; who we are at a registry the client knows, and its directories are its own."""
 
     session: Session
+
+    async def place(self, wanted: Import | Export) -> Place:
+        if wanted.type == "local":
+            return cache_store.Directory(self.session, wanted)
+        return await super().place(wanted)
 
     async def _credentials(self, name: str) -> Credentials | None:
         return await credentials.ask(self.session, name)

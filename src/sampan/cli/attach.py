@@ -15,7 +15,7 @@ import _signal  # type: ignore[import-not-found]  # `signal` would load `enum`
 import os
 import select
 
-from sampan.cli import terminal
+from sampan.cli import detaching, terminal
 from sampan.client import errors
 
 TYPE_CHECKING = False
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sampan.client import api, http
 
 BUFFER = 1 << 16
-DEFAULT_DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 _HEADER = 8
 
 # Never passed on: what the kernel tells us about ourselves.
@@ -125,7 +124,7 @@ class Pump:
         self._stream = stream
         self._tty = tty
         self._stdin = stdin
-        self._keys = KeyFilter(detach_keys) if detach_keys else None
+        self._keys = detaching.KeyFilter(detach_keys) if detach_keys else None
         self._frames = b""
         self._out = bytearray()
         self._half_closed = not stdin
@@ -231,28 +230,6 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-class KeyFilter:
-    """Holds back a beginning of the detach keys until the next key tells; see `detached`."""
-
-    def __init__(self, keys: bytes) -> None:
-        self._keys = keys
-        self._held = b""
-        self.detached = False
-
-    def feed(self, data: bytes) -> bytes:
-        """The bytes that are now known to be ordinary input."""
-        out = bytearray()
-        for byte in data:
-            self._held += bytes((byte,))
-            if self._held == self._keys:
-                self.detached = True
-                return bytes(out)
-            while self._held and not self._keys.startswith(self._held):
-                out.append(self._held[0])
-                self._held = self._held[1:]
-        return bytes(out)
-
-
 def wait_readable(fd: int, signals: Signals) -> None:
     """Wait for the engine's word, acting on signals meanwhile."""
     poll = select.poll()
@@ -292,11 +269,3 @@ def killer(client: api.Client, container_id: str) -> Callable[[int], None]:
             pass  # it has just ended
 
     return kill
-
-
-def keys(option: str, config: dict[str, object]) -> tuple[bytes, str]:
-    """The detach keys as bytes, and as text for the API ("" for the default)."""
-    from sampan.cli.parse import detach_keys
-
-    text = option or str(config.get("detachKeys") or "")
-    return detach_keys.sequence(text) or DEFAULT_DETACH_KEYS, text

@@ -76,12 +76,12 @@ def deliver(session: Session, outputs: Sequence[Output], image: str, tags: Seque
 def _unpacked(response: Any, directory: str) -> None:
     import tarfile
 
-    from sampan.cli import copying
+    from sampan.cli import unpacking
 
     os.makedirs(directory, exist_ok=True)
-    reader: Any = copying.Reader(response)
+    reader: Any = unpacking.Reader(response)
     with tarfile.open(fileobj=reader, mode="r|") as tar:
-        copying.unpack(tar, directory, copying.WHOLE, keep_owners=False)
+        unpacking.unpack(tar, directory, unpacking.WHOLE, keep_owners=False)
 
 
 def _pushed(session: Session, tags: Sequence[str]) -> None:

@@ -29,6 +29,13 @@ def pairs(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str | N
     return found
 
 
+def arguments(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str | None]:
+    """`--build-arg`, and SOURCE_DATE_EPOCH of the environment, as buildx gives it along."""
+    name = "SOURCE_DATE_EPOCH"
+    before = {name: environ[name]} if environ.get(name) else {}
+    return before | pairs(texts, environ)
+
+
 def dockerfile_in(directory: str, given: str) -> str:
     """The Dockerfile's path inside the context. Raises InvalidArgument for one outside."""
     path = given or os.path.join(directory, "Dockerfile")

@@ -12,9 +12,7 @@ FILTER = option("-f --filter", "filter", "Show only what fits, KEY=VALUE")
 PRUNE_FILTER = option("--filter", "filter", "Remove only what fits, KEY=VALUE")
 NO_TRUNC = option("--no-trunc", "bool", "Show everything in full length")
 FORCE_PRUNE = option("-f --force", "bool", "Do not ask")
-DETACH_KEYS = option(
-    "--detach-keys", "detach-keys", "Keys that leave the container running and return"
-)
+DETACH_KEYS = option("--detach-keys", "string", "Keys that leave the container running and return")
 TIMEOUT = option("-t --timeout --time", "int", "Seconds until it is killed")
 SIGNAL = option("-s --signal", "string", "Signal to send", completes="signal")
 CHANGE = option("-c --change", "list", "Apply a Dockerfile instruction to the image")

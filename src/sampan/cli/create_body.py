@@ -6,6 +6,8 @@ The body is word for word what Docker's CLI sends for the same options, defaults
 
 from __future__ import annotations
 
+import re
+
 from sampan.cli import endpoint_body, host_body
 from sampan.cli.parse import env_file
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from sampan.cli.options import Arguments
 
     Body = dict[str, Any]
+
+
+_MAC = re.compile("([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 
 
 def build(args: Arguments) -> Body:
@@ -48,6 +53,8 @@ def _check(args: Arguments) -> None:
             f"invalid pull option: '{args['pull']}': must be one of "
             '"always", "missing" or "never"'
         )
+    if args["mac-address"] and not _MAC.fullmatch(args["mac-address"]):
+        raise args.fail(f"{args['mac-address']} is not a valid mac address")
     for stream in args["attach"]:
         if stream.lower() not in ("stdin", "stdout", "stderr"):
             raise args.fail(f"invalid argument {stream!r} for --attach: use stdin, stdout, stderr")
@@ -131,8 +138,9 @@ def _health(args: Arguments) -> Body | None:
         return {"Test": ["NONE"]}
     if not given:
         return None
-    if any(args[f"health-{name}"] < 0 for name in names[1:]):
-        raise args.fail("the --health-* times and --health-retries cannot be negative")
+    for name in names[1:]:
+        if args[f"health-{name}"] < 0:
+            raise args.fail(f"--health-{name} cannot be negative")
     health: Body = {}
     if args["health-cmd"]:
         health["Test"] = ["CMD-SHELL", args["health-cmd"]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from sampan.cli import create_body, pulling
+from sampan.cli import create_body, output, pulling
 from sampan.client import errors
+from sampan.kit import errors as kit_errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +21,29 @@ def create(session: Session, args: Arguments, body: dict[str, Any] | None = None
     """The new container's ID. Raises UsageError, ApiError."""
     body = body if body is not None else create_body.build(args)
     _add_proxies(session, body)
-    image, cid_file = args.operands[0], args["cidfile"]
+    cid_file = args["cidfile"]
     if cid_file and os.path.exists(cid_file):
         raise args.fail(
             f"container ID file found, make sure the other container isn't running or delete "
             f"{cid_file}"
         )
+    if args["platform"]:
+        output.platform(args["platform"])
+    if cid_file:
+        _write_id(cid_file, "")
+    try:
+        container_id = _created(session, args, body)
+    except BaseException:
+        if cid_file:
+            os.unlink(cid_file)
+        raise
+    if cid_file:
+        _write_id(cid_file, container_id)
+    return container_id
+
+
+def _created(session: Session, args: Arguments, body: dict[str, Any]) -> str:
+    image = args.operands[0]
     if args["pull"] == "always":
         _pull(session, args, image)
     query = {"name": args["name"] or None, "platform": args["platform"] or None}
@@ -39,10 +57,7 @@ def create(session: Session, args: Arguments, body: dict[str, Any] | None = None
         answer = session.client.call("POST", "/containers/create", query, body)
     for warning in answer.get("Warnings") or ():
         print(f"WARNING: {warning}", file=sys.stderr)
-    container_id = str(answer["Id"])
-    if cid_file:
-        _write_id(args, cid_file, container_id)
-    return container_id
+    return str(answer["Id"])
 
 
 _PROXIES = {
@@ -70,7 +85,9 @@ def _add_proxies(session: Session, body: dict[str, Any]) -> None:
 
 
 def is_missing_image(error: errors.NotFound) -> bool:
-    return "no such image" in str(error).lower()
+    """Whether a pull could help: there is none of that name, or none for that platform."""
+    text = str(error).lower()
+    return "no such image" in text or "does not provide the specified platform" in text
 
 
 def _pull(session: Session, args: Arguments, image: str) -> None:
@@ -82,10 +99,13 @@ def _tagged(image: str) -> str:
     return image if tag else f"{name}:latest"
 
 
-def _write_id(args: Arguments, path: str, container_id: str) -> None:
+def _write_id(path: str, container_id: str) -> None:
+    """The file is there before the container: a place that cannot be written leaves no trace."""
     try:
-        with open(path, "x") as file:
+        with open(path, "w") as file:
             file.write(container_id)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise args.fail(f"failed to write the container ID to {path}: {reason}") from error
+        raise kit_errors.InvalidArgument(
+            f"failed to create the container ID file: open {path}: {reason}"
+        ) from error

@@ -22,7 +22,7 @@ def build(args: Arguments) -> Body:
         **({"Mounts": args["mount"]} if args["mount"] else {}),
         **({"Tmpfs": _tmpfs(args)} if args["tmpfs"] else {}),
         **({"Sysctls": args["sysctl"]} if args["sysctl"] else {}),
-        **({"StorageOpt": _pairs(args, "storage-opt")} if args["storage-opt"] else {}),
+        **({"StorageOpt": _storage_options(args)} if args["storage-opt"] else {}),
         **({"Annotations": args["annotation"]} if args["annotation"] else {}),
         **({"Init": args["init"]} if args.given("init") else {}),
         **({"Runtime": args["runtime"]} if args["runtime"] else {}),
@@ -162,18 +162,16 @@ def _tmpfs(args: Arguments) -> dict[str, str]:
     found = {}
     for entry in args["tmpfs"]:
         path, _, options = entry.partition(":")
-        if not path.startswith("/"):
-            raise args.fail(f"--tmpfs: {path!r} is not an absolute path")
         found[path] = options
     return found
 
 
-def _pairs(args: Arguments, name: str) -> dict[str, str]:
+def _storage_options(args: Arguments) -> dict[str, str]:
     found = {}
-    for entry in args[name]:
+    for entry in args["storage-opt"]:
         key, equals, value = entry.partition("=")
         if not equals:
-            raise args.fail(f"invalid --{name}: {entry!r} must be KEY=VALUE")
+            raise args.fail("invalid storage option")
         found[key] = value
     return found
 

@@ -70,7 +70,7 @@ def copy(
 
 def _check_target(target: Place) -> None:
     if not target.directory:
-        output.check(target.path)
+        output.check(target.path, "save image")
     elif os.path.exists(target.path) and not os.path.isdir(target.path):
         raise errors.InvalidArgument(f"{target.path} is no directory")
 

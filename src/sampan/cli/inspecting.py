@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sampan.cli.options import Arguments
     from sampan.cli.session import Session
 
+BROKEN = 64  # Docker's code for a template that cannot be read
 PATHS = {  # in the order in which a bare `inspect` tries them
     "container": "/containers/{}/json",
     "image": "/images/{}/json",
@@ -38,8 +39,14 @@ def show(
             failures.append(str(error))
     format_ = args["format"]
     if format_:
-        for item in found:
-            print(listing.render(format_, item))
+        try:
+            for item in found:
+                print(listing.render(format_, item))
+        except listing.BadFormat as error:
+            if not error.broken:
+                raise
+            print(error, file=sys.stderr)
+            return BROKEN
     else:
         import json
 

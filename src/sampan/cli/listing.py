@@ -22,7 +22,11 @@ PADDING = 3
 
 
 class BadFormat(errors.InvalidArgument):
-    """A `--format` that cannot be parsed, or that asks for what is not there."""
+    """A `--format` that cannot be parsed (`broken`), or that asks for what is not there."""
+
+    def __init__(self, error: Exception, *, broken: bool) -> None:
+        super().__init__(f"template parsing error: {error}")
+        self.broken = broken
 
 
 def show(
@@ -52,7 +56,7 @@ def text(rows: Iterable[Any], fields: FieldTable, default: Sequence[str], format
         lines = [rendered.render(template.Fields(headers, None))]
         lines += [rendered.render(template.Fields(getters, row)) for row in rows]
     except template.TemplateError as error:
-        raise BadFormat(f"template parsing error: {error}") from error
+        raise BadFormat(error, broken=isinstance(error, template.BrokenTemplate)) from error
     return table([line.split("\t") for line in lines])
 
 
@@ -92,7 +96,7 @@ def render(format_: str, data: Any) -> str:
     try:
         return template.render(format_.replace("\\t", "\t").replace("\\n", "\n"), data)
     except template.TemplateError as error:
-        raise BadFormat(f"template parsing error: {error}") from error
+        raise BadFormat(error, broken=isinstance(error, template.BrokenTemplate)) from error
 
 
 def ellipsis(text_: str, size: int) -> str:

@@ -144,24 +144,29 @@ def _unknown(name: str, known: list[str]) -> UsageError:
     guess = nearest.one(name, [n for n in known if not n.startswith("_")])
     meant = f"\n\nDid you mean this?\n\tsampan {guess}" if guess else ""
     group = name.partition(" ")[0] if " " in name else ""
-    command = Command(name=group, summary="") if group else SAMPAN
-    return UsageError(f"unknown command: sampan {name}{meant}", command, code=1, usage=False)
+    where = f"sampan {group}".rstrip()
+    usage = f"\n\nUsage:  {where}" if group else ""
+    hint = f"\n\nRun '{where} --help' for more information"
+    message = f"sampan: unknown command: sampan {name}{meant}{usage}{hint}"
+    return UsageError(message, SAMPAN, code=1, usage=False)
 
 
 def _usage_error(error: UsageError) -> int:
+    """As Docker words the four kinds: 125 is `run`'s and `create`'s, 1 without usage is plain."""
     command = error.command or SAMPAN
-    name = f"sampan {command.name}".rstrip()
-    lines = [str(error) if error.usage and error.code == 125 else f"sampan: {error}", ""]
+    lines = [str(error) if error.usage == (error.code == 125) else f"sampan: {error}"]
     if error.usage:
-        lines += [f"Usage:  {command.usage()}", ""]
-    lines.append(f"See '{name} --help'.")
+        lines += ["", f"Usage:  {command.usage()}"]
+    if error.usage or error.code == 125:
+        name = f"sampan {command.name}".rstrip()
+        lines += ["", f"Run '{name} --help' for more information"]
     print("\n".join(lines), file=sys.stderr)
     return error.code
 
 
 def describe(error: Exception) -> str:
     """An error in one line, in Docker's words where the engine spoke."""
-    if isinstance(error, client_errors.ApiError):
+    if isinstance(error, client_errors.ApiError) and not error.in_stream:
         return f"Error response from daemon: {error}"
     if isinstance(error, OSError):
         reason = (error.strerror or str(error)).lower()

@@ -32,8 +32,7 @@ def _date(text: str) -> int:
         utc = clock.parse(f"{padded}Z")
     except ValueError:
         raise errors.InvalidArgument(
-            f"{text!r} is no time; write 2026-11-21T04:07:00Z, Unix seconds, or 42m for 42 "
-            "minutes ago"
+            f'failed to parse value as time or duration: "{text}"'
         ) from None
     offset = time.localtime(utc // 10**9).tm_gmtoff
     return utc - offset * 10**9

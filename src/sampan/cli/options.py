@@ -59,7 +59,7 @@ class Command(Record):
     aliases: tuple[str, ...] = ()  # "container run"
     summary: str  # one line, for lists of commands
     description: str = ""  # more, for the man page and --help
-    operands: str = ""  # "IMAGE [COMMAND] [ARG...]"
+    operands: str = ""  # "IMAGE [COMMAND] [ARG...]"; two forms with "  or  " between
     at_least: int = 0
     at_most: int = MANY
     options: tuple[Option, ...] = ()
@@ -73,9 +73,10 @@ class Command(Record):
         words = [program, self.name]
         if self.options:
             words.append("[OPTIONS]")
-        if self.operands:
-            words.append(self.operands)
-        return " ".join(words)
+        start = " ".join(words)
+        if not self.operands:
+            return start
+        return "\n\t".join(f"{start} {form}" for form in self.operands.split("  or  "))
 
 
 class UsageError(errors.InvalidArgument):
@@ -114,7 +115,8 @@ class Arguments:
         self._values[name] = value
 
     def fail(self, message: str, *, code: int = 125) -> UsageError:
-        """An error in the meaning of the line, not in its form: no usage line."""
+        """An error in the meaning of the line, not in its form: no usage line. With code 1 the
+        message stands alone, else it names the command's help."""
         return UsageError(message, self.command, code=code, usage=False)
 
     def add(self, option_: Option, text: str, shown: str) -> None:
@@ -123,6 +125,8 @@ class Arguments:
         try:
             value = kind.parse(text)
         except ValueError as error:
+            if kind.told_plainly:
+                raise self.fail(str(error)) from error
             message = f'invalid argument "{text}" for "{shown}" flag: {error}'
             raise UsageError(message, self.command) from error
         if kind.collect is not None:

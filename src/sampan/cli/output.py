@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PIECE = 1 << 18
 
 
-def check(path: str) -> None:
+def check(path: str, what: str) -> None:
     """Refuse what could only fail later: a terminal, a directory that is not there."""
     if not path:
         if os.isatty(1):
@@ -27,9 +27,13 @@ def check(path: str) -> None:
         return
     directory = os.path.dirname(path) or "."
     if not os.path.isdir(directory):
-        raise errors.InvalidArgument(f'invalid output path: directory "{directory}" does not exist')
+        raise errors.InvalidArgument(
+            f"failed to {what}: invalid output path: stat {directory}: no such file or directory"
+        )
     if os.path.isdir(path):
-        raise errors.InvalidArgument(f'invalid output path: "{path}" is a directory')
+        raise errors.InvalidArgument(
+            f'failed to {what}: invalid output path: "{path}" must be a regular file'
+        )
 
 
 def save(response: http.Response, path: str) -> None:
@@ -65,7 +69,11 @@ def source(path: str) -> Source:
 
 class Source:
     def __init__(self, path: str) -> None:
-        self._file = open(path, "rb", buffering=0) if path else None  # noqa: SIM115
+        try:
+            self._file = open(path, "rb", buffering=0) if path else None  # noqa: SIM115
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise errors.InvalidArgument(f"open {path}: {reason}") from error
 
     def __enter__(self) -> Iterator[bytes]:
         fd = self._file.fileno() if self._file else sys.stdin.fileno()
@@ -87,6 +95,9 @@ def platform(text: str) -> dict[str, str] | None:
         return None
     parts = text.split("/")
     if len(parts) > 3 or not all(parts):
-        raise errors.InvalidArgument(f"{text!r} is no platform; write os/arch[/variant]")
+        raise errors.InvalidArgument(
+            f'error parsing specified platform: "{text}": cannot parse platform specifier: '
+            "invalid argument"
+        )
     keys = ("os", "architecture", "variant")
     return dict(zip(keys, parts, strict=False))

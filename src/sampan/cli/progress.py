@@ -25,6 +25,8 @@ _CLEAR = "\x1b[2K\r"
 class Failed(errors.ApiError):
     """An error that travelled inside the stream, after the engine had said 200."""
 
+    in_stream = True
+
 
 def show(
     messages: Iterable[dict[str, Any]],

@@ -27,6 +27,7 @@ OPTIONS = (  # what `pull` and `push` share, beside --all-tags
 
 def chosen(args: Arguments) -> tuple[str, str]:
     """(name, tag) of the operand of `pull` and `push`: the default tag is said; "" for all."""
+    check(args.operands[0])
     name, tag = split(args.operands[0])
     if args["all-tags"] and tag:
         raise args.fail("tag can't be used with --all-tags/-a", code=1)
@@ -35,6 +36,13 @@ def chosen(args: Arguments) -> tuple[str, str]:
         if not args["quiet"]:
             print(f"Using default tag: {tag}", flush=True)
     return name, tag
+
+
+def check(name: str) -> None:
+    """Refuse what is no image's name, in Docker's words. Raises InvalidArgument."""
+    from sampan.spec import reference
+
+    reference.parse(name)
 
 
 def split(reference: str) -> tuple[str, str]:

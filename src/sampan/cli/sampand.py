@@ -24,7 +24,7 @@ from sampan.cli import sampand_options
 from sampan.cli.start_engine import CANNOT_START
 from sampan.kit import atomic, errors
 from sampan.kit import paths as kit_paths
-from sampan.linux import unix
+from sampan.linux import service, unix
 
 if TYPE_CHECKING:
     from sampan.engine.settings import Settings
@@ -168,15 +168,17 @@ async def _run(paths: Paths, settings: Settings, ready: socket.socket | None) ->
         atomic.write(f"{paths.run}/sampand.pid", str(os.getpid()).encode(), sync=False)
         await server.start()
         logging.getLogger("sampan").info("listening at %s", paths.api_socket)
+        service.notify("READY=1")
         if ready:
             ready.sendall(b"ready")
             ready.close()
         await stop.wait()
+        service.notify("STOPPING=1")
         await server.stop()
     finally:
         await engine.stop()
     if engine.shutting_down:  # else clients wait at the socket for the next engine
-        for path in (paths.api_socket, paths.spawner_socket, f"{paths.run}/sampand.pid"):
+        for path in (*server.made, paths.spawner_socket, f"{paths.run}/sampand.pid"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["Fields", "Template", "TemplateError", "render"]
+__all__ = ["BrokenTemplate", "Fields", "Template", "TemplateError", "render"]
 
 
 class Fields:
@@ -39,6 +39,10 @@ class Fields:
         return {name: value for name, value in found.items() if not callable(value)}
 
 
+class BrokenTemplate(TemplateError):
+    """It cannot even be read."""
+
+
 class _Break(Exception):
     pass
 
@@ -55,10 +59,19 @@ class Template:
     """A parsed template; raises TemplateError where it is malformed."""
 
     def __init__(self, text: str) -> None:
-        self._nodes = template_parse.parse(text)
+        try:
+            self._nodes = template_parse.parse(text)
+        except TemplateError as error:
+            line = text.count("\n") + 1
+            raise BrokenTemplate(f"template: :{line}: {error}") from error
+        except RecursionError:
+            raise BrokenTemplate("template: it is nested too deeply") from None
 
     def render(self, data: Any) -> str:
-        return _Run(data).render(self._nodes)
+        try:
+            return _Run(data).render(self._nodes)
+        except RecursionError:
+            raise TemplateError("it is nested too deeply") from None
 
 
 class _Run:

@@ -25,6 +25,7 @@ class Kind(Record):
     empty: Any = ""
     flag_value: str | None = None  # the value of the bare flag; None: it needs one
     collect: Callable[[Any, Any], Any] | None = None
+    told_plainly: bool = False  # what is wrong with a value is told as of the whole command
 
 
 def boolean(text: str) -> bool:
@@ -44,14 +45,15 @@ def integer(text: str) -> int:
 
 def decimal_cpus(text: str) -> int:
     """A number of CPUs as billionths of one."""
-    whole, dot, fraction = text.partition(".")
+    sign = -1 if text.startswith("-") else 1  # the engine refuses it
+    whole, dot, fraction = text.removeprefix("-").partition(".")
     if not (whole.isdecimal() or (dot and not whole)) or not (fraction.isdecimal() or not fraction):
         raise ValueError(f"{text!r} is no number of CPUs")
     if not whole and not fraction:
         raise ValueError(f"{text!r} is no number of CPUs")
     if len(fraction) > 9:
         raise ValueError("it is too precise (nine decimals at most)")
-    return int(whole or "0") * 10**9 + int(fraction.ljust(9, "0") or "0")
+    return sign * (int(whole or "0") * 10**9 + int(fraction.ljust(9, "0") or "0"))
 
 
 def size(text: str) -> int:
@@ -84,7 +86,7 @@ def key_value(text: str) -> tuple[str, str]:
 def filter_term(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise ValueError("invalid argument format: a filter is KEY=VALUE")
+        raise ValueError("bad format of filter (expected name=value)")
     return key.strip().lower(), value.strip()
 
 
@@ -133,6 +135,20 @@ def _filters(old: dict[str, list[str]] | None, term: tuple[str, str]) -> dict[st
     return merged
 
 
+def sysctl(text: str) -> tuple[str, str]:
+    """A parameter of a namespace that a container has of its own (Docker's list)."""
+    key, equals, value = text.partition("=")
+    if not equals or not (key in _SYSCTLS or key.startswith(("net.", "fs.mqueue."))):
+        raise ValueError(f"sysctl '{text}' is not allowed")
+    return key, value
+
+
+_SYSCTLS = (
+    "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
+    "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
+)  # fmt: skip
+
+
 def _list(parse: Callable[[str], Any], metavar: str = "list") -> Kind:
     return Kind(parse=parse, metavar=metavar, empty=[], collect=_append)
 
@@ -149,12 +165,13 @@ KINDS: dict[str, Kind] = {
     "list": _list(str),
     "commas": Kind(parse=lambda t: t.split(","), metavar="strings", empty=[], collect=_extend),
     "map": Kind(parse=key_value, metavar="map", empty={}, collect=_merge),
+    "sysctl": Kind(parse=sysctl, metavar="map", empty={}, collect=_merge),
     "filter": Kind(parse=filter_term, metavar="filter", empty={}, collect=_filters),
     "env": _list(environment),
     "label": _list(label),
     "ip": _list(ip_address),
-    "publish": Kind(parse=_page("ports"), metavar="list", empty=[], collect=_append),
-    "expose": _list(_page("expose")),
+    "publish": _list(_page("ports")).replace(told_plainly=True),
+    "expose": _list(_page("expose")).replace(told_plainly=True),
     "volume": _list(_page("volumes")),
     "mount": _list(_page("mounts"), "mount"),
     "device": _list(_page("devices")),
@@ -162,7 +179,6 @@ KINDS: dict[str, Kind] = {
     "throttle": _list(_page("throttle")),
     "host": _list(_page("hosts")),
     "network": _list(_page("networks"), "network"),
-    "restart": Kind(parse=_page("restart")),
-    "detach-keys": Kind(parse=_page("detach_keys")),
+    "restart": Kind(parse=_page("restart"), told_plainly=True),
     "gpus": _list(_page("gpus"), "gpu-request"),
 }

@@ -14,6 +14,7 @@ class ApiError(errors.SampanError):
     """The engine answered with an error; `status` is the HTTP status."""
 
     status = 500
+    in_stream = False  # whether it came in a stream that had begun well
 
     def __init__(self, message: str, status: int = 500) -> None:
         super().__init__(message)

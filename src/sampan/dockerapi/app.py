@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from sampan.dockerapi import hijack, listeners, metrics, routes
-from sampan.dockerapi.router import HEADERS, Call, split_version, to_json
+from sampan.dockerapi.router import Call, headers_of, split_version, to_json
 from sampan.engine import errors as nouns
 from sampan.kit import errors
 
@@ -61,11 +61,14 @@ class Server:
         self._fronts: list[tls.Front] = []
         self._listeners: list[listeners.Listener] = []
         self._metrics_socket: socket.socket | None = None
+        self.made: list[str] = []  # what to remove when no engine shall be found any more
 
     def listen(self) -> None:
         """At every place that the settings name, or at none of them (CannotListen)."""
         settings = self._engine.settings
-        self._listeners = listeners.open_all(self._engine.paths.api_socket, settings)
+        path = self._engine.paths.api_socket
+        self._listeners, ours = listeners.open_all(path, settings)
+        self.made = [path] if ours else []
         if settings["metrics-addr"]:
             self._metrics_socket = listeners.plain(settings["metrics-addr"])
 
@@ -111,7 +114,7 @@ class Server:
             log.exception("%s %s", request.method, request.path_qs)
             response = self._error(request, error, 500)
         if not response.prepared:
-            response.headers.update(HEADERS)
+            response.headers.update(headers_of(self._engine))
         if isinstance(request.protocol, hijack.Protocol):
             request.protocol.give_up()
         return response

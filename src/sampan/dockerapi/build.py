@@ -62,15 +62,21 @@ async def prune(call: Call) -> web.StreamResponse:
         every=call.flag("all"),
         idents=tuple(filters.get("id")),
         before=min((units.moment(text) for text in ages), default=None),
-        keep=call.number("keep-storage") or call.number("max-used-space") or 0,
+        reserved=call.number("keep-storage") or call.number("reserved-space") or 0,
+        most=call.number("max-used-space") or 0,
+        free=call.number("min-free-space") or 0,
     )
     deleted, size = await usage.prune(call.engine, limits)
-    return call.json({"CachesDeleted": deleted, "SpaceReclaimed": size})
+    return call.json({"CachesDeleted": deleted or None, "SpaceReclaimed": size})
 
 
 def _options(call: Call) -> builds.Options:
     if call.flag("squash"):
-        raise errors.Unsupported("squash is not supported yet")
+        raise errors.Unsupported("squash is not supported: an image keeps a layer for each step")
+    if call.query("securityopt"):
+        raise errors.InvalidArgument(
+            "the daemon on this platform does not support setting security options on build"
+        )
     return builds.Options(
         dockerfile=call.query("dockerfile") or "Dockerfile",
         remote=call.query("remote"),
@@ -81,7 +87,7 @@ def _options(call: Call) -> builds.Options:
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
         quiet=call.flag("q"),
-        platform=call.query("platform"),
+        platform=call.platform(),
         network=call.query("networkmode"),
         host_config=_host_config(call),
         cache_from=tuple(filter(None, call.document("cachefrom", [shapes.TEXT]) or ())),

@@ -14,6 +14,7 @@ from sampan.engine.containers import (
     archive,
     attach,
     changes,
+    checkpoint,
     create,
     inspect,
     kill,
@@ -66,7 +67,10 @@ async def create_(call: Call) -> web.StreamResponse:
     if call.version < (1, 40):  # until then containers shared their IPC namespace when asked
         host = body["HostConfig"] = body.get("HostConfig") or {}
         host["IpcMode"] = host.get("IpcMode") or "shareable"
-    container, warnings = await create.create(call.engine, call.query("name"), body)
+    platform = call.platform() if call.version >= (1, 41) else ""
+    container, warnings = await create.create(
+        call.engine, call.query("name"), body, platform=platform
+    )
     return call.json({"Id": container.id, "Warnings": warnings}, status=201)
 
 
@@ -86,7 +90,9 @@ async def inspect_(call: Call) -> web.StreamResponse:
 
 @routes.post("/containers/{id}/start")
 async def start_(call: Call) -> web.StreamResponse:
-    await start.start(container_of(call))
+    container, name = container_of(call), call.query("checkpoint")
+    found = checkpoint.find(container, name, call.query("checkpoint-dir")) if name else ""
+    await start.start(container, checkpoint=found)
     return call.empty()
 
 
@@ -104,7 +110,10 @@ async def restart(call: Call) -> web.StreamResponse:
 
 @routes.post("/containers/{id}/kill")
 async def kill_(call: Call) -> web.StreamResponse:
-    await kill.kill(container_of(call), call.query("signal"))
+    try:
+        await kill.kill(container_of(call), call.query("signal"))
+    except errors.SampanError as error:
+        raise errors.within(f"cannot kill container: {call['id']}", error) from error
     return call.empty()
 
 
@@ -192,6 +201,33 @@ async def stats_(call: Call) -> web.StreamResponse:
         await response.write(to_json(sample))
     await response.write_eof()
     return response
+
+
+# ---- checkpoints
+
+
+@routes.post("/containers/{id}/checkpoints")
+async def create_checkpoint(call: Call) -> web.StreamResponse:
+    body = await call.body(shapes.CHECKPOINT)
+    await checkpoint.create(
+        container_of(call),
+        body.get("CheckpointID") or "",
+        directory=body.get("CheckpointDir") or "",
+        exit_=bool(body.get("Exit")),
+    )
+    return web.Response(status=201)
+
+
+@routes.get("/containers/{id}/checkpoints")
+async def list_checkpoints(call: Call) -> web.StreamResponse:
+    found = checkpoint.list_(container_of(call), call.query("dir"))
+    return call.json([{"Name": name} for name in found])
+
+
+@routes.delete("/containers/{id}/checkpoints/{checkpoint}")
+async def remove_checkpoint(call: Call) -> web.StreamResponse:
+    await checkpoint.remove(container_of(call), call["checkpoint"], call.query("dir"))
+    return call.empty()
 
 
 # ---- files

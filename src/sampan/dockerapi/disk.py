@@ -12,6 +12,7 @@ from sampan.engine.builds import usage as build_usage
 from sampan.engine.containers import list as listing
 from sampan.engine.filters import Filters
 from sampan.image import platforms
+from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ SWARM = (
 )
 
 
+@routes.post("/swarm/leave")
+async def leave(call: Call) -> web.StreamResponse:
+    return call.json({"message": "This node is not part of a swarm"}, 503)
+
+
 async def swarm(call: Call) -> web.StreamResponse:
     return call.json({"message": SWARM}, 503)
 
@@ -93,6 +99,11 @@ async def shutdown(call: Call) -> web.StreamResponse:
     """Ours, not Docker's: stop containers, leave no trace on the host, end the engine."""
     await call.engine.shutdown()
     return call.empty()
+
+
+@routes.get("/plugins/{name:.*}/json")
+async def plugin(call: Call) -> web.StreamResponse:
+    raise errors.NotFound(f'plugin "{call["name"]}" not found')
 
 
 @routes.get("/plugins")

@@ -50,16 +50,6 @@ async def list_(call: Call) -> web.StreamResponse:
     return call.json(told)
 
 
-def platform(call: Call) -> str:
-    """`platform` of the query: `linux/arm64`, or the JSON object that newer clients send."""
-    text = call.query("platform")
-    if not text.startswith("{"):
-        return text
-    found = shapes.parse(text, shapes.PLATFORM, "platform")
-    words = [found.get(name) or "" for name in ("os", "architecture", "variant")]
-    return "/".join(words).rstrip("/")
-
-
 def summary_json(image: Summary) -> dict[str, Any]:
     return {
         "Containers": image.containers,
@@ -88,7 +78,7 @@ async def create(call: Call) -> web.StreamResponse:
     async with Progress(call) as report:
         await call.engine.images.pull(
             name,
-            platform=platform(call),
+            platform=call.platform(),
             every=call.flag("all-platforms"),
             lazily=call.flag("lazy") if call.query("lazy") else None,
             credentials=credentials(call),
@@ -109,7 +99,7 @@ async def _import(call: Call, source: str) -> web.StreamResponse:
             name,
             changes=call.request.query.getall("changes", []),
             message=call.query("message"),
-            platform=platform(call),
+            platform=call.platform(),
         )
         await report({"status": image_id})
     return await report.finish()
@@ -118,7 +108,7 @@ async def _import(call: Call, source: str) -> web.StreamResponse:
 @routes.post("/images/load")
 async def load(call: Call) -> web.StreamResponse:
     async with Progress(call, quiet=call.flag("quiet"), always=True) as report:
-        await call.engine.images.load(body_chunks(call), platform=platform(call), report=report)
+        await call.engine.images.load(body_chunks(call), platform=call.platform(), report=report)
     return await report.finish()
 
 
@@ -137,7 +127,7 @@ async def _save(call: Call, names: list[str]) -> web.StreamResponse:
     if not names:
         raise errors.InvalidArgument("no image name: give names")
     archive = call.engine.images.save(  # refuses unknown names before the answer begins
-        names, platform=platform(call), every=call.flag("all-platforms")
+        names, platform=call.platform(), every=call.flag("all-platforms")
     )
     response = await call.stream("application/x-tar")
     async for chunk in archive:
@@ -153,15 +143,10 @@ async def prune(call: Call) -> web.StreamResponse:
     return call.json({"ImagesDeleted": deleted or None, "SpaceReclaimed": reclaimed})
 
 
-@routes.get("/images/search")
-async def search(call: Call) -> web.StreamResponse:
-    raise errors.Unsupported("searching registries is not supported: there is no search index")
-
-
 @routes.get("/images/{name:.*}/json")
 async def inspect(call: Call) -> web.StreamResponse:
     images, name = call.engine.images, call["name"]
-    told = _inspect(call.engine, images.get(name), images.for_platform(name, platform(call)))
+    told = _inspect(call.engine, images.get(name), images.for_platform(name, call.platform()))
     if call.version >= (1, 48):
         told["Descriptor"] = images.target(name)
         if call.flag("manifests"):
@@ -234,18 +219,19 @@ def _last_comment(config: dict[str, Any]) -> str:
 
 @routes.get("/images/{name:.*}/history")
 async def history(call: Call) -> web.StreamResponse:
-    return call.json(call.engine.images.history(call["name"], platform=platform(call)))
+    return call.json(call.engine.images.history(call["name"], platform=call.platform()))
 
 
 @routes.post("/images/{name:.*}/push")
 async def push(call: Call) -> web.StreamResponse:
     name = call["name"]
     if tag := call.query("tag"):
-        name = f"{name}:{tag}"
+        repository, colon, last = name.rpartition(":")  # a tag in the name gives way
+        name = f"{repository if colon and '/' not in last else name}:{tag}"
     async with Progress(call) as report:
         await call.engine.images.push(
             name,
-            platform=platform(call),
+            platform=call.platform(),
             every=call.flag("all-platforms"),
             credentials=credentials(call),
             report=report,
@@ -287,18 +273,3 @@ async def commit(call: Call) -> web.StreamResponse:
         pause=call.flag("pause", True),
     )
     return call.json({"Id": image_id}, 201)
-
-
-@routes.get("/distribution/{name:.*}/json")
-async def distribution(call: Call) -> web.StreamResponse:
-    return call.json(
-        await call.engine.images.distribution(call["name"], credentials=credentials(call))
-    )
-
-
-@routes.post("/auth")
-async def authenticate(call: Call) -> web.StreamResponse:
-    body = await call.body(shapes.AUTH)
-    given = registry_credentials.from_entry(body)
-    await call.engine.images.login(str(body.get("serveraddress") or ""), given)
-    return call.json({"Status": "Login Succeeded", "IdentityToken": ""})

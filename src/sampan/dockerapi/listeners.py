@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sampan.kit import errors
-from sampan.linux import unix
+from sampan.linux import service, unix
 
 if TYPE_CHECKING:
     import ssl
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 BACKLOG = 1024
 _GROUPS = ("sampan", "docker")
-_FIRST_PASSED = 3  # sd_listen_fds(3)
 
 
 class CannotListen(errors.Unavailable):
@@ -34,17 +33,20 @@ class CannotListen(errors.Unavailable):
         super().__init__(f"cannot listen at {address}: {why}")
 
 
-def open_all(path: str, settings: Settings) -> list[Listener]:
-    """The engine's own socket, then each of `hosts`."""
-    found: list[Listener] = [(_unix(path, settings), None)]
+def open_all(path: str, settings: Settings) -> tuple[list[Listener], bool]:
+    """Each of `hosts`, and the engine's own socket; whether we made that, and not systemd."""
+    found: list[Listener] = []
     try:
         for address in settings["hosts"]:
             found += _open(address, settings)
+        ours = path not in [sock.getsockname() for sock, _ in found]
+        if ours:
+            found.append((_unix(path, settings), None))
     except BaseException:
         for sock, _ in found:
             sock.close()
         raise
-    return found
+    return found, ours
 
 
 def _open(address: str, settings: Settings) -> list[Listener]:
@@ -85,13 +87,9 @@ def _group(wanted: str) -> int | None:
 
 def _passed(address: str) -> list[socket.socket]:
     """Sockets from systemd (or whoever speaks its protocol), each used as it is."""
-    count = int(os.environ.get("LISTEN_FDS") or 0)
-    if os.environ.get("LISTEN_PID") != str(os.getpid()) or not count:
+    found = service.passed()
+    if not found:
         raise CannotListen(address, "no sockets were passed (LISTEN_FDS, LISTEN_PID)")
-    found = [socket.socket(fileno=_FIRST_PASSED + number) for number in range(count)]
-    for sock in found:
-        sock.setblocking(False)
-        os.set_inheritable(sock.fileno(), False)
     return found
 
 

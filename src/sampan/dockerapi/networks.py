@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Call, Routes
-from sampan.engine import pools
+from sampan.engine import network_options, pools
 from sampan.kit import errors
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ FILTERS = ("name", "id", "driver", "scope", "type", "label", "label!", "dangling
 
 def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) -> dict[str, Any]:
     spec = network.spec
-    return {
+    found = {
         "Name": network.name,
         "Id": network.id,
         "Created": network.created,
-        "Scope": "local",
+        "Scope": network.scope,
         "Driver": network.driver,
         "EnableIPv4": spec.get("ipv4", True),
         "EnableIPv6": spec.get("ipv6", False),
@@ -41,8 +41,28 @@ def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) 
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
         "Containers": _containers(engine, network) if containers else {},
-        "Options": spec.get("options") or {},
+        "Options": _options(engine, network),
         "Labels": spec.get("labels") or {},
+    }
+    if peers := [{"Name": n, "IP": ip} for n, ip in engine.shared.peers(network.id)]:
+        found["Peers"] = peers
+    return found
+
+
+def _options(engine: Engine, network: NetworkInfo) -> dict[str, str]:
+    """The default bridge shows what dockerd's does: clients look for its name there."""
+    given: dict[str, str] = network.spec.get("options") or {}
+    if network.name != "bridge":
+        return given
+    prefix = network_options.BRIDGE
+    return {
+        f"{prefix}default_bridge": "true",
+        f"{prefix}enable_icc": "true",
+        f"{prefix}enable_ip_masquerade": "true",
+        f"{prefix}host_binding_ipv4": engine.settings["ip"] or "0.0.0.0",
+        f"{prefix}name": engine.paths.bridge,
+        "com.docker.network.driver.mtu": "1500",
+        **given,
     }
 
 
@@ -87,14 +107,14 @@ async def list_(call: Call) -> web.StreamResponse:
 async def create(call: Call) -> web.StreamResponse:
     body = await call.body(shapes.NETWORK)
     if not body.get("Name"):
-        raise errors.InvalidArgument("network name cannot be blank")
+        raise errors.InvalidArgument("invalid name: name is empty")
     ipam = body.get("IPAM") or {}
     asked = [_asked(pool) for pool in ipam.get("Config") or []]
     ipv4, ipv6 = body.get("EnableIPv4") is not False, bool(body.get("EnableIPv6"))
     network = await call.engine.networks.create(
         body["Name"],
         driver=body.get("Driver") or "bridge",
-        ipam_options=ipam.get("Options") or None,
+        ipam_options=ipam.get("Options"),
         asked=asked,
         ipv4=ipv4,
         ipv6=ipv6,

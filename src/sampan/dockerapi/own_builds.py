@@ -2,10 +2,11 @@
 
 `POST /sampan/build/secrets` takes a JSON object, id → base64, and answers {"Token"}: the secrets
 wait in memory for the one build that names the token (`POST /build?secrets=TOKEN`). Further words
-of that query: `contexts` (JSON, name → docker-image://NAME, an address, or local:DIRECTORY of the
-context's tar), `context` (a token, see below), `agents` (JSON, id → the path of an ssh agent's
-socket on this machine), and, each repeatable, `allow` and `nocachefilter`. `explain=1` tells why
-each step is done again.
+of that query: `cacheimports` and `cacheexports` (JSON, a list of {"Type", "Attrs"} as BuildKit has
+them; a directory is named by a token, see below), `contexts` (JSON, name → docker-image://NAME, an
+address, or local:DIRECTORY of the context's tar), `context` (a token, see below), `agents` (JSON,
+id → the path of an ssh agent's socket on this machine), and, each repeatable, `allow` and
+`nocachefilter`. `explain=1` tells why each step is done again.
 
 `POST /sampan/build/contexts` takes {"Directory", "Identity"} and answers {"Token"}: the build that
 names the token (`POST /build?context=TOKEN`) reads that directory where it lies, and its body is
@@ -22,13 +23,15 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sampan.build import local, providers
+from sampan.build import cache_options, local, providers
 from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Routes
 from sampan.engine import errors as nouns
 from sampan.kit import errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aiohttp import web
 
     from sampan.dockerapi.router import Call
@@ -100,8 +103,26 @@ def options(call: Call) -> dict[str, Any]:
         "secrets": providers.GivenSecrets(given or {}),
         "allowed": frozenset(call.request.query.getall("allow", [])),
         "explain": call.flag("explain"),
+        "imports": tuple(
+            cache_options.parse_import(kind, attrs)
+            for kind, attrs in _caches(call, "cacheimports", "src")
+        ),
+        "exports": tuple(
+            cache_options.parse_export(kind, attrs)
+            for kind, attrs in _caches(call, "cacheexports", "dest")
+        ),
         "no_cache_stages": tuple(call.request.query.getall("nocachefilter", [])),
     }
+
+
+def _caches(call: Call, name: str, place: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Type and attributes of each; a directory is named by a token, like a context's."""
+    one = {"Type": shapes.TEXT, "Attrs": shapes.Each(shapes.TEXT)}
+    for given in call.document(name, [one]) or ():
+        attrs = dict(given.get("Attrs") or {})
+        if given.get("Type") == "local":
+            attrs[place] = _taken(_directories, attrs.get(place, ""), "the cache's") or ""
+        yield str(given.get("Type") or ""), attrs
 
 
 def _taken(waiting: dict[str, T], token: str, what: str) -> T | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampan.dockerapi.images import body_chunks, platform
+from sampan.dockerapi.images import body_chunks
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Call, Routes
 from sampan.engine.builds.flattened import flattened
@@ -32,12 +32,14 @@ routes = Routes()
 
 @routes.get("/sampan/images/{name:.*}/tree")
 async def tree(call: Call) -> web.StreamResponse:
-    return call.json(await study.tree(call.engine, call["name"], platform=platform(call)))
+    return call.json(await study.tree(call.engine, call["name"], platform=call.platform()))
 
 
 @routes.get("/sampan/images/{name:.*}/diff")
 async def diff(call: Call) -> web.StreamResponse:
-    found = await study.diff(call.engine, call["name"], call.query("from"), platform=platform(call))
+    found = await study.diff(
+        call.engine, call["name"], call.query("from"), platform=call.platform()
+    )
     return call.json(found)
 
 
@@ -66,7 +68,7 @@ async def convert_(call: Call) -> web.StreamResponse:
         call.query("to"),
         compression=call.query("compression"),
         documents=call.query("documents"),
-        platform=platform(call),
+        platform=call.platform(),
     )
     return call.json(made, 201)
 
@@ -102,13 +104,13 @@ async def copy_(call: Call) -> web.StreamResponse:
     if to.kind == "archive":
         return await _copy_out(call, source, to)
     async with Progress(call) as report:
-        await copy.copy(call.engine, source, to, platform=platform(call), report=report)
+        await copy.copy(call.engine, source, to, platform=call.platform(), report=report)
     return await report.finish()
 
 
 async def _copy_out(call: Call, source: copy.Place, to: copy.Place) -> web.StreamResponse:
     """Its head is sent with the first bytes, so that what fails before them has its status."""
-    archive = copy.copy_out(call.engine, source, to, platform=platform(call), report=quiet)
+    archive = copy.copy_out(call.engine, source, to, platform=call.platform(), report=quiet)
     first = await anext(archive)
     response = await call.stream("application/x-tar")
     await response.write(first)

@@ -22,6 +22,7 @@ from aiohttp import web
 from sampan.dockerapi import shapes
 from sampan.engine.filters import Filters
 from sampan.kit import errors
+from sampan.spec import oci_image
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -32,15 +33,20 @@ if TYPE_CHECKING:
 
 MINIMUM, MAXIMUM = (1, 24), (1, 51)
 DOCKER_VERSION = "28.0.0"  # what clients compare with; our own stands in /version's components
-HEADERS = {  # of every answer
+HEADERS = {
     "Server": f"Docker/{DOCKER_VERSION} (linux)",
     "Api-Version": f"{MAXIMUM[0]}.{MAXIMUM[1]}",
     "Ostype": "linux",
-    "Docker-Experimental": "false",
 }
 _VERSION = re.compile(r"/v([0-9]+)\.([0-9]+)(/.*)")
 _FALSE = {"", "0", "no", "false", "none"}
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def headers_of(engine: Engine) -> dict[str, str]:
+    """Of every answer. docker's own program checkpoints only with an experimental engine."""
+    experimental = "true" if engine.settings["experimental"] else "false"
+    return {**HEADERS, "Docker-Experimental": experimental}
 
 
 def to_json(value: Any) -> bytes:
@@ -88,6 +94,17 @@ class Call:
         text = self.query(name)
         return shapes.parse(text, shape, name) if text else None
 
+    def platform(self) -> str:
+        """`linux/arm64`, or the JSON object that newer clients send, as text; or nothing."""
+        text = self.query("platform")
+        if text.startswith("{"):
+            found = shapes.parse(text, shapes.PLATFORM, "platform")
+            words = [found.get(name) or "" for name in ("os", "architecture", "variant")]
+            text = "/".join(words).rstrip("/")
+        if text:
+            oci_image.parse_platform(text)  # what is none is refused before anything is done
+        return text
+
     def filters(self) -> Filters:
         return Filters.parse(self.request.query.get("filters"))
 
@@ -117,7 +134,7 @@ class Call:
     ) -> web.StreamResponse:
         """A chunked answer whose head is sent at once; the body follows by `write`."""
         response = web.StreamResponse(
-            headers={"Content-Type": content_type, **HEADERS, **(headers or {})}
+            headers={"Content-Type": content_type, **headers_of(self.engine), **(headers or {})}
         )
         if self.request.version >= (1, 1):
             response.enable_chunked_encoding()

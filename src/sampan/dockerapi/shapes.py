@@ -199,6 +199,7 @@ EXEC = {
     "DetachKeys": TEXT, "Tty": FLAG, "Env": [TEXT], "Cmd": WORDS, "Privileged": FLAG, "User": TEXT,
     "WorkingDir": TEXT,
 }  # fmt: skip
+CHECKPOINT = {"CheckpointID": TEXT, "CheckpointDir": TEXT, "Exit": FLAG}
 EXEC_START = {"Detach": FLAG, "Tty": FLAG, "ConsoleSize": [WHOLE]}
 AUTH = {
     "username": TEXT, "password": TEXT, "email": TEXT, "serveraddress": TEXT, "auth": TEXT,

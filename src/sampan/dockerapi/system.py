@@ -13,6 +13,7 @@ from sampan.engine import cdi, cdi_specs, runtimes
 from sampan.engine.containers import log_config
 from sampan.image import choice
 from sampan.kit import clock
+from sampan.linux import cgroup
 
 if TYPE_CHECKING:
     from sampan.dockerapi.router import Call
@@ -71,6 +72,7 @@ async def version(call: Call) -> web.StreamResponse:
             "Arch": architecture(),
             "KernelVersion": kernel,
             "BuildTime": "",
+            **({"Experimental": True} if call.engine.settings["experimental"] else {}),
         }
     )
 
@@ -111,7 +113,7 @@ def describe(engine: Engine) -> dict[str, Any]:
         "CPUShares": True,
         "CPUSet": True,
         "PidsLimit": True,
-        "OomKillDisable": True,
+        "OomKillDisable": not cgroup.unified(),
         "IPv4Forwarding": True,
         "BridgeNfIptables": False,
         "BridgeNfIp6tables": False,
@@ -121,7 +123,7 @@ def describe(engine: Engine) -> dict[str, Any]:
         "SystemTime": clock.now(),
         "LoggingDriver": engine.settings["log-driver"],
         "CgroupDriver": "cgroupfs",
-        "CgroupVersion": "2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "1",
+        "CgroupVersion": "2" if cgroup.unified() else "1",
         "NEventsListener": 0,
         "IndexServerAddress": "https://index.docker.io/v1/",
         "RegistryConfig": {
@@ -139,7 +141,7 @@ def describe(engine: Engine) -> dict[str, Any]:
         "HttpsProxy": "",
         "NoProxy": "",
         "Labels": engine.settings["labels"],
-        "ExperimentalBuild": False,
+        "ExperimentalBuild": engine.settings["experimental"],
         "Runtimes": runtimes.table(engine.settings),
         "DefaultRuntime": engine.settings["default-runtime"],
         "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive",
@@ -151,11 +153,17 @@ def describe(engine: Engine) -> dict[str, Any]:
         "RuncCommit": {"ID": ""},
         "InitCommit": {"ID": ""},
         "SecurityOptions": [
-            "name=seccomp,profile=builtin", *(["name=userns"] if engine.remap else []),
+            *(["name=apparmor"] if engine.confinement.there else []),
+            "name=seccomp,profile=builtin",
+            *(["name=userns"] if engine.remap else []),
+            *(["name=cgroupns"] if engine.settings["default-cgroupns-mode"] == "private" else []),
         ],
         "CDISpecDirs": list(cdi.directories(engine.settings)),
         "DiscoveredDevices": [{"Source": "cdi", "ID": name} for name in devices.names()],
-        "Warnings": [f"CDI: {problem}" for problem in devices.problems] or None,
+        "Warnings": [
+            *([engine.confinement.problem] if engine.confinement.problem else []),
+            *(f"CDI: {problem}" for problem in devices.problems),
+        ] or None,
     }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ async def prune(call: Call) -> web.StreamResponse:
     if doomed:
         call.engine.events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
     names = [volume.name for volume in doomed]
-    return call.json({"VolumesDeleted": names or None, "SpaceReclaimed": reclaimed})
+    return call.json({"VolumesDeleted": names, "SpaceReclaimed": reclaimed})
 
 
 @routes.get("/volumes/{name}")

@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     from sampan.engine.places import Plan
 
 
+_NAMES = ("hosts", "resolv.conf", "hostname")
+
+
 def write(container: Container, plan: Plan) -> list[tuple[str, str]]:
     """Write them into the bundle; (source, destination) of each, for the runtime to bind."""
     host, mode = container.host_config, container.network_mode()
     if mode.startswith("container:"):
-        peer = container.engine.containers.get(mode.partition(":")[2])
-        return [
-            (f"{peer.bundle}/{name}", f"/etc/{name}")
-            for name in ("hosts", "resolv.conf", "hostname")
-        ]
+        return places(container)
     hostname = container.config.get("Hostname") or container.id[:12]
     domain = container.config.get("Domainname")
     names = [f"{hostname}.{domain}", hostname] if domain else [hostname]
@@ -40,7 +39,15 @@ def write(container: Container, plan: Plan) -> list[tuple[str, str]]:
     }
     for name, text in texts.items():
         write_file(container, name, text)
-    return [(f"{container.bundle}/{name}", f"/etc/{name}") for name in texts]
+    return places(container)
+
+
+def places(container: Container) -> list[tuple[str, str]]:
+    """(source, destination) of each; in another container's network they are that one's."""
+    mode, owner = container.network_mode(), container
+    if mode.startswith("container:"):
+        owner = container.engine.containers.get(mode.partition(":")[2])
+    return [(f"{owner.bundle}/{name}", f"/etc/{name}") for name in _NAMES]
 
 
 def write_file(container: Container, name: str, text: str) -> None:

@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import containers, images, networks, sized_layers, user_namespaces, volumes
+from sampan.engine.apparmor import Confinement
 from sampan.engine.builds import leftovers
 from sampan.engine.containers import stop
 from sampan.engine.db import Database
@@ -26,6 +27,7 @@ from sampan.engine.host_networks import HostNetworks
 from sampan.engine.images import mounts
 from sampan.engine.pages.client import Pages
 from sampan.engine.settings import Settings, registries
+from sampan.engine.shared import SharedNetworks
 from sampan.engine.spawner import Spawner
 from sampan.image import choice
 from sampan.image.content import FileStore
@@ -33,6 +35,7 @@ from sampan.image.erofs_snapshots import Erofs
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
+from sampan.linux.cgroup import evacuate
 from sampan.shim import spawn
 
 if TYPE_CHECKING:
@@ -68,9 +71,11 @@ class Engine:
         self.volumes = volumes.Volumes(self)
         self.networks = networks.Networks(self)
         self.containers = containers.Containers(self)
+        self.shared = SharedNetworks(self)
         self.host_networks = HostNetworks(self)
         self.endpoints = Endpoints(self)
         self.spawner = Spawner(paths)
+        self.confinement = Confinement()
         self.stopping = False  # this engine lets go; containers run on
         self.shutting_down = False  # containers end, and are not started again
         self.on_shutdown: Callable[[], None] = lambda: None
@@ -78,6 +83,11 @@ class Engine:
 
     async def start(self) -> None:
         """Bring up what containers need, and take over those that run."""
+        try:
+            evacuate.own_root()
+        except (OSError, errors.SampanError) as error:
+            log.warning("limits will be refused: the engine's cgroup cannot be left: %s", error)
+        await in_thread(self.confinement.prepare, self.paths)
         await self.images.start()
         await self.networks.start()
         await self.spawner.start()
@@ -85,6 +95,7 @@ class Engine:
         await leftovers.clear(self)
         await self.volumes.start()
         await self.host_networks.start()
+        self.shared.start()
 
     async def shutdown(self) -> None:
         """End everything: containers are stopped, and nothing of ours is left on the host.
@@ -97,6 +108,7 @@ class Engine:
         await asyncio.gather(*(stop.end(container) for container in running))
         await mounts.umount_all(self)
         await self.endpoints.names.retire()
+        await self.shared.leave()
         await self.host_networks.teardown()
         await in_thread(spawn.retire, self.paths)
         await in_thread(sized_layers.unmount_all, self)
@@ -117,6 +129,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.endpoints.names.stop()
+        await self.shared.stop()
         self.host_networks.close()
         self.db.close()
 

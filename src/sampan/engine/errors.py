@@ -57,8 +57,8 @@ class NotRunning(errors.Conflict):
 
 
 class IsPaused(errors.Conflict):
-    def __init__(self, container_id: str) -> None:
-        super().__init__(f"container {container_id} is paused, unpause the container first")
+    def __init__(self, name: str, verb: str) -> None:
+        super().__init__(f"Container {name} is paused, unpause the container before {verb}")
 
 
 class NotModified(errors.Conflict):

@@ -26,6 +26,12 @@ def named(container: Container) -> list[Place]:
 
 
 def host(engine: Engine, network: str, container_id: str) -> Message | None:
+    """A container on this host, or on another one that shares the network."""
+    far = engine.shared.mirror.is_far(network, container_id)
+    return far.names if far else own_host(engine, network, container_id)
+
+
+def own_host(engine: Engine, network: str, container_id: str) -> Message | None:
     row = engine.db.row(
         "select address, address6, settings from endpoints"
         " where network_id = ? and container_id = ?",
@@ -57,7 +63,10 @@ def view(container: Container) -> dns_zone.View:
 
 
 def _links(container: Container, place: Place) -> dict[str, str]:
-    """`--link CONTAINER:ALIAS` on this network: alias → id, or name, of who is meant."""
+    """`--link CONTAINER:ALIAS` on this network: alias → who is meant.
+
+    A name stays one, whoever has it by then; the start of an id becomes the id.
+    """
     found = {}
     networking = container.networking
     settings = networking.get(place.network.name) or networking.get(place.network.id) or {}
@@ -65,7 +74,8 @@ def _links(container: Container, place: Place) -> dict[str, str]:
         target, _, alias = str(link).partition(":")
         plain = target.removeprefix("/")
         linked = container.engine.containers.find(plain)
-        found[(alias or plain).lower()] = linked.id if linked else plain.lower()
+        by_id = linked and linked.name != plain
+        found[(alias or plain).lower()] = linked.id if linked and by_id else plain.lower()
     return found
 
 

@@ -9,10 +9,12 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import pools
+from sampan.engine import network_options, pools
+from sampan.engine.containers import addresses
 from sampan.engine.errors import AmbiguousId, NoSuchNetwork, NotPermitted
 from sampan.engine.filters import Filters
 from sampan.engine.settings import address_pools
+from sampan.engine.shared import POOLS
 from sampan.engine.units import moment
 from sampan.kit import clock, errors
 from sampan.kit.record import Record
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
+    from sampan.network.ipam import Subnet
 
 PREDEFINED = ("bridge", "host", "none")
 
@@ -33,6 +36,11 @@ class NetworkInfo(Record):
     driver: str  # bridge, host, null
     created: str
     spec: dict[str, Any]  # ipam: {config: [{subnet, gateway, …}]}, options, labels, internal, …
+
+    @property
+    def scope(self) -> str:
+        """Docker's word: of one host, or of all that share a network store."""
+        return "global" if self.spec.get("shared") else "local"
 
 
 class Networks:
@@ -50,6 +58,9 @@ class Networks:
 
     def list(self, filters: Filters) -> Sequence[NetworkInfo]:
         """Docker's filters: name, id, driver, label, type (builtin, custom), dangling."""
+        for kind in filters.get("type"):
+            if kind not in ("builtin", "custom"):
+                raise errors.InvalidArgument(f"invalid filter: 'type'='{kind}'")
         found = [_network(row) for row in self._engine.db.rows("select * from networks")]
         return [network for network in found if self._wanted(network, filters)]
 
@@ -60,7 +71,7 @@ class Networks:
             filters.match("name", network.name)
             and filters.prefix("id", network.id)
             and filters.exact("driver", network.driver)
-            and filters.exact("scope", "local")
+            and filters.exact("scope", network.scope)
             and filters.exact("type", kind)
             and filters.labels(network.spec.get("labels"))
             and ("dangling" not in filters or filters.flag("dangling") == unused)
@@ -87,44 +98,62 @@ class Networks:
     ) -> NetworkInfo:
         """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …"""
         self._check_new(name, driver)
-        host_networks = self._engine.host_networks
-        given: list[dict[str, Any]] = []
-        if driver != "cni":  # whose plugins give addresses out
-            given = pools.make(
-                asked,
-                host_networks.taken_subnets(),
-                ipv4=ipv4,
-                ipv6=ipv6,
-                seed=self._engine.paths.root,
-                defaults=address_pools(self._engine.settings),
-                own_gateway=not (driver == "bridge" and _isolated(options or {})),
-            )
-        elif asked:
-            raise errors.InvalidArgument(
-                "a cni network takes no subnet: its plugins give addresses out"
-            )
-        info = NetworkInfo(
-            id=secrets.token_hex(32),
-            name=name,
-            driver=driver,
-            created=clock.now(),
-            spec={
+        options = options or {}
+        shared = network_options.is_shared(driver, options)
+
+        def build(taken: Sequence[Subnet]) -> NetworkInfo:
+            """Given what others have taken, besides this host."""
+            given: list[dict[str, Any]] = []
+            if driver != "cni":  # whose plugins give addresses out
+                given = pools.make(
+                    asked,
+                    [*self._engine.host_networks.taken_subnets(), *taken],
+                    ipv4=ipv4,
+                    ipv6=ipv6,
+                    seed=secrets.token_hex(8) if shared else self._engine.paths.root,
+                    defaults=POOLS if shared else address_pools(self._engine.settings),
+                    own_gateway=not (driver == "bridge" and _isolated(options)),
+                )
+            elif asked:
+                raise errors.InvalidArgument(
+                    "a cni network takes no subnet: its plugins give addresses out"
+                )
+            spec = {
                 "ipam": {"driver": "default", "config": given, "options": ipam_options},
                 "ipv4": ipv4,
                 "ipv6": ipv6,
                 "internal": internal,
                 "attachable": attachable,
-                "options": options or {},
+                "options": options,
                 "labels": labels or {},
-            },
-        )
-        described = host_networks.describe(info)
+                "shared": shared,
+            }
+            found = NetworkInfo(
+                id=secrets.token_hex(32), name=name, driver=driver, created=clock.now(), spec=spec
+            )
+            self._engine.host_networks.describe(found)  # or it says what is wrong
+            return found
+
+        if not shared:
+            return await self.adopt(build(()))
+        info = await self._engine.shared.define(build)
+        try:
+            return await self.adopt(info)
+        except BaseException:
+            await self._engine.shared.withdraw(info)
+            raise
+        finally:
+            self._engine.shared.settled(info)
+
+    async def adopt(self, info: NetworkInfo) -> NetworkInfo:
+        """Have a network that is described already: its row, and what the host needs for it."""
+        self._check_new(info.name, info.driver)
         self._engine.db.execute(
             "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
-            (info.id, name, driver, info.created, json.dumps(info.spec)),
+            (info.id, info.name, info.driver, info.created, json.dumps(info.spec)),
         )
         try:
-            await host_networks.driver_of(driver).ensure(described)
+            await self._engine.host_networks.ensure(info)
         except BaseException:
             self._engine.db.execute("delete from networks where id = ?", (info.id,))
             raise
@@ -146,10 +175,26 @@ class Networks:
         info = self.get(name)
         if info.name in PREDEFINED:
             raise NotPermitted(f"{info.name} is a pre-defined network and cannot be removed")
-        if self._engine.db.value("select 1 from endpoints where network_id = ?", (info.id,)):
+        rows = self._engine.db.rows(
+            "select c.name, e.id from endpoints e join containers c on c.id = e.container_id"
+            " where e.network_id = ?",
+            (info.id,),
+        )
+        if users := ", ".join(f'name:"{row["name"]}" id:"{row["id"][:12]}"' for row in rows):
             raise NotPermitted(
-                f"error while removing network: network {info.name} has active endpoints"
+                f"error while removing network: network {info.name} has active endpoints ({users})"
             )
+        if not info.spec.get("shared"):
+            await self.forget(info)
+            return
+        await self._engine.shared.withdraw(info)
+        try:
+            await self.forget(info)
+        finally:
+            self._engine.shared.settled(info)
+
+    async def forget(self, info: NetworkInfo) -> None:
+        """Take its row away, and what the host had for it."""
         host_networks = self._engine.host_networks
         await host_networks.driver_of(info.driver).remove(host_networks.describe(info))
         self._engine.db.execute("delete from networks where id = ?", (info.id,))
@@ -160,7 +205,8 @@ class Networks:
         removed = []
         for info in self.list(Filters({n: filters.get(n) for n in ("label", "label!")})):
             old = all(clock.parse(info.created) < moment(text) for text in filters.get("until"))
-            if info.name not in PREDEFINED and not self.users(info) and old:
+            elsewhere = self._engine.shared.mirror.far(info.id)
+            if info.name not in PREDEFINED and not self.users(info) and not elsewhere and old:
                 await self.remove(info.id)
                 removed.append(info.name)
         if removed:
@@ -170,10 +216,9 @@ class Networks:
     async def connect(self, name: str, container_name: str, settings: dict[str, Any]) -> None:
         """Join a container to a network, at once if it runs."""
         info, container = self.get(name), self._engine.containers.get(container_name)
-        if info.driver in ("host", "null") or container.network_mode() in ("host", "none"):
-            raise NotPermitted(
-                "container cannot be connected to or from host, none or container networks"
-            )
+        _check_sharing(info, container)
+        addresses.check_one(self._engine, info.name, settings)
+        network_options.check_endpoint(settings)
         async with container.lock:
             if info.name in container.networking or info.id in container.networking:
                 raise NotPermitted(
@@ -182,9 +227,13 @@ class Networks:
             main = container.network_mode() in (info.name, info.id)
             if main and not settings.get("MacAddress") and container.config.get("MacAddress"):
                 settings = {**settings, "MacAddress": container.config["MacAddress"]}
-            if container.running:
-                await self._engine.endpoints.attach(container, info, settings)
-            container.networking[info.name] = settings
+            container.networking[info.name] = settings  # where the names' side looks for its links
+            try:
+                if container.running:
+                    await self._engine.endpoints.attach(container, info, settings)
+            except BaseException:
+                del container.networking[info.name]
+                raise
             container.save_settings()
 
     async def disconnect(self, name: str, container_name: str, *, force: bool = False) -> None:
@@ -223,6 +272,26 @@ class Networks:
         if row is None:
             raise NoSuchNetwork(name)
         return _network(row)
+
+
+def _check_sharing(info: NetworkInfo, container: Container) -> None:
+    """Who is alone, in the host's namespace or in another's stays there."""
+    mode = container.network_mode()
+    if mode.startswith("container:") or mode == "host":
+        raise errors.InvalidArgument(
+            "container sharing network namespace with another container or host cannot be "
+            "connected to any other network"
+        )
+    if info.driver == "host":
+        raise errors.InvalidArgument(
+            "cannot connect container to host network - container must be created in host "
+            "network mode"
+        )
+    if info.driver == "null" or mode == "none":
+        raise errors.InvalidArgument(
+            "container cannot be connected to multiple networks with one of the networks in "
+            "private (none) mode"
+        )
 
 
 def _isolated(options: dict[str, str]) -> bool:

@@ -13,7 +13,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci_mounts, oci_resources, units
+from sampan.engine import apparmor, oci_mounts, oci_resources, security_options, units
 from sampan.engine.users import Identity
 from sampan.kit import errors
 from sampan.kit.record import Record
@@ -43,13 +43,14 @@ class Surroundings(Record):
     files: tuple[tuple[str, str], ...] = ()  # (source on the host, /etc/hosts …)
     peers: dict[str, int] = {}  # container named by a mode → its PID 1
     remap: Remap | None = None  # of user ids
+    apparmor: str = ""  # the profile, "" on a host without AppArmor
     links: tuple[str, ...] = ()  # variables that tell about linked containers
 
 
 def build(container: Container, around: Surroundings) -> dict[str, Any]:
     config, host = container.config, container.host_config
     privileged = bool(host.get("Privileged"))
-    options = security_options(host.get("SecurityOpt") or ())
+    options = security_options.parse(host)
     capabilities = effective_capabilities(host)
     linux: dict[str, Any] = {
         "namespaces": _namespaces(host, around),
@@ -119,6 +120,7 @@ def _process(
         "capabilities": capability_sets(capabilities, identity.uid),
         "rlimits": rlimits(host.get("Ulimits") or ()),
         "noNewPrivileges": options.get("no-new-privileges", "false") == "true",
+        **apparmor.process(around.apparmor),
     }
     if host.get("OomScoreAdj"):
         process["oomScoreAdj"] = host["OomScoreAdj"]
@@ -156,7 +158,7 @@ def rlimits(limits: Any) -> list[dict[str, Any]]:
 def check(host: dict[str, Any]) -> None:
     """Refuse what no container could be started with."""
     capabilities = effective_capabilities(host)
-    _seccomp(security_options(host.get("SecurityOpt") or ()), capabilities)
+    _seccomp(security_options.parse(host), capabilities)
     score = host.get("OomScoreAdj") or 0
     if not -1000 <= score <= 1000:
         raise errors.InvalidArgument(
@@ -199,17 +201,6 @@ def _capabilities(names: Any) -> set[str]:
 
 
 # ---- security
-
-
-def security_options(options: Any) -> dict[str, str]:
-    """`key=value` or `key:value`; a bare `no-new-privileges` means true."""
-    found = {}
-    for text in options:
-        key, sign, value = text.partition("=")
-        if not sign:
-            key, sign, value = text.partition(":")
-        found[key] = value if sign else "true"
-    return found
 
 
 def _seccomp(options: dict[str, str], capabilities: list[str]) -> dict[str, Any]:

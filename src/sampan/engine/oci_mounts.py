@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine import security_options
 from sampan.engine.containers.mounts import tmpfs
 from sampan.kit import errors
 from sampan.linux import files as linux_files
@@ -60,7 +61,7 @@ def default_mounts(host: dict[str, Any]) -> list[Mount]:
             mount = _shm(mount, host)
         elif where == "/dev/mqueue" and host.get("IpcMode") == "host" and os.path.exists(where):
             mount = _bind("/dev/mqueue", where, ["rbind", "rprivate"])
-        elif host.get("Privileged") and where in ("/sys", "/sys/fs/cgroup"):
+        elif _may_write(host, where):
             mount["options"] = ["rw" if o == "ro" else o for o in mount["options"]]
         if where == "/sys" and _shares_network(host):
             # sysfs shows a network namespace and can be mounted only by its owner
@@ -68,6 +69,12 @@ def default_mounts(host: dict[str, Any]) -> list[Mount]:
             mount["options"].append("rw" if host.get("Privileged") else "ro")
         found.append(mount)
     return found
+
+
+def _may_write(host: dict[str, Any], where: str) -> bool:
+    if where == "/sys/fs/cgroup" and security_options.writable_cgroups(host):
+        return True
+    return bool(host.get("Privileged")) and where in ("/sys", "/sys/fs/cgroup")
 
 
 def _shares_network(host: dict[str, Any]) -> bool:

@@ -70,6 +70,10 @@ def block_io(host: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if host.get("BlkioWeight"):
         found["weight"] = host["BlkioWeight"]
+    if host.get("BlkioWeightDevice"):
+        found["weightDevice"] = [
+            _on_device(item, "weight", item["Weight"]) for item in host["BlkioWeightDevice"]
+        ]
     for name, key in (
         ("throttleReadBpsDevice", "BlkioDeviceReadBps"),
         ("throttleWriteBpsDevice", "BlkioDeviceWriteBps"),
@@ -77,13 +81,13 @@ def block_io(host: dict[str, Any]) -> dict[str, Any]:
         ("throttleWriteIOPSDevice", "BlkioDeviceWriteIOps"),
     ):
         if host.get(key):
-            found[name] = [_throttle(item) for item in host[key]]
+            found[name] = [_on_device(item, "rate", item["Rate"]) for item in host[key]]
     return found
 
 
-def _throttle(item: dict[str, Any]) -> dict[str, int]:
+def _on_device(item: dict[str, Any], name: str, value: int) -> dict[str, int]:
     number = os.stat(item["Path"]).st_rdev
-    return {"major": os.major(number), "minor": os.minor(number), "rate": item["Rate"]}
+    return {"major": os.major(number), "minor": os.minor(number), name: value}
 
 
 def devices(host: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
     spec = pools.make(engine_pools, taken, ipv4=…, ipv6=…)     at create: a list of pool dicts
     pool = pools.of(info.spec, 4)                               Pool or None
 
-A pool is stored as {"subnet", "gateway", "ip_range", "aux": {name: address}}, one a family.
+A pool is stored as {"subnet", "gateway", "ip_range", "aux": {name: address}}, one a family;
+"chosen": true where no user named the subnet.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Pool(Record):
     gateway: Address | None
     part: Subnet | None  # --ip-range
     reserved: frozenset[Address]  # the gateway and what --aux-address names
+    chosen: bool = False  # by us; nobody may ask for a certain address of it
 
     @property
     def suffix(self) -> str:
@@ -80,8 +82,10 @@ def make(
 def _version(text: str) -> int:
     try:
         return ip_network(text, strict=False).version
-    except ValueError as error:
-        raise errors.InvalidArgument(f"invalid subnet {text}: {error}") from None
+    except ValueError:
+        raise errors.InvalidArgument(
+            f"invalid network config:\ninvalid subnet {text}: invalid CIDR block notation"
+        ) from None
 
 
 def _complete(
@@ -96,6 +100,8 @@ def _complete(
         subnet = ipam.choose_subnet(taken, bases)
     part = ipam.parse_range(subnet, pool["ip_range"]) if pool.get("ip_range") else None
     found: dict[str, Any] = {"subnet": str(subnet)}
+    if not pool.get("subnet"):
+        found["chosen"] = True
     if own_gateway or pool.get("gateway"):
         found["gateway"] = str(ipam.gateway(subnet, pool.get("gateway", ""), part))
     if part:
@@ -120,5 +126,6 @@ def of(spec: dict[str, Any], version: int) -> Pool | None:
                 gateway=gateway,
                 part=ip_network(pool["ip_range"]) if pool.get("ip_range") else None,
                 reserved=frozenset(reserved | ({gateway} if gateway else set())),
+                chosen=bool(pool.get("chosen")),
             )
     return None

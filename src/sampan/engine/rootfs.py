@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     Mount = dict[str, Any]
 
 
+MARK = ".dockerenv"  # by this empty file programs know that they are in a container
+
+
 async def prepare(engine: Engine, key: str, chain_id: str | None) -> None:
     """A writable layer for container `key` over the image's layers.
 
@@ -43,12 +46,12 @@ def mounts(engine: Engine, key: str, *, mapped: bool = False) -> list[Mount]:
 def between(engine: Engine) -> tuple[str, ...]:
     """The layer between image and container: what the runtime mounts over, so that the mount points
     it would have to make do not show as the container's own changes (as dockerd's "-init")."""
-    place = f"{engine.paths.root}/snapshots/mountpoints"
+    place = f"{engine.paths.root}/snapshots/between"
     if not os.path.isdir(place):
         made = f"{place}.new"
         for name in ("dev/pts", "dev/shm", "etc", "proc", "sys"):
             os.makedirs(f"{made}/{name}", mode=0o755, exist_ok=True)
-        for name in ("dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
+        for name in (MARK, "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
             os.close(os.open(f"{made}/{name}", os.O_CREAT | os.O_CLOEXEC, 0o644))
         os.rename(made, place)
     return (place,)

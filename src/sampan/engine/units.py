@@ -30,6 +30,8 @@ def signal_number(name: str | int | None, default: int = signal.SIGTERM) -> int:
     if text.isdecimal():
         if 0 < int(text) <= 64:
             return int(text)
+        if not int(text):
+            raise errors.InvalidArgument(f"Invalid signal: {name}")
     else:
         text = text.removeprefix("SIG")
         base, plus, offset = text.partition("+")
@@ -41,7 +43,8 @@ def signal_number(name: str | int | None, default: int = signal.SIGTERM) -> int:
                 return number
         except (KeyError, ValueError):
             pass
-    raise errors.InvalidArgument(f"Invalid signal: {name}")
+        raise errors.InvalidArgument(f"Invalid signal: {name}")
+    raise errors.InvalidArgument(f"the linux daemon does not support signal {int(text)}")
 
 
 def port(text: str) -> tuple[int, str]:

@@ -98,18 +98,18 @@ class Volumes:
         row = self._engine.db.row("select * from volumes where name = ?", (name,))
         if row is not None:
             return _same(self._volume(row), driver or "local", dict(options or {}))
-        if not NAME.fullmatch(name):
-            raise errors.InvalidArgument(
-                f'"{name}" includes invalid characters for a local volume name, only '
-                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host '
-                "directory, use absolute path"
-            )
-        behind = self._driver(driver or "local")
         wanted = Wanted(name=name, options=dict(options or {}))
         try:
+            if not NAME.fullmatch(name):
+                raise errors.InvalidArgument(
+                    f'"{name}" includes invalid characters for a local volume name, only '
+                    '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host '
+                    "directory, use absolute path"
+                )
+            behind = self._driver(driver or "local")
             behind.create(wanted)
         except errors.SampanError as error:
-            raise type(error)(f"create {name}: {error}") from error
+            raise errors.within(f"create {name}", error) from error
         self._engine.db.execute(
             "insert into volumes (name, driver, created, labels, options, anonymous)"
             " values (?, ?, ?, ?, ?, ?)",
@@ -138,6 +138,7 @@ class Volumes:
     def list(self, filters: Filters) -> Sequence[Volume]:
         """By name; Docker's filters name, label, driver, dangling."""
         filters.accept("name", "label", "label!", "driver", "dangling")
+        dangling = filters.flag("dangling") if "dangling" in filters else None
         rows = self._engine.db.rows("select * from volumes order by name")
         return [
             volume
@@ -145,10 +146,7 @@ class Volumes:
             if filters.match("name", volume.name)
             and filters.exact("driver", volume.driver)
             and filters.labels(volume.labels)
-            and (
-                "dangling" not in filters
-                or filters.flag("dangling") != bool(self.users(volume.name))
-            )
+            and (dangling is None or dangling != bool(self.users(volume.name)))
         ]
 
     def unused(self) -> Sequence[Volume]:

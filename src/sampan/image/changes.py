@@ -18,12 +18,14 @@ class BadChange(errors.InvalidArgument):
 
 
 def apply(config: dict[str, Any], lines: Iterable[str]) -> None:
-    """Change the `config` part of an image config in place. Raises BadChange."""
-    for line in lines:
+    """Change the `config` part of an image config in place; a text may be several lines, as of a
+    Dockerfile. Raises BadChange."""
+    text = "\n".join(lines).replace("\\\n", " ")
+    for line in filter(str.strip, text.splitlines()):
         word, _, rest = line.strip().partition(" ")
         setter = _SETTERS.get(word.upper())
         if setter is None:
-            raise BadChange(line, f"{word} is not a valid change command")
+            raise errors.InvalidArgument(f"{word.lower()} is not a valid change command")
         if not rest.strip():
             raise BadChange(line, f"{word} requires at least one argument")
         try:

@@ -192,34 +192,63 @@ def _unzstd(stream: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class GzipWriter:
-    """Deflates what is written, with a pinned level and no time in the header."""
+    """Deflates what is written, with a pinned level and no time in the header; a level that was
+    asked for (0 to 9) is zlib's.
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    The bytes that come out depend on how those that go in are cut, so they are cut here.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], level: int | None = None) -> None:
         self._write = write
-        try:
-            from isal import isal_zlib
+        self._object: Any = _deflater() if level is None else _zlib(_within(level, 9))
+        self._waiting = bytearray()
 
-            self._object: Any = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 31)
-        except ImportError:
-            import zlib
+    def write(self, data: bytes | bytearray) -> None:
+        self._waiting += data
+        if len(self._waiting) >= _CHUNK:
+            self._deflate(len(self._waiting) // _CHUNK * _CHUNK)
 
-            self._object = zlib.compressobj(1, zlib.DEFLATED, 31)
-
-    def write(self, data: bytes) -> None:
-        if packed := self._object.compress(data):
-            self._write(packed)
+    def _deflate(self, size: int) -> None:
+        with memoryview(self._waiting) as view:
+            for at in range(0, size, _CHUNK):
+                if packed := self._object.compress(view[at : min(at + _CHUNK, size)]):
+                    self._write(packed)
+        del self._waiting[:size]
 
     def finish(self) -> None:
+        self._deflate(len(self._waiting))
         self._write(self._object.flush())
 
 
-class ZstdWriter:
-    """One frame, with a pinned level and a checksum."""
+def _deflater() -> Any:
+    try:
+        from isal import isal_zlib
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+        return isal_zlib.compressobj(2, isal_zlib.DEFLATED, 31)
+    except ImportError:
+        return _zlib(1)
+
+
+def _zlib(level: int) -> Any:
+    import zlib
+
+    return zlib.compressobj(level, zlib.DEFLATED, 31)
+
+
+def _within(level: int, most: int) -> int:
+    if not 0 <= level <= most:
+        raise errors.InvalidArgument(f"compression level {level}: 0 to {most} is wanted")
+    return level
+
+
+class ZstdWriter:
+    """One frame, with a pinned level (3, if none of 0 to 22 was asked for) and a checksum."""
+
+    def __init__(self, write: Callable[[bytes], object], level: int | None = None) -> None:
         module = zstd()
+        _within(level or 0, 22)
         options = {
-            module.CompressionParameter.compression_level: 3,
+            module.CompressionParameter.compression_level: 3 if level is None else level,
             module.CompressionParameter.checksum_flag: 1,
         }
         self._write, self._object = write, module.ZstdCompressor(options=options)
@@ -233,7 +262,7 @@ class ZstdWriter:
 
 
 class PlainWriter:
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, write: Callable[[bytes], object], level: int | None = None) -> None:
         self.write = write
 
     def finish(self) -> None: ...
@@ -242,8 +271,8 @@ class PlainWriter:
 FORMS = {"gzip": GzipWriter, "zstd": ZstdWriter, "uncompressed": PlainWriter}
 
 
-def compressor(form: str, write: Callable[[bytes], object]) -> Any:
+def compressor(form: str, write: Callable[[bytes], object], level: int | None = None) -> Any:
     """A writer of one of FORMS. Raises InvalidArgument."""
     if form not in FORMS:
         raise errors.InvalidArgument(f"{form!r} is no compression: write {', '.join(FORMS)}")
-    return FORMS[form](write)
+    return FORMS[form](write, level)

@@ -55,9 +55,29 @@ def convert(store: ContentStore, digest: str, *, compression: str = "", document
     return _Conversion(store, compression, documents).whole(digest)
 
 
+def layer(
+    store: ContentStore,
+    descriptor: dict[str, Any],
+    diff_id: str,
+    compression: str,
+    *,
+    level: int | None = None,
+) -> tuple[dict[str, Any], str]:
+    """The OCI descriptor and diff_id of one layer in another compression."""
+    made = _Conversion(store, compression, "oci", level)
+    return made.layer(descriptor, diff_id, "oci")
+
+
+def layer_type(compression: str) -> str:
+    return _LAYERS["oci"][compression]
+
+
 class _Conversion:
-    def __init__(self, store: ContentStore, compression: str, documents: str) -> None:
+    def __init__(
+        self, store: ContentStore, compression: str, documents: str, level: int | None = None
+    ) -> None:
         self._store, self._compression, self._documents = store, compression, documents
+        self._level = level
         self._done: dict[str, tuple[dict[str, Any], str]] = {}  # layer → its new form, diff_id
 
     def whole(self, digest: str) -> str:
@@ -102,7 +122,7 @@ class _Conversion:
                 f"{digest} has a subject or an artifact type, which Docker's manifests cannot say"
             )
         config = platforms.decode(self._store, described["digest"])
-        made = [self._layer(*pair, documents) for pair in oci_image.layers_of(manifest, config)]
+        made = [self.layer(*pair, documents) for pair in oci_image.layers_of(manifest, config)]
         converted = {
             **manifest,
             **self._typed(manifest, target),
@@ -136,7 +156,7 @@ class _Conversion:
     def _kind(self, kind: str, kinds: dict[str, str]) -> str:
         return kinds[self._documents] if self._documents else kind
 
-    def _layer(
+    def layer(
         self, layer: dict[str, Any], diff_id: str, documents: str
     ) -> tuple[dict[str, Any], str]:
         """The descriptor and diff_id of one layer in the wanted form."""
@@ -168,7 +188,7 @@ class _Conversion:
                     "size": size,
                     "annotations": made.annotations,
                 }, made.diff_id
-            writer, plain = compress.compressor(wanted, ingest.write), hashlib.sha256()
+            writer, plain = compress.compressor(wanted, ingest.write, self._level), hashlib.sha256()
             for chunk in stream:
                 plain.update(chunk)
                 writer.write(chunk)

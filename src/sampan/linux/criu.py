@@ -14,7 +14,8 @@ import _socket
 import os
 
 from sampan.kit import errors
-from sampan.linux import files, signals
+from sampan.linux import files, namespaces, signals
+from sampan.linux.namespaces import CLONE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _MESSAGES = {
     "inherit_fd": {"key": 1, "fd": 2},
 }
 _MAX = 128 << 10
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # of what it calls, where we have none
 
 
 class CriuMissing(errors.Unsupported):
@@ -57,10 +59,10 @@ class CriuFailed(errors.Conflict):
 
 
 class Worker:
-    """A criu that waits for one request; a child of this process."""
+    """A criu that waits for one request; a child of this process, or a sibling."""
 
-    def __init__(self, pid: int, wire: Any) -> None:
-        self.pid, self._wire = pid, wire
+    def __init__(self, pid: int, wire: Any, *, sibling: bool = False) -> None:
+        self.pid, self._wire, self._sibling = pid, wire, sibling
 
     def request(self, kind: int, options: dict[str, Any], told: Told) -> int:
         """The restored process's id (0 for a dump). Raises CriuFailed."""
@@ -92,29 +94,33 @@ class Worker:
     def close(self) -> None:
         """Let it end, and reap it."""
         self._wire.close()
-        if self.pid:
+        if self.pid and not self._sibling:
             os.waitpid(self.pid, 0)
-            self.pid = 0
+        self.pid = 0
 
 
-def start() -> Worker:
-    """It has our namespaces, and finds our descriptors by their numbers. Raises CriuMissing."""
-    program = _program()
+def start(path: str = "", *, sibling: bool = False) -> Worker:
+    """It has our namespaces, and finds our descriptors by their numbers. Raises CriuMissing.
+
+    A `sibling` is our parent's child, who reaps it; with `rst_sibling` so is what it restores.
+    """
+    path = path or program()
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-    pid = os.fork()
+    pid = namespaces.clone3(CLONE.PARENT, exit_signal=0)[0] if sibling else os.fork()
     if pid == 0:
         try:
             signals.reset()
             wire = theirs.fileno()
             os.set_inheritable(wire, True)
-            os.execv(program, [program, "swrk", str(wire)])
+            os.execve(path, [path, "swrk", str(wire)], {"PATH": _PATH, **os.environ})
         finally:
             os._exit(1)
     theirs.close()
-    return Worker(pid, ours)
+    return Worker(pid, ours, sibling=sibling)
 
 
-def _program() -> str:
+def program() -> str:
+    """Its path. Raises CriuMissing."""
     for directory in os.get_exec_path():
         if files.executable(path := f"{directory}/criu"):
             return path

@@ -52,7 +52,8 @@ class Network(Record):
     policy: Policy = Policy()  # of everybody's traffic on it
     parent: str = ""  # macvlan, ipvlan: the host's interface
     vni: int = 0  # overlay: the VXLAN's number
-    local: str = ""  # overlay: this host's address
+    local: str = ""  # overlay: this host's address; "" where there is no other host
+    shared: bool = False  # overlay: who is where is told (`OverlayDriver.settle`), not learnt
     peers: tuple[str, ...] = ()  # overlay: the other hosts'
     conflist: str = ""  # cni: the file that names the plugins
     parent_mode: str = ""  # bridge, private, vepa, passthru; l2, l3, l3s

@@ -89,6 +89,11 @@ async def pull_all(client: Client, store: Store, *, on_event: Listener = silent)
     return target.descriptor
 
 
+async def blob(client: Client, store: Store, descriptor: dict[str, Any]) -> None:
+    """One blob by itself, checked against its descriptor; nothing where it is here."""
+    await _Pull(client, store, silent).blob(descriptor)
+
+
 class _Pull:
     elsewhere: Elsewhere | None = None
 

@@ -67,7 +67,10 @@ class _Push:
         media_type = oci_image.media_type(document)
         if media_type in oci_image.INDEXES:
             for entry in document.get("manifests") or []:
-                await self._child(_digest(entry))
+                if _is_document(entry):
+                    await self._child(_digest(entry))
+                else:
+                    await self._blob(entry, self._on_event)
         else:
             await self._blobs(document)
         if identifier != digest and not digest.startswith("sha256:"):  # a tag means its sha256
@@ -112,6 +115,12 @@ class _Push:
             meter = Meter(on_event, digest, size)
             await self._uploads.push(descriptor, self._store, meter.show)
             on_event(Event(kind="transferred", digest=digest, total=size))
+
+
+def _is_document(entry: dict[str, Any]) -> bool:
+    """A build's cache may be an index of blobs (moby/buildkit, image-manifest=false)."""
+    kind = entry.get("mediaType", "")
+    return not kind or kind in oci_image.MANIFESTS or kind in oci_image.INDEXES
 
 
 def _foreign(descriptor: dict[str, Any]) -> bool:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sampan.registry import errors, problems
 
 if TYPE_CHECKING:
+    import aiohttp
+
     from sampan.registry.client import Client
     from sampan.registry.transport import Transport
 
@@ -25,13 +27,19 @@ async def all_of(client: Client, host: Transport) -> list[str]:
         if response.status != 200:
             client._refuse(host, response.status, await problems.problem(response), "pull")
         async with response:
-            page = _document(await response.read(), str(response.url))
+            page = document(await response.read(), str(response.url))
         found += page.get("tags") or []
-        after = _NEXT.search(response.headers.get("Link", ""))
+        after = next_page(response)
         if after is None:
             break
-        path = host.joined(response, after[1])
+        path = host.joined(response, after)
     return found
+
+
+def next_page(response: aiohttp.ClientResponse) -> str | None:
+    """Where a list goes on (RFC 5988), as the registry wrote it."""
+    after = _NEXT.search(response.headers.get("Link", ""))
+    return after[1] if after else None
 
 
 async def referrers(client: Client, host: Transport, digest: str) -> list[dict[str, Any]]:
@@ -45,17 +53,18 @@ async def referrers(client: Client, host: Transport, digest: str) -> list[dict[s
         )  # fmt: skip
         if response.status == 200:
             async with response:
-                page = _document(await response.read(), str(response.url))
+                page = document(await response.read(), str(response.url))
             return list(page.get("manifests") or [])
         await problems.discard(response)
     return []
 
 
-def _document(data: bytes, what: str) -> dict[str, Any]:
+def document(data: bytes, what: str) -> dict[str, Any]:
+    """A JSON object. Raises BadDocument."""
     try:
-        document = json.loads(data)
+        found = json.loads(data)
     except ValueError as error:
         raise errors.BadDocument(what, f"it is no JSON ({error})") from error
-    if not isinstance(document, dict):
+    if not isinstance(found, dict):
         raise errors.BadDocument(what, "it is no JSON object")
-    return document
+    return found

@@ -17,9 +17,25 @@ from sampan.runtime import delete, errors, mount_plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
+    from sampan.linux.cgroup import Manager
     from sampan.runtime.state import Container
+
+    class Running(Protocol):
+        """What is to be known of a container that is saved: `state.Container` has it."""
+
+        @property
+        def pid(self) -> int: ...
+        @property
+        def rootfs(self) -> str: ...
+        @property
+        def bundle(self) -> str: ...
+        @property
+        def config(self) -> oci_runtime.Config: ...
+        @property
+        def manager(self) -> Manager: ...
+
     from sampan.spec import oci_runtime
 
 DESCRIPTORS, MOUNTS = "descriptors.json", "mounts.json"
@@ -70,6 +86,13 @@ def checkpoint(container: Container, options: Options) -> None:
     """Save it; unless it is left running (or this is a pre-dump) it is deleted then."""
     if container.status not in ("running", "paused"):
         raise errors.WrongState(f"cannot checkpoint a container that is {container.status}")
+    save(container, options)
+    if not (options.leave_running or options.pre_dump):
+        delete.delete(container, force=True)
+
+
+def save(container: Running, options: Options) -> None:
+    """Write the files; unless it is left running (or this is a pre-dump) its processes end."""
     check(options)
     _check_parent(options)
     places = Directories(options, make=True)
@@ -89,8 +112,6 @@ def checkpoint(container: Container, options: Options) -> None:
         ask(criu.start(), kind, fields, lambda stage, pid, fd: None, f"{places.work}/dump.log")
     finally:
         places.close()
-    if not fields["leave_running"]:
-        delete.delete(container, force=True)
 
 
 def check(options: Options) -> None:
@@ -167,7 +188,7 @@ def ask(worker: criu.Worker, kind: int, fields: dict[str, Any], told: criu.Told,
         ) from error
 
 
-def _dump(container: Container) -> dict[str, Any]:
+def _dump(container: Running) -> dict[str, Any]:
     fields: dict[str, Any] = {"pid": container.pid, "root": container.rootfs, "external": []}
     paths = container.manager.paths()
     if frozen := paths.get("freezer") or ("" if "freezer" in paths else paths.get("")):
@@ -185,7 +206,7 @@ def namespace_key(kind: str) -> str:
     return f"sampan-{kind}"
 
 
-def _describe(container: Container, image: str) -> None:
+def _describe(container: Running, image: str) -> None:
     names = [os.readlink(f"/proc/{container.pid}/fd/{fd}") for fd in range(3)]
     _write(f"{image}/{DESCRIPTORS}", names)
 
@@ -201,7 +222,7 @@ def bind_sources(config: oci_runtime.Config, bundle: str) -> dict[str, str]:
     return {p.destination: p.source for p in plans if p.options.flags & MS.BIND}
 
 
-def external_mounts(container: Container) -> list[tuple[str, str, str]]:
+def external_mounts(container: Running) -> list[tuple[str, str, str]]:
     """(where, its name in the image, source on the host) of each mount that criu cannot make."""
     found = {}
     binds = bind_sources(container.config, container.bundle)

@@ -77,7 +77,7 @@ def make(
         init=init,
         new_keyring=new_keyring,
         listener=_listener(filters),
-        tuning=tune(spec, linux),
+        tuning=tune(spec, linux, init=init),
         personality=personality(linux.personality) if linux else None,
     )
 
@@ -88,7 +88,7 @@ def _keeps_groups(annotations: dict[str, str] | None) -> bool:
     return (annotations or {}).get("run.oci.keep_original_groups") == "1"
 
 
-def tune(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:
+def tune(spec: oci_runtime.Process, linux: oci_runtime.Linux | None, *, init: bool = False) -> Any:
     """A runtime.tuning.Tuning, or None where nothing of it is asked for."""
     memory_policy = linux.memory_policy if linux else None
     if not (
@@ -103,7 +103,7 @@ def tune(spec: oci_runtime.Process, linux: oci_runtime.Linux | None) -> Any:
     from sampan.runtime import tuning
 
     cpus = ((linux.resources if linux else {}).get("cpu") or {}).get("cpus", "")
-    return tuning.make(spec, memory_policy, cpus)
+    return tuning.make(spec, memory_policy, cpus, init=init)
 
 
 def personality(document: dict[str, Any]) -> int | None:

@@ -83,6 +83,24 @@ def restore(launch: Launch, options: Options) -> int:
     return code
 
 
+def bring_back(
+    config: oci_runtime.Config, options: Options, *, container_id: str, root: str, bundle: str,
+    manager: Manager, console: Any = None, program: str = "",
+) -> int:  # fmt: skip
+    """The first process's id; it is our parent's child, so that it outlives us.
+
+    For a caller who keeps books of his own: the cgroup is there, the root file system is mounted,
+    and 0, 1 and 2 are what the container's pipes become.
+    """
+    checkpoint.check(options)
+    launch = run.Launch(root="", container_id=container_id, bundle=bundle)
+    work = _Work(
+        launch=launch, config=config, bundle=bundle, root=root, manager=manager, console=console,
+        sibling=True, program=program,
+    )  # fmt: skip
+    return work.restore(options)
+
+
 def _cgroup(launch: Launch, config: oci_runtime.Config, options: Options) -> Manager:
     if not launch.cgroups:
         return cgroups.none("--cgroup-manager disabled")
@@ -104,6 +122,8 @@ class _Work(Record):
     root: str
     manager: Manager
     console: Any
+    program: str = ""  # criu's path, where PATH does not say it
+    sibling: bool = False  # criu and what it restores are our parent's children
 
     def restore(self, options: Options) -> int:
         """The first process's id."""
@@ -113,7 +133,7 @@ class _Work(Record):
         _make_mount_points(self.root, self.config, self.bundle)
         places = checkpoint.Directories(options, make=False)
         joined = self._joined()
-        worker = criu.start()
+        worker = criu.start(self.program, sibling=self.sibling)
         try:
             self.manager.add(worker.pid)
             fields = {**checkpoint.common(self.config, options), **places.fields()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from sampan.kit.record import Record
-from sampan.linux import files, scheduling
+from sampan.linux import apparmor, files, scheduling
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
@@ -30,8 +30,14 @@ class Tuning(Record):
     final_cpus: frozenset[int] | None = None  # and after that
 
 
-def make(spec: oci_runtime.Process, memory_policy: dict[str, Any] | None, cpus: str) -> Tuning:
-    """`cpus` is the container's linux.resources.cpu.cpus."""
+def make(
+    spec: oci_runtime.Process,
+    memory_policy: dict[str, Any] | None,
+    cpus: str,
+    *,
+    init: bool = False,
+) -> Tuning:
+    """`cpus` is the container's linux.resources.cpu.cpus; `init`: PID 1 executes nothing itself."""
     if cpus and spec.scheduler.get("policy") == "SCHED_DEADLINE":
         raise errors.InvalidConfig(
             "process scheduler can't be used together with AllowedCPUs: SCHED_DEADLINE needs every "
@@ -42,7 +48,7 @@ def make(spec: oci_runtime.Process, memory_policy: dict[str, Any] | None, cpus: 
         scheduler=_scheduler(spec.scheduler) if spec.scheduler else None,
         io_priority=_io_priority(spec.io_priority) if spec.io_priority else None,
         memory_policy=_memory_policy(memory_policy) if memory_policy is not None else None,
-        label=_label(spec),
+        label=_label(spec, init=init),
         initial_cpus=_cpus(affinity, "initial"),
         final_cpus=_cpus(affinity, "final"),
     )
@@ -124,7 +130,7 @@ def parse_list(text: object, where: str, limit: int) -> frozenset[int]:
     return frozenset(numbers)
 
 
-def _label(spec: oci_runtime.Process) -> tuple[str, str] | None:
+def _label(spec: oci_runtime.Process, *, init: bool) -> tuple[str, str] | None:
     """Fail closed: a process that shall be confined must not run where nothing confines it."""
     if spec.apparmor_profile and spec.selinux_label:
         raise errors.InvalidConfig("process: apparmorProfile and selinuxLabel exclude each other")
@@ -135,22 +141,16 @@ def _label(spec: oci_runtime.Process) -> tuple[str, str] | None:
             )
         return "attr/exec", spec.selinux_label
     if spec.apparmor_profile:
-        if not apparmor():
+        if not apparmor.enabled():
             raise errors.NotPermitted(
                 f"process.apparmorProfile is {spec.apparmor_profile!r}, but AppArmor is disabled "
                 "or not supported by this host"
             )
-        own = os.path.isdir("/proc/self/attr/apparmor")
-        return "attr/apparmor/exec" if own else "attr/exec", f"exec {spec.apparmor_profile}"
+        own = "apparmor/" if os.path.isdir("/proc/self/attr/apparmor") else ""
+        if init:  # at once, for an execve is only its child's
+            return f"attr/{own}current", f"changeprofile {spec.apparmor_profile}"
+        return f"attr/{own}exec", f"exec {spec.apparmor_profile}"
     return None
-
-
-def apparmor() -> bool:
-    try:
-        with open("/sys/module/apparmor/parameters/enabled", encoding="ascii") as file:
-            return file.read(1) == "Y"
-    except OSError:
-        return False
 
 
 def selinux() -> bool:

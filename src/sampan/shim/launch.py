@@ -19,7 +19,7 @@ from sampan.kit import errors
 from sampan.linux import cgroup, unix
 from sampan.runtime import cgroups, channel, create
 from sampan.runtime.created import Created
-from sampan.shim import helper, oci_program, protocol, stdio, title
+from sampan.shim import helper, oci_program, protocol, restored, stdio, title
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sampan.shim.protocol import Message, Start
 
 _SIGKILL = 9
-_TO_MONITOR = ("id", "bundle", "run", "runtime", "stdin_once", "log")
+_TO_MONITOR = ("id", "bundle", "run", "runtime", "restore", "stdin_once", "log")
 
 
 class EngineGone(errors.Unavailable):
@@ -46,8 +46,10 @@ class Ready:
     def __init__(self, message: Message, fds: list[int], helper_pid: int) -> None:
         self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
         self.cgroup = cgroup.manager(message["cgroup"])
-        self.process: Created | oci_program.Process
-        if self.request.runtime:
+        self.process: Created | oci_program.Process | restored.Process
+        if self.request.restore:
+            self.process = restored.Process(message["pid"], fds[0], self.cgroup)
+        elif self.request.runtime:
             handle = oci_program.Handle.of(self.request)
             self.process = oci_program.Process(handle, message["pid"], fds[0], self.cgroup)
         else:
@@ -101,6 +103,9 @@ def _prepare(
     request = protocol.parse_start(message, fds)
     config = oci_runtime.parse(request.config)
     streams = stdio.Streams(tty=request.tty, stdin=request.stdin)
+    if request.restore:
+        _restore(connection, monitor, request, streams, message, fds)
+        return
     if request.init:
         title.set("sampan-init")  # what `top` shows: the child keeps the name
     path = cgroups.path_of(config, request.id, request.cgroup)
@@ -114,6 +119,31 @@ def _prepare(
         if request.network:
             _tell_created(connection, process.pid)
         _wait(connection, process, needs_go=request.network)
+        streams.ready(request.size)
+        _hand_over(monitor, process, streams, message, fds, path)
+    except BaseException:
+        process.abort()
+        raise
+
+
+def _restore(
+    connection: socket.socket,
+    monitor: socket.socket,
+    request: Start,
+    streams: stdio.Streams,
+    message: Message,
+    fds: list[int],
+) -> None:
+    """The network comes before the processes: they go on at once."""
+    config = restored.prepare(request, streams)
+    if request.network:
+        # The monitor stands for a PID 1 that is still to come: it lives as long as that.
+        _tell_created(connection, os.getppid(), network="self")
+        _receive_go(connection)
+    path = cgroups.path_of(config, request.id, request.cgroup)
+    process = restored.bring_back(request, config, streams, cgroup.manager(path))
+    try:
+        streams.forked()
         streams.ready(request.size)
         _hand_over(monitor, process, streams, message, fds, path)
     except BaseException:
@@ -139,7 +169,7 @@ def _options(request: Start, streams: stdio.Streams) -> create.Options:
 
 def _hand_over(
     monitor: socket.socket,
-    process: Created | oci_program.Process,
+    process: Created | oci_program.Process | restored.Process,
     streams: stdio.Streams,
     message: Message,
     fds: list[int],
@@ -164,8 +194,9 @@ def _saved(config: Message, state: dict[str, Any]) -> int:
     return fd
 
 
-def _tell_created(connection: socket.socket, pid: int) -> None:
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+def _tell_created(connection: socket.socket, pid: int, *, network: int | str = "") -> None:
+    """`network`: whose network namespace is the container's, where not PID 1's."""
+    namespace = os.open(f"/proc/{network or pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         unix.send(connection, protocol.created(pid), [namespace])
     except OSError as gone:

@@ -89,6 +89,8 @@ class Start(Record):
     rootfs: tuple[Message, ...] = ()
     cgroup: str = ""
     runtime: tuple[str, ...] = ()  # another OCI runtime and its arguments; none: ours
+    restore: str = ""  # directory of a checkpoint to go on from, by the program `criu`
+    criu: str = ""
     init: bool = False
     tty: bool = False
     stdin: bool = False

@@ -19,13 +19,14 @@ import sys
 from functools import partial
 
 from sampan.kit import errors
-from sampan.linux import _libc, seccomp, unix
-from sampan.runtime import hooks, init, sources
+from sampan.linux import _libc, libseccomp, seccomp, unix
+from sampan.runtime import hooks, init, listener, sources, special, tuning
 from sampan.shim import archive, helper, monitor, protocol, resolver, title
 
 _PATIENCE = 30.0  # seconds that a connection may stay silent
 _BACKLOG = 512
-RARE = (hooks, sources)  # what only some containers need: nothing is imported after the lock
+# What only some containers need: nothing is imported after the lock.
+RARE = (hooks, libseccomp, listener, sources, special, tuning)
 _START = b'size{"op":"start",'  # how such a message begins, `protocol.Start.message`
 
 
@@ -37,10 +38,10 @@ def main(path: str, version: str, ready: int) -> None:
     title.set("sampan-spawner")
     seccomp.cache_directory = f"{os.path.dirname(path)}/seccomp"
     _warm_up()
-    listener = unix.bind(path, backlog=_BACKLOG)
+    door = unix.bind(path, backlog=_BACKLOG)
     os.write(ready, b"ok")
     os.close(ready)
-    _serve(listener, version)
+    _serve(door, version)
 
 
 def _isolate(ready: int) -> None:
@@ -95,7 +96,7 @@ def _compile_default_filter() -> None:
         pass  # no libseccomp: a start that wants a filter will say so
 
 
-def _serve(listener: socket.socket, version: str) -> None:
+def _serve(door: socket.socket, version: str) -> None:
     """What is written here is copied once for every monitor: this loop does next to nothing."""
     pid = os.getpid()
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # children leave no zombies
@@ -103,7 +104,7 @@ def _serve(listener: socket.socket, version: str) -> None:
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     while True:
         try:
-            connection, _ = listener._accept()  # type: ignore[attr-defined]
+            connection, _ = door._accept()  # type: ignore[attr-defined]
         except OSError:
             continue  # out of descriptors, or the caller has gone
         try:
@@ -112,7 +113,7 @@ def _serve(listener: socket.socket, version: str) -> None:
             print(f"cannot fork: {failure}", file=sys.stderr, flush=True)
         else:
             if child == 0:
-                listener.close()
+                door.close()
                 helper.leave_by(partial(_child, connection, version, pid))
         os.close(connection)
 

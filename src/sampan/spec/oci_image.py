@@ -36,6 +36,7 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 DOCKER_LAYER_PLAIN = "application/vnd.docker.image.rootfs.diff.tar"
 DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+REF_NAME = "org.opencontainers.image.ref.name"
 EMPTY = "application/vnd.oci.empty.v1+json"
 EMPTY_DESCRIPTOR = {  # descriptor.md, "Guidance for an Empty Descriptor"
     "mediaType": EMPTY,
@@ -75,20 +76,33 @@ def host_platform() -> Platform:
     return Platform(os="linux", architecture=_MACHINES.get(machine, machine))
 
 
+_SYSTEMS = {  # GOOS and, below, GOARCH of Go's distribution
+    *("aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux"),
+    *("nacl", "netbsd", "openbsd", "plan9", "solaris", "windows", "zos"),
+}
+_ARCHITECTURES = {
+    *("386", "amd64", "amd64p32", "arm", "armbe", "arm64", "arm64be", "loong64", "mips", "mipsle"),
+    *("mips64", "mips64le", "mips64p32", "mips64p32le", "ppc", "ppc64", "ppc64le", "riscv"),
+    *("riscv64", "s390", "s390x", "sparc", "sparc64", "wasm"),
+}
+_OTHER_NAMES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386"}
+
+
 def parse_platform(text: str) -> Platform:
-    """`linux/arm64/v8`, or an architecture alone. Raises InvalidArgument."""
+    """`linux/arm64/v8`, or a system or an architecture alone. Raises InvalidArgument."""
     parts = text.lower().split("/")
     if len(parts) == 1:
-        parts = (
-            ["linux", *parts]
-            if parts[0] not in ("linux", "windows")
-            else [parts[0], host_platform().architecture]
-        )
+        if parts[0] in _SYSTEMS:
+            parts.append(host_platform().architecture)
+        elif _OTHER_NAMES.get(parts[0], parts[0]) in _ARCHITECTURES:
+            parts.insert(0, "linux")
+        else:
+            raise errors.InvalidArgument(
+                f'"{text}": unknown operating system or architecture: invalid argument'
+            )
     if len(parts) > 3 or not all(parts):
         raise errors.InvalidArgument(f"{text!r} is no platform: write os/architecture[/variant]")
-    architecture = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}.get(
-        parts[1], parts[1]
-    )
+    architecture = _OTHER_NAMES.get(parts[1], parts[1])
     return Platform(os=parts[0], architecture=architecture, variant="".join(parts[2:]))
 
 

@@ -71,7 +71,9 @@ def parse(text: str) -> Reference:
         raise InvalidReference(text)
     domain, path = _split_domain(path)
     if path.lower() != path:
-        raise InvalidReference(text, f"repository name ({path}) must be lowercase")
+        official = domain == DEFAULT_DOMAIN and "/" not in path
+        full = f"{DEFAULT_NAMESPACE}/{path}" if official else path
+        raise InvalidReference(text, f"repository name ({full}) must be lowercase")
     if not _PATH.fullmatch(path) or not is_domain(domain):
         raise InvalidReference(text)
     if re.fullmatch("[0-9a-f]{64}", text):
@@ -113,6 +115,11 @@ def valid_digest(text: str) -> bool:
 def full(text: str) -> str:
     """`busybox` → `docker.io/library/busybox:latest`."""
     return str(parse(text))
+
+
+def is_bare(text: str) -> bool:
+    """Whether a name has neither tag nor digest."""
+    return ":" not in text.rpartition("/")[2] and "@" not in text
 
 
 def repository(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -11,17 +13,43 @@ from pathlib import Path
 
 @dataclass
 class Result:
-    """`groups`: label → (passed, failed, skipped); `failed`: what failed in the last group."""
+    """`groups`: label → words that keep a test out of it; `outcomes`: test → how it ended."""
 
-    groups: dict[str, tuple[int, int, int]]
-    failed: list[str] = field(default_factory=list)
+    groups: dict[str, tuple[str, ...]]
+    outcomes: dict[str, str]  # passed, failed, skipped
+    missing: list[str] = field(default_factory=list)  # what passes on the reference
 
     def lines(self) -> list[str]:
-        shown = [
-            f"{label:40} {passed:4} passed of {passed + failed + skipped} ({skipped} skipped)"
-            for label, (passed, failed, skipped) in self.groups.items()
-        ]
-        return shown + [f"  failed: {name}" for name in self.failed]
+        shown = []
+        for label, words in self.groups.items():
+            kept = self._without(words)
+            count = {how: [*kept.values()].count(how) for how in ("passed", "failed", "skipped")}
+            shown.append(
+                f"{label:40} {count['passed']:4} passed, {count['failed']:3} failed,"
+                f" {count['skipped']:3} skipped of {len(kept)}"
+            )
+        last = self._without([*self.groups.values()][-1])
+        shown += [f"  failed: {name}" for name, how in sorted(last.items()) if how == "failed"]
+        return shown + [f"  passes on dockerd: {name}" for name in self.missing]
+
+    def _without(self, words: tuple[str, ...]) -> dict[str, str]:
+        return {
+            name: how
+            for name, how in self.outcomes.items()
+            if not any(word in name.lower() for word in words)
+        }
+
+    def remember(self, path: Path) -> None:
+        path.write_text(json.dumps(self.outcomes, indent=1))
+
+    def beside(self, reference: Path) -> None:
+        """Compare with what `remember` wrote of another engine, if it has."""
+        theirs = json.loads(reference.read_text()) if reference.is_file() else {}
+        self.missing = sorted(
+            name
+            for name, how in self.outcomes.items()
+            if how != "passed" and theirs.get(name) == "passed"
+        )
 
 
 def environment(work: Path, *requirements: str) -> Path:
@@ -49,18 +77,26 @@ def source(work: Path, requirement: str) -> Path:
     return target
 
 
-def judge(junit: Path, extra: dict[str, tuple[str, ...]]) -> Result:
-    """pytest's own report; `extra` adds groups: label → words that keep a test out of it."""
-    groups = {"all": [0, 0, 0], **{label: [0, 0, 0] for label in extra}}
-    failed: list[str] = []
-    words = list(extra.values())[-1] if extra else ()
+def judge(junit: Path, groups: dict[str, tuple[str, ...]]) -> Result:
+    """pytest's own report."""
+    outcomes = {}
     for case in ET.parse(junit).iter("testcase"):
-        name = f"{case.get('classname')}.{case.get('name')}"
         broken = case.find("failure") is not None or case.find("error") is not None
-        place = 1 if broken else 2 if case.find("skipped") is not None else 0
-        for label, counts in groups.items():
-            if not any(word in name.lower() for word in extra.get(label, ())):
-                counts[place] += 1
-        if broken and not any(word in name.lower() for word in words):
-            failed.append(name)
-    return Result({label: (c[0], c[1], c[2]) for label, c in groups.items()}, sorted(failed))
+        how = "failed" if broken else "skipped" if case.find("skipped") is not None else "passed"
+        outcomes[f"{case.get('classname')}.{case.get('name')}"] = how
+    return Result({"all": (), **groups}, outcomes)
+
+
+def pytest(
+    python: Path, tests: Path, work: Path, words: list[str], variables: dict[str, str]
+) -> Path:
+    """Run it in `tests`, with its words in work/output.txt; the report, for `judge`."""
+    report = work / "junit.xml"
+    report.unlink(missing_ok=True)
+    with open(work / "output.txt", "wb") as output:
+        subprocess.run(
+            [python, "-m", "pytest", "--tb=short", "-p", "no:cacheprovider", "--timeout=60",
+             f"--junitxml={report}", *words],
+            cwd=tests, env={**os.environ, **variables}, stdout=output, stderr=output, check=False,
+        )  # fmt: skip
+    return report

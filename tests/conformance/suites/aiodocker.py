@@ -1,4 +1,4 @@
-"""aiodocker's own tests (PyPI sdist aiodocker 0.27.0) against an engine of our own.
+"""aiodocker's own tests (PyPI sdist aiodocker 0.27.0).
 
 They name Python's and the registry's images, which are made of Debian's packages, and start swarm
 in Docker's own image, which is not to be had. The docker program pulls: it has to be in PATH.
@@ -6,15 +6,14 @@ in Docker's own image, which is not to be had. The docker program pulls: it has 
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.conformance import images
-from tests.conformance.suites import Result, environment, judge, source
-from tests.conformance.suites.docker_py import hub, load_images
+from tests.conformance import images, island
+from tests.conformance.suites import Result, environment, judge, pytest, source
+from tests.conformance.suites.docker_py import load_images
 from tests.voyage.programs import Engine
 
 SUMMARY = "aiodocker 0.27.0, tests"
@@ -26,38 +25,36 @@ PYTHON = ("python:3.13-alpine", "python:3.14-alpine", "python:latest")
 SWARM = ("swarm", "service", "secret", "config", "node")
 
 
-def run(work: Path, arguments: list[str]) -> Result:
-    python = environment(work, *REQUIREMENTS)
-    tests = source(work, "aiodocker==0.27.0")
-    archive = images.debian(work)
+def prepare(work: Path) -> None:
+    environment(work, *REQUIREMENTS)
+    source(work, "aiodocker==0.27.0")
+    images.debian(work)
+
+
+def run(work: Path, arguments: list[str], make: Callable[[Path], Engine]) -> Result:
     top = Path(tempfile.mkdtemp(prefix="aiodocker-", dir="/var/tmp"))
-    engine = Engine(top)
+    engine = make(top)
+    variables = {
+        "DOCKER_HOST": engine.socket,
+        "DOCKER_CONFIG": str(top / "docker-config"),
+        "HOME": str(top),
+        "TESTCONTAINERS_RYUK_DISABLED": "true",
+        # As where the tests run in no container: the registry is then on loopback.
+        "TESTCONTAINERS_HOST_OVERRIDE": "localhost",
+        "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
+    }
     try:
-        with hub(engine, top):
+        with island.hub(top):
             engine.start()
             names = {**dict.fromkeys(PYTHON, "python"), "registry:2": "registry"}
-            images.load(engine, archive, names)
+            images.load(engine, images.debian(work), names)
             load_images(engine, top, ("alpine:latest", "busybox:latest"))
-            images.publish(engine, *PYTHON)
-            images.publish(engine, "alpine:latest", "busybox:latest")
-            pytest = [python, "-m", "pytest", "--tb=short", "-p", "no:cacheprovider"]
-            report = [f"--junitxml={work}/junit.xml", "--timeout=60"]
-            with open(work / "output.txt", "wb") as output:
-                subprocess.run(
-                    [*pytest, *report, *(arguments or ["tests"])],
-                    cwd=tests,
-                    env={
-                        **os.environ,
-                        "DOCKER_HOST": engine.socket,
-                        "DOCKER_CONFIG": str(top / "docker-config"),
-                        "HOME": str(top),
-                        "TESTCONTAINERS_RYUK_DISABLED": "true",
-                    },
-                    stdout=output,
-                    stderr=output,
-                    check=False,
-                )
-        return judge(work / "junit.xml", {"single node": SWARM})
+            images.publish(engine, *PYTHON, "alpine:latest", "busybox:latest")
+            report = pytest(
+                environment(work, *REQUIREMENTS), source(work, "aiodocker==0.27.0"), work,
+                arguments or ["tests"], variables,
+            )  # fmt: skip
+        return judge(report, {"single node": SWARM})
     finally:
         engine.destroy()
         shutil.rmtree(top)

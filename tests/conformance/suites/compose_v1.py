@@ -1,17 +1,17 @@
-"""Compose V1's integration tests (Debian's source of docker-compose 1.29.2) against our engine.
+"""Compose V1's integration tests (Debian's source of docker-compose 1.29.2).
 
 The images that the tests name are made of Debian's static busybox; nothing is pulled.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.conformance.suites import Result, environment, judge
+from tests.conformance.suites import Result, environment, judge, pytest
 from tests.conformance.suites.docker_py import load_images
 from tests.voyage.programs import Engine
 
@@ -25,30 +25,26 @@ REQUIREMENTS = (
 IMAGES = ("busybox:1.31.0-uclibc", "busybox:1.27.2", "busybox:latest")
 
 
-def run(work: Path, arguments: list[str]) -> Result:
-    python = environment(work, *REQUIREMENTS)
-    tests = work / "compose-1.29.2"
-    if not tests.is_dir():
+def prepare(work: Path) -> None:
+    environment(work, *REQUIREMENTS)
+    if not (work / "compose-1.29.2").is_dir():
         archive = work / "source.tar.gz"
         subprocess.run(["curl", "-sSf", "-o", str(archive), SOURCE], check=True)
         subprocess.run(["tar", "-C", str(work), "-xzf", str(archive)], check=True)
+
+
+def run(work: Path, arguments: list[str], make: Callable[[Path], Engine]) -> Result:
     top = Path(tempfile.mkdtemp(prefix="compose-v1-", dir="/var/tmp"))
-    engine = Engine(top)
+    engine = make(top)
     try:
         engine.start()
         load_images(engine, top, IMAGES)
-        pytest = [python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider"]
-        report = [f"--junitxml={work}/junit.xml", "--timeout=60"]
-        with open(work / "output.txt", "wb") as output:
-            subprocess.run(
-                [*pytest, *report, *(arguments or ["tests/integration"])],
-                cwd=tests,
-                env={**os.environ, "DOCKER_HOST": engine.socket, "HOME": str(top)},
-                stdout=output,
-                stderr=output,
-                check=False,
-            )
-        return judge(work / "junit.xml", {"without build": ("build",)})
+        report = pytest(
+            environment(work, *REQUIREMENTS), work / "compose-1.29.2", work,
+            ["-q", *(arguments or ["tests/integration"])],
+            {"DOCKER_HOST": engine.socket, "HOME": str(top)},
+        )  # fmt: skip
+        return judge(report, {"without build": ("build",)})
     finally:
         engine.destroy()
         shutil.rmtree(top)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.conformance.suites import Result, judge
+from tests.voyage.programs import Engine
 
 SUMMARY = "docker's CLI on Debian's dockerd and on Sampan's engine, 598 command lines"
 TOP = Path(__file__).resolve().parents[3]
 
 
-def run(work: Path, arguments: list[str]) -> Result:
+def prepare(work: Path) -> None:
+    pass
+
+
+def run(work: Path, arguments: list[str], _make: Callable[[Path], Engine]) -> Result:
     report = work / "junit.xml"
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",

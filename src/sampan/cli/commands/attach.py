@@ -33,11 +33,13 @@ def run(session: Session, args: Arguments) -> int:
     found = session.client.call("GET", f"/containers/{name}/json")
     state = found["State"]
     if not state["Running"]:
-        raise errors.Conflict("cannot attach to a stopped container, start it first")
+        raise errors.Conflict("You cannot attach to a stopped container, start it first")
     if state.get("Paused"):
-        raise errors.Conflict("cannot attach to a paused container, unpause it first")
+        raise errors.Conflict("You cannot attach to a paused container, unpause it first")
     if state.get("Restarting"):
-        raise errors.Conflict("cannot attach to a restarting container, wait until it is running")
+        raise errors.Conflict(
+            "You cannot attach to a restarting container, wait until it is running"
+        )
     return attached.follow(
         session,
         found,

@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import sys
 
-from sampan.cli import build_inputs, build_outputs, building, linting, output, progress
+from sampan.cli import (
+    build_caches,
+    build_inputs,
+    build_outputs,
+    building,
+    linting,
+    output,
+    progress,
+)
 from sampan.cli.common_options import PLATFORM
 from sampan.cli.options import Command, option
 from sampan.client import errors as client_errors
-from sampan.kit import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from sampan.cli.options import Arguments
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     name="build",
-    aliases=("image build",),
+    aliases=("image build", "builder build"),
     summary="Make an image from a Dockerfile",
     description="The files of the directory PATH are the context, but those that .dockerignore"
     " names; an engine of this machine reads them where they lie. `-` reads the context, a tar"
@@ -40,19 +47,36 @@ COMMAND = Command(
             "Name a further context, NAME=VALUE: a directory,"
             " URL, docker-image://IMAGE, oci-layout://DIRECTORY",
         ),
-        option("--cache-from", "list", "Take these images as the cache"),
+        option(
+            "--cache-from",
+            "list",
+            "Take these images alone as the cache; or beside it"
+            " type=registry,ref=NAME|type=local,src=DIRECTORY",
+        ),
+        option(
+            "--cache-to",
+            "list",
+            "Give the cache away: type=inline|registry,ref=NAME|local,dest=DIRECTORY[,mode=max]"
+            "[,mounts=true]",
+        ),
+        option("--cgroup-parent", "string", "Put the cgroups of the steps below this one"),
         option("--check", "bool", "Check the Dockerfile, build nothing"),
+        option("--compress", "bool", "Accepted: what is sent needs no gzip", hidden=True),
         option("--cpu-period", "int", "Length of a scheduler period in microseconds"),
         option("--cpu-quota", "int", "Processor time for each period in microseconds"),
-        option("--cpu-shares", "int", "Share of processor time beside others"),
+        option("-c --cpu-shares", "int", "Share of processor time beside others"),
         option("--cpuset-cpus", "string", "Run on these CPUs alone, such as 0-3 or 0,1"),
+        option("--cpuset-mems", "string", "Use memory of these NUMA nodes alone"),
+        option("--disable-content-trust", "bool", "Accepted", default=True, hidden=True),
         option("--explain", "bool", "Say of each step why it is done again"),
         option("-f --file", "string", "The Dockerfile (PATH/Dockerfile)", completes="file"),
         option("--force-rm", "bool", "Accepted: a step's container never stays"),
         option("--iidfile", "string", "Write the image's id into this file", completes="file"),
+        option("--isolation", "string", "Isolation technology (Windows)", hidden=True),
         option("--label", "list", "Set a label of the image, NAME=VALUE"),
         option("--load", "bool", "Accepted: the image always is one of the engine's"),
         option("-m --memory", "bytes", "Limit memory of each step, such as 512m"),
+        option("--memory-swap", "swap", "Limit memory and swap together; -1: swap without limit"),
         option(
             "--metadata-file",
             "string",
@@ -74,10 +98,13 @@ COMMAND = Command(
         option("-q --quiet", "bool", "Print the image's id alone"),
         option("--rm", "bool", "Accepted: a step's container never stays", default=True),
         option("--secret", "list", "Give steps a secret: id=NAME[,src=FILE|,env=VARIABLE]"),
+        option("--security-opt", "list", "Security options (Windows)", hidden=True),
         option("--shm-size", "bytes", "Size of /dev/shm of the steps"),
+        option("--squash", "bool", "One layer for all steps: the engine refuses it", hidden=True),
         option("--ssh", "list", "Give steps an ssh agent: default, or ID=SOCKET"),
         option("-t --tag", "list", "Name the image, NAME[:TAG]"),
         option("--target", "string", "Stop at this stage"),
+        option("--ulimit", "ulimit", "Set a resource limit of the steps, NAME=SOFT[:HARD]"),
     ),
     completes="dir",
     examples=(
@@ -89,6 +116,8 @@ COMMAND = Command(
 
 def run(session: Session, args: Arguments) -> int | None:
     where = args.operands[0]
+    if args["isolation"] not in ("", "default"):
+        raise args.fail(f"--isolation={args['isolation']} is of Windows alone", code=1)
     if args["check"]:
         return _check(session, args)
     outputs = [build_outputs.parse(text) for text in args["output"]]
@@ -97,9 +126,11 @@ def run(session: Session, args: Arguments) -> int | None:
     tags = build_outputs.names(outputs, args["tag"])
     told, along = build_inputs.contexts(session, args["build-context"])
     query = _query(args, tags) | {
-        "contexts": output_json(told),
-        "agents": output_json(build_inputs.agents(args["ssh"], os.environ)),
+        "contexts": _json(told),
+        "agents": _json(build_inputs.agents(args["ssh"], os.environ)),
         "secrets": _kept(session, build_inputs.secrets(args["secret"], os.environ)),
+        "cacheimports": _json(build_caches.imports(session, args["cache-from"])),
+        "cacheexports": _json(build_caches.exports(session, args["cache-to"])),
     }
     image = _built(session, args, query, where, along)
     build_outputs.deliver(session, outputs, image, tags)
@@ -118,10 +149,10 @@ def _query(args: Arguments, tags: list[str]) -> dict[str, Any]:
     return {
         "t": tags,
         "allow": args["allow"],
-        "buildargs": output_json(building.pairs(args["build-arg"], os.environ)),
-        "cachefrom": _cache_from(args["cache-from"]),
+        "buildargs": _json(building.arguments(args["build-arg"], os.environ)),
+        "cachefrom": _json([text for text in args["cache-from"] if "=" not in text]),
         "explain": args["explain"] or None,
-        "labels": output_json(building.pairs(args["label"], {})),
+        "labels": _json(building.pairs(args["label"], {})),
         "target": args["target"] or None,
         "nocache": args["no-cache"] or None,
         "nocachefilter": [name for text in args["no-cache-filter"] for name in text.split(",")],
@@ -136,6 +167,12 @@ def _query(args: Arguments, tags: list[str]) -> dict[str, Any]:
         "cpuquota": args["cpu-quota"] or None,
         "cpushares": args["cpu-shares"] or None,
         "cpusetcpus": args["cpuset-cpus"] or None,
+        "cpusetmems": args["cpuset-mems"] or None,
+        "memswap": args["memory-swap"] or None,
+        "cgroupparent": args["cgroup-parent"] or None,
+        "ulimits": _json(args["ulimit"]),
+        "securityopt": args["security-opt"],
+        "squash": args["squash"] or None,
         "extrahosts": args["add-host"],
     }
 
@@ -187,19 +224,6 @@ _HEAD = 512
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
-def _cache_from(texts: list[str]) -> str | None:
-    """`NAME`, or buildx's `type=registry,ref=NAME`."""
-    import json
-
-    found = []
-    for text in texts:
-        fields = dict(part.partition("=")[::2] for part in text.split(","))
-        if "type" in fields and fields["type"] != "registry":
-            raise errors.InvalidArgument(f"--cache-from {text}: only images are known as a cache")
-        found.append(fields.get("ref", text))
-    return json.dumps(found) if found else None
-
-
 def _kept(session: Session, secrets: dict[str, bytes]) -> str | None:
     """The token by which the engine knows them."""
     if not secrets:
@@ -233,7 +257,7 @@ def _check(session: Session, args: Arguments) -> int:
     )
 
 
-def output_json(values: Mapping[str, str | None]) -> str | None:
+def _json(values: Mapping[str, str | None] | Sequence[Any]) -> str | None:
     import json
 
     return json.dumps(values) if values else None

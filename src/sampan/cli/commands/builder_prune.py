@@ -20,7 +20,9 @@ COMMAND = Command(
         option("-a --all", "bool", "Forget what images have, too"),
         option("--filter", "filter", "Forget only what fits: until=24h, id=BEGINNING"),
         FORCE_PRUNE,
-        option("--keep-storage --max-used-space", "bytes", "Let so much stay, the latest used"),
+        option("--keep-storage --reserved-space", "bytes", "Let so much stay, the latest used"),
+        option("--max-used-space", "bytes", "Let no more than this stay"),
+        option("--min-free-space", "bytes", "Make this much free on the disk"),
     ),
 )
 
@@ -32,7 +34,10 @@ def run(session: Session, args: Arguments) -> int:
     query = {
         "all": args["all"] or None,
         "filters": listing.filters(dict(args["filter"])),
-        "keep-storage": args["keep-storage"] or None,
+        "reserved-space": args["keep-storage"] or None,
+        "keep-storage": args["keep-storage"] or None,  # the word of older engines
+        "max-used-space": args["max-used-space"] or None,
+        "min-free-space": args["min-free-space"] or None,
     }
     answer = session.client.call("POST", "/build/prune", query)
     for ident in answer["CachesDeleted"] or ():

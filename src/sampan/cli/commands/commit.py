@@ -30,6 +30,8 @@ COMMAND = Command(
 
 def run(session: Session, args: Arguments) -> None:
     name, *reference = args.operands
+    if reference:
+        pulling.check(reference[0])
     repository, tag = pulling.split(reference[0]) if reference else ("", "")
     query = {
         "container": name,

@@ -31,15 +31,17 @@ def run(session: Session, args: Arguments) -> None:
             print(context.name)
         return
     rows = [(context, context.name == session.context) for context in found]
-    listing.show(rows, FIELDS, ("Name", "Description", "DockerEndpoint", "Error"), args["format"])
+    default = ("Marked", "Description", "DockerEndpoint", "Error")
+    listing.show(rows, FIELDS, default, args["format"])
 
 
-def _name(row: tuple[contexts.Context, bool]) -> str:
+def _marked(row: tuple[contexts.Context, bool]) -> str:
     return f"{row[0].name} *" if row[1] else row[0].name
 
 
 FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "Name": ("NAME", _name),
+    "Name": ("NAME", lambda row: row[0].name),
+    "Marked": ("NAME", _marked),
     "Description": ("DESCRIPTION", lambda row: row[0].description),
     "DockerEndpoint": ("DOCKER ENDPOINT", lambda row: row[0].host),
     "Error": ("ERROR", lambda _: ""),

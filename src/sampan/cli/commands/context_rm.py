@@ -40,6 +40,8 @@ def run(session: Session, args: Arguments) -> int:
 
 def _remove(session: Session, name: str, *, force: bool) -> None:
     store = contexts.Store(session.config_dir)
+    if name == contexts.DEFAULT:
+        raise errors.InvalidArgument(f'context "{name}" cannot be removed')
     contexts.check_name(name)
     if name not in store.names():
         if force:

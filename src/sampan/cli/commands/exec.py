@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from sampan.cli import attach, terminal
+from sampan.cli import attach, detaching, terminal
 from sampan.cli.common_options import DETACH_KEYS
 from sampan.cli.options import Command, option
 from sampan.cli.parse import env_file
@@ -44,7 +44,7 @@ def run(session: Session, args: Arguments) -> int:
     body = _body(args)
     if body["Tty"] and body["AttachStdin"] and not terminal.is_terminal(0):
         raise args.fail("the input device is not a TTY", code=1)
-    keys, text = attach.keys(args["detach-keys"], session.config)
+    keys, text = detaching.keys(args["detach-keys"], session.config)
     body["DetachKeys"] = text
     name = args.operands[0]
     exec_id = session.client.call("POST", f"/containers/{name}/exec", None, body)["Id"]

@@ -23,6 +23,6 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> None:
-    output.check(args["output"])
+    output.check(args["output"], "export container")
     response = session.client.stream("GET", f"/containers/{args.operands[0]}/export")
     output.save(response, args["output"])

@@ -30,6 +30,7 @@ def run(session: Session, args: Arguments) -> int:
     kinds = tuple(inspecting.PATHS)
     if args["type"]:
         if args["type"] not in kinds:
-            raise args.fail(f'"{args["type"]}" is not a valid value for --type', code=1)
+            known = ", ".join(f'"{kind}"' for kind in sorted(kinds))
+            raise args.fail(f'unknown type: "{args["type"]}": must be one of {known}', code=1)
         kinds = (args["type"],)
     return inspecting.show(session, args, kinds)

@@ -20,7 +20,5 @@ COMMAND = Command(
 
 def run(session: Session, args: Arguments) -> None:
     key = config_file.registry_key(args.operands[0] if args.operands else "")
-    if config_file.forget(session.config_dir, key):
-        print(f"Removing login credentials for {key}")
-    else:
-        print(f"Not logged in to {key}")
+    print(f"Removing login credentials for {key}")
+    config_file.forget(session.config_dir, key)

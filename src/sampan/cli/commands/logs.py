@@ -6,6 +6,7 @@ import time
 
 from sampan.cli import attach, moments
 from sampan.cli.options import Command, option
+from sampan.kit import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def run(session: Session, args: Arguments) -> None:
         "stderr": True,
         "details": args["details"] or None,
         "follow": args["follow"] or None,
-        "since": moments.parse(args["since"], now),
-        "until": moments.parse(args["until"], now),
+        "since": _moment(args, "since", now),
+        "until": _moment(args, "until", now),
         "tail": args["tail"],
         "timestamps": args["timestamps"] or None,
     }
@@ -51,3 +52,10 @@ def run(session: Session, args: Arguments) -> None:
             attach.write_all(1, piece)
         else:
             rest = attach.show_frames(rest + piece)
+
+
+def _moment(args: Arguments, name: str, now: float) -> str | None:
+    try:
+        return moments.parse(args[name], now)
+    except errors.InvalidArgument as error:
+        raise errors.within(f'invalid value for "{name}"', error) from error

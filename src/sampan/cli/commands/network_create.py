@@ -70,17 +70,17 @@ def _pools(args: Arguments) -> list[dict[str, Any]]:
         try:
             subnet = ipaddress.ip_network(text, strict=False)
         except ValueError:
-            raise args.fail(
-                f"invalid subnet {text}: it is no network in CIDR form", code=1
-            ) from None
+            return [{"Subnet": text}]  # the engine says what is wrong with it
         if any(subnet.version == other.version and subnet.overlaps(other) for other in pools):
             raise args.fail("multiple overlapping subnet configuration is not supported", code=1)
         pools[subnet] = {"Subnet": text}
+    if not pools and (args["ip-range"] or args["gateway"]):
+        raise args.fail("every ip-range or gateway must have a corresponding subnet", code=1)
     items = [("IPRange", text, text) for text in args["ip-range"]]
     items += [("Gateway", text, text) for text in args["gateway"]]
     items += [(f"aux {name}", text, text) for name, text in args["aux-address"].items()]
     for key, text, _ in items:
-        pool = _pool_of(args, pools, text)
+        pool = _pool_of(args, pools, text, _WORDS.get(key, "aux-address"))
         if key.startswith("aux "):
             pool.setdefault("AuxiliaryAddresses", {})[key[4:]] = text
         elif key in pool:
@@ -90,7 +90,12 @@ def _pools(args: Arguments) -> list[dict[str, Any]]:
     return list(pools.values())
 
 
-def _pool_of(args: Arguments, pools: dict[Any, dict[str, Any]], text: str) -> dict[str, Any]:
+_WORDS = {"IPRange": "range", "Gateway": "gateway"}
+
+
+def _pool_of(
+    args: Arguments, pools: dict[Any, dict[str, Any]], text: str, what: str
+) -> dict[str, Any]:
     import ipaddress
 
     try:
@@ -100,4 +105,4 @@ def _pool_of(args: Arguments, pools: dict[Any, dict[str, Any]], text: str) -> di
     for subnet, pool in pools.items():
         if address in subnet:
             return pool
-    raise args.fail(f"no matching subnet for {text}", code=1)
+    raise args.fail(f"no matching subnet for {what} {text}", code=1)

@@ -20,7 +20,6 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> int:
-    if not pruning.confirmed(session, args, pruning.NETWORK.warning(args)):
-        return 0
-    pruning.total(pruning.NETWORK.prune(session, args))
+    if pruning.confirmed(session, args, pruning.NETWORK.warning(args)):
+        pruning.NETWORK.prune(session, args)
     return 0

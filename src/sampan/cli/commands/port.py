@@ -34,10 +34,10 @@ def run(session: Session, args: Arguments) -> None:
         return
     wanted, _, protocol = args.operands[1].partition("/")
     if not wanted.isdecimal():
-        raise args.fail(f"invalid port: {args.operands[1]!r}", code=1)
+        raise args.fail(f"Error: invalid port ({wanted})", code=1)
     bindings = ports.get(f"{wanted}/{protocol or 'tcp'}")
     if not bindings:
-        raise errors.NotFound(f"no public port '{wanted}/{protocol or 'tcp'}' published for {name}")
+        raise errors.NotFound(f"Error: No public port '{args.operands[1]}' published for {name}")
     print("\n".join(_hosts(bindings)))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sampan.cli.options import Command
+from sampan.client import errors
+from sampan.kit import errors as kit_errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,4 +26,10 @@ def run(session: Session, args: Arguments) -> None:
     old, new = args.operands
     if not old.strip() or not new.strip():
         raise args.fail("neither old nor new names may be empty", code=1)
-    session.client.call("POST", f"/containers/{old}/rename", {"name": new})
+    try:
+        session.client.call("POST", f"/containers/{old}/rename", {"name": new})
+    except errors.ApiError as error:
+        message = (
+            f"Error response from daemon: {error}\nError: failed to rename container named {old}"
+        )
+        raise kit_errors.InvalidArgument(message) from error

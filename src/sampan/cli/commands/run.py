@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from sampan.cli import attach, create_body, creating, terminal
+from sampan.cli import attached, create_body, creating, detaching, terminal
 from sampan.cli.container_options import CONTAINER_OPTIONS
 from sampan.cli.options import Command, option
 from sampan.client import errors
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from sampan.cli.options import Arguments
     from sampan.cli.session import Session
-    from sampan.client import http
 
 COMMAND = Command(
     name="run",
@@ -55,7 +54,7 @@ def run(session: Session, args: Arguments) -> int:
         return _refused(error, 125)
     if args["detach"]:
         return _start_detached(session, container_id)
-    return _Foreground(session, args, body, container_id).run()
+    return _foreground(session, args, body, container_id)
 
 
 def _body(args: Arguments) -> dict[str, Any]:
@@ -71,7 +70,8 @@ def _body(args: Arguments) -> dict[str, Any]:
 
 
 def _refused(error: errors.ApiError, code: int) -> int:
-    lines = [f"sampan: Error response from daemon: {error}", "", "See 'sampan run --help'."]
+    hint = "Run 'sampan run --help' for more information"
+    lines = [f"sampan: Error response from daemon: {error}", "", hint]
     print("\n".join(lines), file=sys.stderr)
     return code
 
@@ -95,93 +95,28 @@ def _start_detached(session: Session, container_id: str) -> int:
     return 0
 
 
-class _Foreground:
+def _foreground(session: Session, args: Arguments, body: dict[str, Any], container_id: str) -> int:
     """A container whose streams are ours."""
-
-    def __init__(
-        self, session: Session, args: Arguments, body: dict[str, Any], container_id: str
-    ) -> None:
-        self._client = session.client
-        self._args = args
-        self._body = body
-        self._id = container_id
-        self._path = f"/containers/{container_id}"
-        self._keys, self._keys_text = attach.keys(args["detach-keys"], session.config)
-
-    def run(self) -> int:
-        streams = {
-            name: self._body[f"Attach{name.capitalize()}"] for name in ("stdin", "stdout", "stderr")
-        }
-        stream = self._attach(streams) if any(streams.values()) else None
-        condition = "removed" if self._args["rm"] else "next-exit"
-        waiting = self._client.stream("POST", f"{self._path}/wait", {"condition": condition})
-        try:
-            self._client.call("POST", f"{self._path}/start")
-        except errors.ApiError as error:
-            if stream is not None:
-                stream.close()
-            if self._args["rm"]:
-                waiting.read()  # until the engine has removed it
-            return _refused(error, start_code(error))
-        if stream is None:
-            print(self._id)
-        return self._follow(stream, streams, waiting)
-
-    def _attach(self, streams: dict[str, bool]) -> http.Hijacked:
-        query = {"stream": True, "detachKeys": self._keys_text or None, **streams}
-        return self._client.hijack(f"{self._path}/attach", query)
-
-    def _follow(
-        self, stream: http.Hijacked | None, streams: dict[str, bool], waiting: http.Response
-    ) -> int:
-        tty = self._body["Tty"]
-        resize = attach.resizer(self._client, self._path) if tty else None
-        proxy = self._args["sig-proxy"] and not tty
-        kill = attach.killer(self._client, self._id) if proxy else None
-        try:
-            with attach.Signals(on_signal=kill, on_resize=resize) as signals:
-                if stream is not None and self._pump(stream, streams, signals, resize):
-                    print("read escape sequence", file=sys.stderr)
-                    return 0
-                if not waiting.pending:
-                    attach.wait_readable(waiting.fileno(), signals)
-        except attach.Terminated as event:
-            return 128 + event.number
-        return exit_code(waiting.read())
-
-    def _pump(
-        self, stream: http.Hijacked, streams: dict[str, bool], signals: attach.Signals, resize: Any
-    ) -> bool:
-        tty, stdin = self._body["Tty"], streams["stdin"]
-        pump = attach.Pump(
-            stream,
-            tty=tty,
-            stdin=stdin,
-            detach_keys=self._keys if tty and stdin else b"",
-            stdout=streams["stdout"],
-            stderr=streams["stderr"],
-        )
-        if not tty:
-            return pump.run(signals)
-        if not stdin:
-            resize()
-            return pump.run(signals)
-        with terminal.Raw():
-            resize()
-            return pump.run(signals)
-
-
-def exit_code(answer: bytes) -> int:
-    """What `/wait` says; 125 where the engine could not tell."""
-    from sampan.client import wirejson
-
+    client, path = session.client, f"/containers/{container_id}"
+    keys, text = detaching.keys(args["detach-keys"], session.config)
+    streams = {name: body[f"Attach{name.capitalize()}"] for name in ("stdin", "stdout", "stderr")}
+    stream = None
+    if any(streams.values()):
+        query = {"stream": True, "detachKeys": text or None, **streams}
+        stream = client.hijack(f"{path}/attach", query)
+    condition = "removed" if args["rm"] else "next-exit"
+    waiting = client.stream("POST", f"{path}/wait", {"condition": condition})
     try:
-        result = wirejson.loads(answer)
-    except ValueError:
-        print("the engine went away before the container ended", file=sys.stderr)
-        return 125
-    failure = (result.get("Error") or {}).get("Message")
-    if failure:
-        print(f"sampan: {failure}", file=sys.stderr)
-        return 125
-    return int(result["StatusCode"])
+        client.call("POST", f"{path}/start")
+    except errors.ApiError as error:
+        if stream is not None:
+            stream.close()
+        if args["rm"]:
+            waiting.read()  # until the engine has removed it
+        return _refused(error, start_code(error))
+    if stream is None:
+        print(container_id)
+    return attached.until_end(
+        session, container_id, stream, waiting, tty=body["Tty"], keys=keys,
+        proxy=args["sig-proxy"], **streams,
+    )  # fmt: skip

@@ -27,7 +27,7 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> None:
-    output.check(args["output"])
+    output.check(args["output"], "save image")
     query = {
         "names": args.operands,
         "platform": output.platform(args["platform"]),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from sampan.cli import attached
 from sampan.cli.common_options import DETACH_KEYS
 from sampan.cli.options import Command, option
 from sampan.cli.session import each
+from sampan.client import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ COMMAND = Command(
     at_least=1,
     options=(
         option("-a --attach", "bool", "Connect stdout and stderr, and pass signals on"),
+        option("--checkpoint", "string", "Go on from this checkpoint"),
+        option("--checkpoint-dir", "string", "The engine's directory that holds it"),
         DETACH_KEYS,
         option("-i --interactive", "bool", "Connect stdin"),
     ),
@@ -28,15 +33,33 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> int:
+    if args["checkpoint"] and len(args.operands) > 1:
+        raise args.fail("you cannot restore multiple containers at once", code=1)
     if args["attach"] or args["interactive"]:
         if len(args.operands) > 1:
             raise args.fail("you cannot start and attach multiple containers at once", code=1)
         return _attached(session, args)
 
-    def start(name: str) -> None:
-        session.client.call("POST", f"/containers/{name}/start")
+    failed = []
 
-    return each(args.operands, start)
+    def start(name: str) -> None:
+        try:
+            session.client.call("POST", f"/containers/{name}/start", _query(args))
+        except errors.ApiError:
+            failed.append(name)
+            raise
+
+    code = each(args.operands, start)
+    if failed:
+        print(f"Error: failed to start containers: {', '.join(failed)}", file=sys.stderr)
+    return code
+
+
+def _query(args: Arguments) -> dict[str, str | None]:
+    return {
+        "checkpoint": args["checkpoint"] or None,
+        "checkpoint-dir": args["checkpoint-dir"] or None,
+    }
 
 
 def _attached(session: Session, args: Arguments) -> int:
@@ -47,5 +70,5 @@ def _attached(session: Session, args: Arguments) -> int:
         stdin=args["interactive"] and found["Config"]["OpenStdin"],
         proxy=True,
         keys=args["detach-keys"],
-        start=True,
+        start=_query(args),
     )

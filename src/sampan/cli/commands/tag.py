@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sampan.cli import pulling
 from sampan.cli.options import Command
+from sampan.kit import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ COMMAND = Command(
 
 def run(session: Session, args: Arguments) -> None:
     source, target = args.operands
+    try:
+        pulling.check(target)
+    except errors.InvalidArgument as error:
+        what = f'Error parsing reference: "{target}" is not a valid repository/tag'
+        raise errors.within(what, error) from error
     repository, tag = pulling.split(target)
     if "@" in target:
         raise args.fail("refusing to create a tag with a digest reference", code=1)

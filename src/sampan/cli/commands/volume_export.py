@@ -25,6 +25,6 @@ COMMAND = Command(
 
 
 def run(session: Session, args: Arguments) -> None:
-    output.check(args["output"])
+    output.check(args["output"], "export volume")
     response = session.client.stream("GET", f"/sampan/volumes/{args.operands[0]}/export")
     output.save(response, args["output"])

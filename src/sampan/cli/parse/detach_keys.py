@@ -5,12 +5,6 @@ from __future__ import annotations
 _CONTROL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 
 
-def parse(text: str) -> str:
-    """The text as it was, once `sequence` accepts it."""
-    sequence(text)
-    return text
-
-
 def sequence(text: str) -> bytes:
     """The bytes that the keys send; none for an empty text."""
     return bytes(_key(key) for key in text.split(",")) if text else b""

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from sampan.build import dockerfile, local, scope, solve
-from sampan.engine.builds import contexts, scratch
+from sampan.engine.builds import cache_elsewhere, cache_exports, contexts, scratch
 from sampan.engine.builds.options import Options
 from sampan.engine.builds.told import Classic, Silent
 from sampan.engine.builds.workshop import Workshop
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sampan.engine.images import Report
     from sampan.engine.images.leases import Lease
 
-__all__ = ["Options", "Workshop", "build", "request_of", "solved"]
+__all__ = ["Options", "Workshop", "build", "carries_cache", "request_of", "solved"]
 
 
 async def build(
@@ -55,10 +55,14 @@ async def build(
         request = await in_thread(_request, context, options, place)
         told.expect(solve.stages_of(request))
         try:
-            made = await solved(request, workshop, told)
+            tell = cache_elsewhere.classic(report, quiet=options.quiet)
+            made = await solved(request, workshop, told, options, tell)
         finally:
             if isinstance(context, local.Directory):
                 await in_thread(contexts.saved, engine.paths.root, context)
+        await cache_elsewhere.give_out(workshop, [made], options.exports, tell)
+        if carries_cache(options):
+            made = cache_exports.inline(workshop.caching, made)
         image_id = await _registered(engine, lease, made, names)
     await report({"aux": {"ID": image_id}})
     short = image_id.partition(":")[2][:12]
@@ -78,9 +82,22 @@ async def _registered(engine: Engine, lease: Lease, made: State, names: list[str
     return image_id
 
 
-async def solved(request: solve.Request, workshop: Workshop, progress: Progress) -> State:
+def carries_cache(options: Options) -> bool:
+    """Whether the image is to have its cache in it; the argument is BuildKit's."""
+    asked = options.args.get("BUILDKIT_INLINE_CACHE", "").lower() in ("1", "t", "true")
+    return asked or any(one.type == "inline" for one in options.exports)
+
+
+async def solved(
+    request: solve.Request,
+    workshop: Workshop,
+    progress: Progress,
+    options: Options,
+    tell: cache_elsewhere.Tell,
+) -> State:
     """The target's state; cancelled, it has left nothing behind when it is raised."""
     request = request.replace(cache_from=await workshop.caches())
+    await cache_elsewhere.take_in(workshop, options.imports, tell)
     work = asyncio.create_task(in_thread(solve.solve, request, workshop, progress))
     try:
         return await asyncio.shield(work)

@@ -22,11 +22,13 @@ from sampan.build import export
 from sampan.kit import errors
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sampan.build.instructions.run_mount import Mount
     from sampan.build.running import Bind
+    from sampan.engine.builds.mounts import Given
+
+    Fill = Callable[[str, str], bool]  # id, directory: whether it was made from elsewhere
 
 _AGAIN = 0.1  # seconds between two tries for a lock; a cancelled build stops trying
 
@@ -38,11 +40,9 @@ def place(root: str) -> str:
 class Caches:
     """Those of one step: `take` all at once, then `at` says where each is."""
 
-    def __init__(
-        self, root: str, scratch: str, held: contextlib.ExitStack, cancelled: threading.Event
-    ) -> None:
-        self._root, self._scratch = place(root), scratch
-        self._held, self._cancelled = held, cancelled
+    def __init__(self, given: Given, held: contextlib.ExitStack) -> None:
+        self._root, self._scratch, self._fill = place(given.root), given.scratch, given.fill
+        self._held, self._cancelled = held, given.cancelled
         self._begin: Mapping[int, Bind] = {}
         self._places: dict[int, str] = {}  # by the mount's number in the step
 
@@ -81,10 +81,11 @@ class Caches:
     def _made(self, directory: str, number: int, mount: Mount) -> str:
         if os.path.isdir(directory):
             return directory
-        begin = self._begin.get(number)
+        begin, ident = self._begin.get(number), mount.id or mount.target
         with contextlib.suppress(OSError):  # another build made it meanwhile
             if begin is None:
-                os.mkdir(directory)
+                if not self._fill(ident, directory):
+                    os.mkdir(directory)
                 os.chmod(directory, _mode(mount))
                 os.chown(directory, mount.uid or 0, mount.gid or 0)
             else:
@@ -92,7 +93,7 @@ class Caches:
                 export.write_out(begin.files, begin.place, new, owners=True)
                 os.rename(new, directory)
         with open(f"{directory}.lock", "w") as file:
-            file.write(mount.id or mount.target)
+            file.write(ident)
         return directory
 
     def _name(self, number: int, mount: Mount) -> str:
@@ -101,7 +102,7 @@ class Caches:
             key += f"\0{self._begin[number].identity}"
         elif (mount.uid, mount.gid, mount.mode) != (None, None, None):
             key += f"\0{mount.uid or 0} {mount.gid or 0} {_mode(mount):o}"
-        return hashlib.sha256(key.encode()).hexdigest()
+        return _hashed(key)
 
     def _locked(self, path: str, how: int) -> bool:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -123,3 +124,20 @@ def told(directory: str, name: str) -> str:
 
 def _mode(mount: Mount) -> int:
     return 0o755 if mount.mode is None else mount.mode
+
+
+def find(root: str, ident: str) -> str | None:
+    """The cache that an id names: one that anybody may own before one of a named owner."""
+    usual = f"{place(root)}/{_hashed(ident)}-0"
+    if os.path.isdir(usual):
+        return usual
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(place(root))):
+            directory = f"{place(root)}/{name}"
+            if name.endswith("-0") and told(place(root), name) == ident:
+                return directory
+    return None
+
+
+def _hashed(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sampan.build import digests, files, ignore, local, remote, walking
 from sampan.build.context import Context
 from sampan.image import compress, tar
-from sampan.kit import errors
+from sampan.kit import collector, errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +24,7 @@ def streamed(stream: Iterator[bytes], scratch: str) -> Context:
     return Context(spool, compress.decompress(stream))
 
 
+@collector.paused()
 def lying(root: str, directory: str, dockerfile: str) -> local.Directory:
     """A directory of this machine, where it lies."""
     known = digests.kept(root, directory)
@@ -31,6 +32,7 @@ def lying(root: str, directory: str, dockerfile: str) -> local.Directory:
     return local.Directory(directory, matcher, walking.needed(dockerfile), known)
 
 
+@collector.paused()
 def saved(root: str, context: local.Directory) -> None:
     """What was read of it the next build need not read."""
     context.save()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sampan.build.instructions.run_mount import Mount
     from sampan.build.providers import Agents, Secrets
     from sampan.build.running import Bind, Process
+    from sampan.engine.builds.caches import Fill
     from sampan.image.snapshots import Snapshotter
 
 
@@ -44,13 +45,14 @@ class Given(Record):
     secrets: Secrets
     agents: Agents
     cancelled: threading.Event
+    fill: Fill
 
 
 class Mounts:
     def __init__(self, given: Given, process: Process) -> None:
         self._given, self._process = given, process
         self._held = contextlib.ExitStack()
-        self._caches = Caches(given.root, given.scratch, self._held, given.cancelled)
+        self._caches = Caches(given, self._held)
         self._targets: list[str] = []
         self.environment: dict[str, str] = {}
         self.host_config: dict[str, Any] = {}

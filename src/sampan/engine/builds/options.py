@@ -10,6 +10,7 @@ from sampan.kit.record import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sampan.build.cache_options import Export, Import
     from sampan.build.providers import Agents, Secrets
     from sampan.registry.auth import Credentials
 
@@ -27,6 +28,8 @@ class Options(Record):
     no_cache: bool = False
     no_cache_stages: tuple[str, ...] = ()
     cache_from: tuple[str, ...] = ()
+    imports: tuple[Import, ...] = ()  # caches beside the engine's own
+    exports: tuple[Export, ...] = ()
     pull: bool = False
     quiet: bool = False
     platform: str = ""

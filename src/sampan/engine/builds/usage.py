@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from sampan.build import cache, digests
@@ -50,7 +51,18 @@ class Limits(Base):
     every: bool = False  # shared ones go, too
     idents: tuple[str, ...] = ()  # only these; their beginnings
     before: int | None = None  # only what was not used since, nanoseconds since 1970
-    keep: int = 0  # bytes that may stay: what was used longest ago goes first
+    reserved: int = 0  # bytes that stay in any case; what was used longest ago goes first
+    most: int = 0  # bytes that may stay; 0: no bound but the others
+    free: int = 0  # bytes that shall be free on the disk
+
+    def kept(self, total: int, free: int) -> int:
+        """How many of `total` bytes stay, with `free` ones free now: BuildKit's rule."""
+        if not (self.reserved or self.most or self.free):
+            return 0
+        keep = self.most or (total if self.free else 0)
+        if self.free > free:
+            keep = min(keep, total - (self.free - free))
+        return max(keep, self.reserved)
 
 
 def image_blobs(engine: Engine) -> set[str]:
@@ -138,13 +150,15 @@ def _locked(path: str) -> bool:
 async def prune(engine: Engine, limits: Limits) -> tuple[list[str], int]:
     """The ids of what went, and the bytes that became free."""
     found = await in_thread(records, engine, image_blobs(engine))
-    gone = await in_thread(_forget, engine.paths.root, _chosen(found, limits))
+    free = shutil.disk_usage(engine.paths.root).free
+    gone = await in_thread(_forget, engine.paths.root, _chosen(found, limits, free))
     freed = await engine.images.collect_garbage()
     return [one.id for one in gone], freed + sum(one.size for one in gone if not one.blob)
 
 
-def _chosen(found: list[Record], limits: Limits) -> list[Record]:
+def _chosen(found: list[Record], limits: Limits, free: int) -> list[Record]:
     left = sum(one.size for one in found if not one.shared)
+    keep = limits.kept(left, free)
     chosen = []
     for one in sorted(found, key=lambda record: clock.parse(record.used)):
         if limits.idents and not one.id.startswith(limits.idents):
@@ -153,7 +167,7 @@ def _chosen(found: list[Record], limits: Limits) -> list[Record]:
             continue
         if one.shared and not limits.every:
             continue
-        if limits.keep and left <= limits.keep:
+        if keep and left <= keep:
             break
         chosen.append(one)
         left -= 0 if one.shared else one.size

@@ -6,10 +6,10 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sampan.build import cache, explain, running, state
+from sampan.build import running, state
 from sampan.build.files import NOTHING
 from sampan.build.stack import Stack
-from sampan.engine.builds import devices, leftovers
+from sampan.engine.builds import cache_places, caching, devices, leftovers
 from sampan.engine.builds.mounts import Given, Mounts
 from sampan.engine.containers import create, logs, remove, start, wait
 from sampan.engine.errors import NoSuchImage
@@ -21,6 +21,7 @@ from sampan.spec import docker_stream, oci_image, reference
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from sampan.build.cache_options import Export, Import
     from sampan.build.files import Files
     from sampan.build.state import Layer, State
     from sampan.engine.builds.options import Options
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
     from sampan.engine.images.leases import Lease
+    from sampan.image.content import ContentStore
     from sampan.registry.auth import Credentials
 
 T = TypeVar("T")
@@ -41,10 +43,12 @@ class Workshop:
     ) -> None:
         self._engine, self._lease, self._options, self._report = engine, lease, options, report
         self._loop = asyncio.get_running_loop()
-        self._records = cache.Records(engine.paths.root)
         self._containers: set[Container] = set()
         self._pulling = threading.Lock()
         self.scratch = scratch
+        self.caching = caching.Caching(engine.paths.root, lease.store, scratch, self._await)
+        self.recall, self.seen = self.caching.recall, self.caching.seen
+        self.remember, self.trace = self.caching.remember, self.caching.trace
         self.cancelled = threading.Event()
         self.left = False
         self._given = Given(
@@ -55,6 +59,7 @@ class Workshop:
             secrets=options.secrets,
             agents=options.agents,
             cancelled=self.cancelled,
+            fill=self.caching.fill,
         )
 
     def _await(self, work: Coroutine[Any, Any, T]) -> T:
@@ -80,7 +85,24 @@ class Workshop:
         """From any thread: nothing new begins, and what runs is killed."""
         self.cancelled.set()
         for container in [*self._containers]:
-            asyncio.run_coroutine_threadsafe(_gone(container), self._loop)
+            asyncio.run_coroutine_threadsafe(_killed(container), self._loop)
+
+    # -- caches of other places
+
+    async def place(self, wanted: Import | Export) -> cache_places.Place:
+        if wanted.type == "registry":
+            known = await self._credentials(wanted.place)
+            return cache_places.Repository(self._engine, wanted.place, known)
+        return cache_places.directory(wanted)
+
+    @property
+    def root(self) -> str:
+        return self._engine.paths.root
+
+    @property
+    def store_held(self) -> ContentStore:
+        """The store, under the build's lease."""
+        return self._lease.store
 
     # -- images
 
@@ -146,27 +168,10 @@ class Workshop:
     # -- layers
 
     def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer:
-        with self._lease.store.write() as ingest:
-            writer = archive.LayerWriter(ingest)
-            body(writer.write)
-            descriptor, diff_id = writer.finish()
+        with archive.new_layer(self._lease.store) as layer:
+            body(layer.write)
+            descriptor, diff_id = layer.finish()
         return state.Layer(descriptor=descriptor, diff_id=diff_id)
-
-    def recall(self, key: str) -> Layer | None:
-        found = self._records.get(key)
-        if found is None or found.descriptor["digest"] not in self._lease.store:
-            return None
-        return found
-
-    def seen(self, key: str) -> bool:
-        return self._records.see(key)
-
-    def remember(self, parts: explain.Parts, layer: Layer, what: str, ident: str) -> None:
-        self._records.put(parts.key, layer, what)
-        self._records.put_trace(ident, explain.packed(parts))
-
-    def trace(self, ident: str) -> bytes | None:
-        return self._records.trace(ident)
 
     # -- RUN
 
@@ -203,7 +208,7 @@ class Workshop:
             layer = self.store(lambda out: snapshots.diff(container.id, out, latest=latest))
         finally:
             self._containers.discard(container)
-            asyncio.run_coroutine_threadsafe(_gone(container), self._loop).result()
+            asyncio.run_coroutine_threadsafe(_killed(container), self._loop).result()
         tell(0, f" ---> Removed intermediate container {container.id[:12]}\n".encode())
         return layer
 
@@ -256,9 +261,9 @@ async def _exit_code(container: Container) -> int:
     return await wait.prepare(container)
 
 
-async def _gone(container: Container) -> None:
-    """Removed, whoever does it: an abandoned build's steps are killed from two sides."""
-    try:
-        await remove.remove(container, force=True, volumes=True)
-    except errors.Conflict:  # its removal is in progress
+async def _killed(container: Container) -> None:
+    """Nothing is left of it, whether we or somebody else began to remove it."""
+    if container.status == "removing":
         await wait.prepare(container, "removed")
+    else:
+        await remove.remove(container, force=True, volumes=True)

@@ -86,7 +86,7 @@ async def _answer(connection: Connection, container: Container, path: str) -> di
     failure = protocol.failure(answer)
     if isinstance(failure, errors.NotFound):
         raise errors.NotFound(
-            f"Could not find the file {path} in container {container.id}"
+            f"Could not find the file {path} in container {container.name}"
         ) from failure
     if failure:
         raise failure

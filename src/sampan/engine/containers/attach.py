@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def check(container: Container) -> None:
     """What is refused before the connection is taken over."""
     if container.status == "paused":
-        raise IsPaused(container.id)
+        raise IsPaused(container.name, "attach")
     if container.status == "restarting":
         raise errors.Conflict(
             f"Container {container.id} is restarting, wait until the container is running"

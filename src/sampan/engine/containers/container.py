@@ -107,10 +107,10 @@ class Container:
         if not self.running:
             raise NotRunning(self.id)
 
-    def require_unpaused(self) -> None:
+    def require_unpaused(self, verb: str) -> None:
         self.require_running()
         if self.status == "paused":
-            raise IsPaused(self.id)
+            raise IsPaused(self.name, verb)
 
     # ---- the database
 

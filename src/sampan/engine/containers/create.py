@@ -12,8 +12,19 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import rootfs, sized_layers, units
-from sampan.engine.containers import copy_up, links, log_config, mounts, names, validation
+from sampan.engine import network_options, rootfs, sized_layers, units
+from sampan.engine.containers import (
+    addresses,
+    copy_up,
+    its_image,
+    lacking,
+    links,
+    log_config,
+    mounts,
+    names,
+    validation,
+    warnings,
+)
 from sampan.engine.containers.container import Container, fresh
 from sampan.engine.errors import NameTaken, NoSuchImage
 from sampan.kit import errors
@@ -25,7 +36,9 @@ if TYPE_CHECKING:
     from sampan.engine.settings import Settings
 
 
-async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Container, list[str]]:
+async def create(
+    engine: Engine, name: str, body: dict[str, Any], *, platform: str = ""
+) -> tuple[Container, list[str]]:
     """Docker's `POST /containers/create`: the container, and warnings for the user."""
     host_config = dict(body.get("HostConfig") or {})
     endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
@@ -42,12 +55,16 @@ async def create(engine: Engine, name: str, body: dict[str, Any]) -> tuple[Conta
         _require_free(engine, name)
     if not config.get("Image"):
         raise errors.InvalidArgument("no image specified: config.Image is empty")
-    image = engine.images.get(config["Image"])
+    validation.check_joined(config, host_config)
+    image, told = await its_image.choose(engine, config["Image"], platform)
     merged = merge_image(config, image.config.get("config") or {})
     validation.check(engine, merged, host_config)
     _fill_host_config(host_config, engine.settings)
+    left_out = lacking.leave_out(engine, host_config)
     links.resolve(engine, host_config)
-    return await _make(engine, name, image, merged, host_config, endpoints), []
+    addresses.check(engine, endpoints)
+    made = await _make(engine, name, image, merged, host_config, endpoints)
+    return made, [*told, *left_out, *warnings.of(host_config)]
 
 
 async def from_image(
@@ -85,9 +102,7 @@ async def _make(
 ) -> Container:
     container_id = secrets.token_hex(32)
     name = name or names.generate(engine.containers.by_name)
-    shared = host_config.get("NetworkMode") == "host" or host_config.get("UTSMode") == "host"
-    usual = os.uname().nodename if shared else container_id[:12]
-    config["Hostname"] = config.get("Hostname") or usual
+    config["Hostname"] = config.get("Hostname") or _hostname(engine, container_id, host_config)
     points = mounts.resolve(engine, host_config, config.get("Volumes") or {})
     container = fresh(
         engine,
@@ -116,6 +131,16 @@ async def _make(
     engine.containers.add(container)
     container.event("create")
     return container
+
+
+def _hostname(engine: Engine, container_id: str, host: dict[str, Any]) -> str:
+    mode = host.get("NetworkMode") or ""
+    if mode == "host" or host.get("UTSMode") == "host":
+        return os.uname().nodename
+    if mode.startswith("container:"):  # /etc/hosts is the other's as well
+        config = engine.containers.get(mode.partition(":")[2]).config
+        return str(config["Hostname"])
+    return container_id[:12]
 
 
 def _insert(
@@ -195,7 +220,12 @@ def _fill_host_config(host: dict[str, Any], settings: Settings) -> None:
         host["Init"] = True
     named = {limit["Name"] for limit in host.get("Ulimits") or ()}
     usual = [u for name, u in settings["default-ulimits"].items() if name not in named]
-    host["Ulimits"] = [*(host.get("Ulimits") or ()), *usual] or None
+    if usual:
+        host["Ulimits"] = [*(host.get("Ulimits") or ()), *usual]
+    if host.get("MemorySwappiness") == -1:  # docker's CLI says so what it was not asked
+        host["MemorySwappiness"] = None
+    if (host.get("PidsLimit") or 0) <= 0:
+        host["PidsLimit"] = None
     if settings["no-new-privileges"] and not _says_new_privileges(host):
         host["SecurityOpt"] = [*(host.get("SecurityOpt") or ()), "no-new-privileges"]
     host["RestartPolicy"] = {
@@ -221,5 +251,9 @@ def _networking(
     if config.get("MacAddress") and not first.get("MacAddress"):
         first["MacAddress"] = config["MacAddress"]
     if mode != "bridge" and host.get("Links"):
-        first = {**first, "Links": [*(first.get("Links") or ()), *host["Links"]]}
-    return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
+        both = [*(first.get("Links") or ()), *host["Links"]]
+        first = {**first, "Links": [*dict.fromkeys(both)]}
+    found = {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
+    for settings in found.values():
+        network_options.check_endpoint(settings)
+    return found

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import monitors, oci
+from sampan.engine import apparmor, monitors, oci, security_options
 from sampan.engine.containers import start
 from sampan.engine.errors import NoSuchExec
 from sampan.kit import errors
+from sampan.kit.threads import in_thread
 from sampan.shim import protocol
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
     from sampan.engine.monitors import Client
+
+PATIENCE = 10  # seconds that a resize waits for the start, as dockerd's
 
 
 class Exec:
@@ -24,6 +28,7 @@ class Exec:
         self.container, self.config = container, config
         self.pid = 0
         self.started = self.running = False
+        self.begun = asyncio.Event()  # its command runs, or could not be run
         self.exit_code: int | None = None
         self.ended = asyncio.Event()
 
@@ -41,9 +46,17 @@ class Exec:
 
 async def create(container: Container, config: dict[str, Any]) -> Exec:
     """Docker's `POST /containers/{id}/exec`."""
-    container.require_unpaused()
+    container.require_unpaused("exec")
     if not config.get("Cmd"):
         raise errors.InvalidArgument("No exec command specified")
+    if config.get("User"):
+        await in_thread(start.identity, container, config["User"])  # an unknown one is refused now
+    try:
+        protocol.detach_keys(config.get("DetachKeys") or "")
+    except errors.InvalidArgument as error:
+        raise errors.InvalidArgument(
+            f"Invalid escape keys ({config['DetachKeys']}) provided"
+        ) from error
     made = Exec(container, config)
     container.execs[made.id] = made
     container.engine.containers.execs[made.id] = made
@@ -67,7 +80,7 @@ def check_start(process: Exec) -> None:
     """What can be refused before the client's connection is taken over."""
     if process.started:
         raise errors.Conflict(f"exec {process.id} has already been run")
-    process.container.require_unpaused()
+    process.container.require_unpaused("exec")
 
 
 async def run(process: Exec, client: Client | None, size: tuple[int, int] | None = None) -> None:
@@ -75,27 +88,37 @@ async def run(process: Exec, client: Client | None, size: tuple[int, int] | None
     check_start(process)
     process.started = True
     container = process.container
-    request = protocol.Exec(
-        exec_id=process.id,
-        process=document(process),
-        tty=process.tty,
-        stdin=bool(process.config.get("AttachStdin")) and client is not None,
-        size=size,
-        attach=client.attach if client else None,
-    )
     process.running = True
     container.event(f"exec_start: {' '.join(process.config['Cmd'])}", execID=process.id)
     try:
+        request = protocol.Exec(
+            exec_id=process.id,
+            process=document(process),
+            tty=process.tty,
+            stdin=bool(process.config.get("AttachStdin")) and client is not None,
+            size=size,
+            attach=client.attach if client else None,
+        )
         answer = await monitors.ask(
             container.engine.paths.monitor_socket(container.id),
             request.message(),
             [client.socket.fileno()] if client else [],
         )
     except errors.SampanError as error:
-        process.running, process.exit_code = False, getattr(error, "exit_code", 126)
+        process.running, process.exit_code = False, _exit_code(error)
         container.event("exec_die", execID=process.id, exitCode=str(process.exit_code))
         raise
+    finally:
+        process.begun.set()
     process.pid = answer.get("pid", 0)
+
+
+def _exit_code(error: errors.SampanError) -> int:
+    """What a shell would say: 127 for what is not there, 126 for what cannot be run (dockerd)."""
+    code = getattr(error, "exit_code", protocol.ENGINE_ERROR)
+    if code != protocol.ENGINE_ERROR:
+        return int(code)
+    return 127 if "no such file or directory" in str(error).lower() else 126
 
 
 def document(process: Exec) -> dict[str, Any]:
@@ -106,7 +129,7 @@ def document(process: Exec) -> dict[str, Any]:
     identity = start.identity(container, user)
     privileged = bool(config.get("Privileged") or host.get("Privileged"))
     capabilities = oci.effective_capabilities({**host, "Privileged": privileged})
-    options = oci.security_options(host.get("SecurityOpt") or ())
+    options = security_options.parse(host)
     base = {**container.config, "Tty": process.tty}
     base["Env"] = [*(container.config.get("Env") or ()), *(config.get("Env") or ())]
     return {
@@ -118,10 +141,15 @@ def document(process: Exec) -> dict[str, Any]:
         "capabilities": oci.capability_sets(capabilities, identity.uid),
         "rlimits": oci.rlimits(host.get("Ulimits") or ()),
         "noNewPrivileges": options.get("no-new-privileges", "false") == "true",
+        **apparmor.process(start.apparmor_profile(container)),
     }
 
 
 async def resize(process: Exec, rows: int, columns: int) -> None:
+    """Clients ask for it beside the start, so it may come first: it waits for that."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            await process.begun.wait()
     if not process.running:
         raise errors.Conflict(f"exec {process.id} is not running")
     container = process.container

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import oci, places, published_ports
-from sampan.engine.containers import links, mounts
+from sampan.engine.containers import links, mounts, start
 from sampan.image import choice
 from sampan.spec import docker_defaults
 
@@ -33,8 +33,9 @@ HOST_DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 CONFIG_DEFAULTS: dict[str, Any] = {
     "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": False,
-    "AttachStderr": False, "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": [],
-    "Cmd": None, "Image": "", "Volumes": None, "WorkingDir": "", "Entrypoint": None,
+    "AttachStderr": False, "ExposedPorts": None, "Tty": False, "OpenStdin": False,
+    "StdinOnce": False, "Env": [], "Cmd": None, "Image": "", "Volumes": None, "WorkingDir": "",
+    "Entrypoint": None,
     "OnBuild": None, "Labels": {},
 }  # fmt: skip
 EMPTY_ENDPOINT: dict[str, Any] = {
@@ -75,14 +76,21 @@ def inspect(container: Container) -> dict[str, Any]:
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": start.apparmor_profile(container),
         "ExecIDs": [e.id for e in container.execs.values() if e.running] or None,
         "HostConfig": host,
         "GraphDriver": {"Data": places, "Name": driver},
         "Mounts": mounts.shown(container),
-        "Config": {**CONFIG_DEFAULTS, **container.config},
+        "Config": _config(container),
         "NetworkSettings": network_settings(container),
     }
+
+
+def _config(container: Container) -> dict[str, Any]:
+    config = {**CONFIG_DEFAULTS, **container.config}
+    if not config["ExposedPorts"]:
+        del config["ExposedPorts"]
+    return config
 
 
 def state(container: Container) -> dict[str, Any]:

@@ -21,8 +21,7 @@ async def kill(container: Container, name: str = "") -> None:
     """Docker's `POST /containers/{id}/kill`; SIGKILL also waits for the end."""
     number = units.signal_number(name, signal.SIGKILL)
     await settle(container)
-    if not container.running:
-        raise errors.Conflict(f"cannot kill container: {container.id}: {NotRunning(container.id)}")
+    container.require_running()
     if number in (signal.SIGKILL, signal.SIGTERM):
         container.stopped_by_user = True
         container.save()
@@ -58,5 +57,5 @@ async def send(container: Container, number: int) -> None:
         await monitors.ask(
             container.engine.paths.monitor_socket(container.id), protocol.kill(number)
         )
-    except (errors.NotFound, errors.Unavailable) as error:
+    except (errors.NotFound, errors.Unavailable, errors.Conflict) as error:
         raise NotRunning(container.id) from error

@@ -33,10 +33,15 @@ def parse(text: str) -> tuple[str, str]:
 
 
 def resolve(engine: Engine, host: dict[str, Any]) -> None:
-    """At create: the targets must exist; their ids are kept."""
+    """At create: the targets must exist; their ids are kept.
+
+    On a user-defined network they may come later: there a link is a name alone.
+    """
+    asked = [parse(text) for text in host.get("Links") or ()]
+    if _user_defined(host):
+        return
     found = []
-    for text in host.get("Links") or ():
-        name, alias = parse(text)
+    for name, alias in asked:
         try:
             target = engine.containers.get(name)
         except errors.NotFound as error:
@@ -49,8 +54,15 @@ def resolve(engine: Engine, host: dict[str, Any]) -> None:
     host["Links"] = found or None
 
 
+def _user_defined(host: dict[str, Any]) -> bool:
+    mode = str(host["NetworkMode"])
+    return mode not in ("bridge", "host", "none") and not mode.startswith("container:")
+
+
 def of(container: Container) -> Iterator[tuple[Container, str]]:
-    """(target, alias) of each link whose target still exists."""
+    """(target, alias) of each legacy link whose target still exists."""
+    if _user_defined(container.host_config):
+        return
     for text in container.host_config.get("Links") or ():
         target_id, alias = parse(text)
         target = container.engine.containers.find(target_id)

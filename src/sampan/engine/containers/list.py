@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sampan.engine.health import Health
 
 STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
+HEALTH = ("none", "starting", "healthy", "unhealthy")
 FILTERS = (
     "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label",
     "label!", "name", "network", "publish", "since", "status", "volume",
@@ -34,9 +35,7 @@ async def containers(
 ) -> list[dict[str, Any]]:
     """Newest first. `limit` and some filters imply `all_`, as in Docker."""
     filters.accept(*FILTERS)
-    for status in filters.get("status"):
-        if status not in STATUSES:
-            raise errors.InvalidArgument(f"invalid filter 'status={status}'")
+    _check(filters)
     stopped_too = all_ or bool(limit and limit > 0) or "status" in filters or "exited" in filters
     chosen = sorted(engine.containers, key=lambda c: c.created, reverse=True)
     chosen = _between(engine, chosen, filters)
@@ -48,6 +47,22 @@ async def containers(
         for container, line in zip(chosen, found, strict=True):
             line |= await usage.document(container)
     return found
+
+
+def _check(filters: Filters) -> None:
+    """Values that mean nothing, in dockerd's words."""
+    for status in filters.get("status"):
+        if status not in STATUSES:
+            raise errors.InvalidArgument(f"invalid filter 'status={status}'")
+    for health in filters.get("health"):
+        if health not in HEALTH:
+            raise errors.InvalidArgument(f"invalid filter 'health={health}'")
+    for code in filters.get("exited"):
+        if not re.fullmatch(r"[+-]?\d+", code):
+            raise errors.InvalidArgument(
+                f"invalid filter 'exited={code}': strconv.Atoi: parsing \"{code}\": invalid syntax"
+            )
+    filters.flag("is-task")
 
 
 def _between(engine: Engine, found: list[Container], filters: Filters) -> list[Container]:

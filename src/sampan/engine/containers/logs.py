@@ -216,8 +216,9 @@ def _selected(line: bytes, options: Options) -> dict[str, Any] | None:
 
 def format_record(record: dict[str, Any], options: Options) -> bytes:
     text: str = record["log"]
-    if options.details and (attributes := record.get("attrs")):
-        text = ",".join(f"{k}={v}" for k, v in sorted(attributes.items())) + " " + text
+    if options.details:
+        attributes = sorted((record.get("attrs") or {}).items())
+        text = ",".join(f"{k}={v}" for k, v in attributes) + " " + text
     if options.timestamps:
         text = f"{record['time']} {text}"
     payload = text.encode("utf-8", "surrogatepass")

@@ -11,7 +11,6 @@ import os
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.volumes import NAME
 from sampan.kit import errors
 
 if TYPE_CHECKING:
@@ -59,45 +58,51 @@ def validate(host_config: dict[str, Any]) -> None:
     for text in host_config.get("Binds") or ():
         _split(text)
     for mount in host_config.get("Mounts") or ():
-        kind, where = mount.get("Type"), mount.get("Target") or ""
-        if kind not in _KINDS:
-            raise _invalid_mount(f'mount type unknown: "{kind}"')
-        _destination(where)
-        source = mount.get("Source") or ""
-        if kind == "bind":
-            _validate_bind(source, mount.get("BindOptions") or {})
-        elif kind == "tmpfs" and source:
-            raise _invalid_mount("field Source must not be specified")
-        elif kind == "image" and not source:
-            raise _invalid_mount("field Source must not be empty")
-        _validate_subpaths(mount)
+        try:
+            _validate_mount(mount)
+        except errors.InvalidArgument as error:
+            raise _invalid_mount(mount.get("Type") or "", error) from error
     for where in host_config.get("Tmpfs") or ():
         _destination(where)
+
+
+def _validate_mount(mount: dict[str, Any]) -> None:
+    kind, source = mount.get("Type"), mount.get("Source") or ""
+    if not mount.get("Target"):
+        raise errors.InvalidArgument("field Target must not be empty")
+    _destination(mount["Target"])
+    if kind == "bind":
+        _validate_bind(source, mount.get("BindOptions") or {})
+    elif kind == "tmpfs" and source:
+        raise errors.InvalidArgument("field Source must not be specified")
+    elif kind == "image" and not source:
+        raise errors.InvalidArgument("field Source must not be empty")
+    elif kind not in _KINDS:
+        raise errors.InvalidArgument("mount type unknown")
+    _validate_subpaths(mount)
+
+
+def _invalid_mount(kind: str, reason: errors.InvalidArgument) -> errors.InvalidArgument:
+    return errors.InvalidArgument(f'invalid mount config for type "{kind}": {reason}')
 
 
 def _validate_subpaths(mount: dict[str, Any]) -> None:
     path = (mount.get("VolumeOptions") or {}).get("Subpath") or ""
     if path.startswith("/") or ".." in path.split("/"):
-        raise _invalid_mount(f"subpath must be a relative path within the volume, not '{path}'")
+        raise errors.InvalidArgument(
+            f"subpath must be a relative path within the volume, not '{path}'"
+        )
     if (mount.get("ImageOptions") or {}).get("Subpath"):
         raise errors.Unsupported("a subpath of an image cannot be mounted; mount the whole image")
 
 
 def _validate_bind(source: str, options: dict[str, Any]) -> None:
     if not source:
-        raise _invalid_mount("field Source must not be empty")
+        raise errors.InvalidArgument("field Source must not be empty")
     if not source.startswith("/"):
-        raise _invalid_mount(f"invalid mount path: '{source}' mount path must be absolute")
+        raise errors.InvalidArgument(f"invalid mount path: '{source}' mount path must be absolute")
     if not os.path.exists(source) and not options.get("CreateMountpoint"):
-        raise _invalid_mount(f"bind source path does not exist: {source}")
-
-
-def _invalid_mount(reason: str) -> errors.InvalidArgument:
-    return (
-        errors.InvalidArgument(f'invalid mount config for type "bind": {reason}')
-        if ("bind source" in reason or "Source must not be empty" in reason)
-        else errors.InvalidArgument(f"invalid mount config: {reason}")
-    )
+        raise errors.InvalidArgument(f"bind source path does not exist: {source}")
 
 
 def tmpfs(host_config: dict[str, Any]) -> dict[str, list[str]]:
@@ -127,25 +132,24 @@ def _split(text: str) -> tuple[str, str, list[str]]:
     for option in options:
         if option not in _FLAGS | _PROPAGATIONS:
             raise errors.InvalidArgument(f"invalid mode: {parts[2]}")
-    if not parts[0].startswith("/") and not NAME.fullmatch(parts[0]):
-        raise errors.InvalidArgument(
-            f"invalid volume specification: '{text}': \"{parts[0]}\" includes invalid characters "
-            'for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you '
-            "intended to pass a host directory, use absolute path"
-        )
+    try:
+        where = _destination(parts[1])
+    except errors.InvalidArgument as error:
+        kind = "bind" if parts[0].startswith("/") else "volume"
+        raise errors.within(
+            f"invalid volume specification: '{text}'", _invalid_mount(kind, error)
+        ) from error
     if not parts[0].startswith("/") and _PROPAGATIONS & {*options}:
         raise errors.InvalidArgument(
             f"invalid volume specification: '{text}': mount propagation is for directories of the "
             "host, not for volumes"
         )
-    return parts[0], _destination(parts[1]), options
+    return parts[0], where, options
 
 
 def _destination(path: str) -> str:
     if not path.startswith("/"):
-        raise errors.InvalidArgument(
-            f"invalid mount config: invalid mount path: '{path}' mount path must be absolute"
-        )
+        raise errors.InvalidArgument(f"invalid mount path: '{path}' mount path must be absolute")
     clean = posixpath.normpath("/" + path.lstrip("/"))
     if clean == "/":
         raise errors.InvalidArgument("invalid specification: destination can't be '/'")
@@ -261,7 +265,8 @@ def _volume(engine: Engine, name: str, where: str) -> MountPoint:
 
 def _from_container(engine: Engine, text: str) -> list[MountPoint]:
     name, _, mode = text.partition(":")
-    return [
-        {**point, "RW": point["RW"] and mode != "ro"}
-        for point in engine.containers.get(name).mounts
-    ]
+    try:
+        found = engine.containers.get(name).mounts
+    except errors.NotFound as error:  # 404 would mean the image
+        raise errors.InvalidArgument(str(error)) from error
+    return [{**point, "RW": point["RW"] and mode != "ro"} for point in found]

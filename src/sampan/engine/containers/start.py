@@ -14,7 +14,7 @@ after "started", so a crash never leaves a running row without a monitor to ask.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sampan.engine import (
     cdi,
@@ -23,15 +23,17 @@ from sampan.engine import (
     oci,
     rootfs,
     runtimes,
+    security_options,
     sized_layers,
     user_namespaces,
     users,
 )
 from sampan.engine.containers import links, log_config
-from sampan.engine.errors import IsPaused, NotModified, StartFailed
+from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
+from sampan.linux import criu
 from sampan.network import errors as network_errors
 from sampan.shim import protocol
 
@@ -45,27 +47,27 @@ _TASK = (
 _OWN = "sampan-oci create failed: unable to start container process: "
 
 
-async def start(container: Container) -> None:
-    """Docker's `POST /containers/{id}/start`."""
+async def start(container: Container, *, checkpoint: str = "") -> None:
+    """Docker's `POST /containers/{id}/start`; `checkpoint` is the directory of one."""
     if container.restarting is not None:
         container.restarting.cancel()
     async with container.lock:
         if container.status == "paused":
-            raise IsPaused(container.id)
+            raise errors.Conflict("cannot start a paused container, try unpause instead")
         if container.running:
             raise NotModified(f"container {container.id} is already running")
         if container.status in ("removing", "dead"):
             raise errors.Conflict("container is marked for removal and cannot be started")
         container.restart_count, container.backoff = 0, lifecycle.FIRST_BACKOFF
-        await launch(container)
+        await launch(container, checkpoint=checkpoint)
 
 
-async def launch(container: Container, *, by_policy: bool = False) -> None:
+async def launch(container: Container, *, by_policy: bool = False, checkpoint: str = "") -> None:
     """The start itself; the lock is held. One that fails `by_policy` may stay "restarting"."""
     clients, container.waiting = container.waiting, []
     container.error, container.stopped_by_user = "", False
     try:
-        await _launch(container, clients)
+        await _launch(container, clients, checkpoint)
     except (errors.SampanError, OSError) as error:
         await _failed(container, error, again=by_policy and lifecycle.retries(container))
         code = container.exit_code
@@ -75,9 +77,12 @@ async def launch(container: Container, *, by_policy: bool = False) -> None:
             client.socket.close()
 
 
-async def _launch(container: Container, clients: list[Client]) -> None:
+async def _launch(container: Container, clients: list[Client], checkpoint: str) -> None:
     engine = container.engine
-    plan = engine.endpoints.plan(container) if _has_network(container) else Plan()
+    plan = Plan()
+    if _has_network(container):
+        await engine.endpoints.prepare(container)
+        plan = engine.endpoints.plan(container)
     connection = None
     try:
         await engine.volumes.attach(container)
@@ -89,6 +94,8 @@ async def _launch(container: Container, clients: list[Client]) -> None:
         if engine.pages.serving:
             await in_thread(identity, container)  # what it reads may have to come from a registry
         request = _request(container, plan, clients, log)
+        if checkpoint:
+            request = request.replace(restore=checkpoint, criu=criu.program())
         descriptors = [client.socket.fileno() for client in clients]
         descriptors += [fd for reservation, _ in plan.reservations for fd in reservation.fds()]
         os.makedirs(engine.paths.container_run(container.id), mode=0o700, exist_ok=True)
@@ -140,23 +147,11 @@ def _request(
 ) -> protocol.Start:
     engine, config = container.engine, container.config
     run = engine.paths.container_run(container.id)
-    remap, mode = user_namespaces.of(container), container.network_mode()
-    mounts = rootfs.mounts(engine, container.id, mapped=remap is not None)
-    root_path = f"{run}/rootfs"
+    mounts = rootfs.mounts(engine, container.id, mapped=user_namespaces.of(container) is not None)
+    document = described(container, containerfiles.write(container, plan))
+    root_path = document["root"]["path"]
     os.makedirs(root_path, exist_ok=True)
-    document = oci.build(
-        container,
-        oci.Surroundings(
-            identity=identity(container),
-            root_path=root_path,
-            files=tuple(containerfiles.write(container, plan)),
-            peers=_peers(container),
-            remap=remap,
-            links=tuple(links.environment(container)) if mode == "bridge" else (),
-        ),
-    )
     fds = range(len(clients))
-    cdi.inject(document, container.host_config, cdi.directories(engine.settings))
     runtime = runtimes.words(container)
     init = bool(container.host_config.get("Init"))
     if runtime and init:
@@ -182,6 +177,27 @@ def _request(
     )
 
 
+def described(container: Container, files: list[tuple[str, str]]) -> dict[str, Any]:
+    """Its config.json, with these files over /etc."""
+    engine = container.engine
+    document = oci.build(
+        container,
+        oci.Surroundings(
+            identity=identity(container),
+            root_path=f"{engine.paths.container_run(container.id)}/rootfs",
+            files=tuple(files),
+            peers=_peers(container),
+            remap=user_namespaces.of(container),
+            apparmor=apparmor_profile(container),
+            links=tuple(links.environment(container))
+            if container.network_mode() == "bridge"
+            else (),
+        ),
+    )
+    cdi.inject(document, container.host_config, cdi.directories(engine.settings))
+    return document
+
+
 def _size(container: Container) -> tuple[int, int] | None:
     rows, columns = container.host_config.get("ConsoleSize") or (0, 0)
     return (rows, columns) if rows and columns else None
@@ -196,6 +212,13 @@ def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
             found.append(protocol.Port(fd=fd, host=host, port=port))
             fd += 1
     return found
+
+
+def apparmor_profile(container: Container) -> str:
+    """Its name; "" on a host without AppArmor."""
+    host = container.host_config
+    named = security_options.parse(host).get("apparmor", "")
+    return container.engine.confinement.of(host, named)
 
 
 def identity(container: Container, user: str | None = None) -> users.Identity:

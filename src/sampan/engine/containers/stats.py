@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine.containers import wait
 from sampan.kit import clock
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
@@ -30,7 +32,9 @@ async def stream(container: Container) -> AsyncIterator[dict[str, Any]]:
         now = await in_thread(sample, container)
         yield _with_previous(now, before)
         before = now
-        await asyncio.sleep(INTERVAL)
+        with contextlib.suppress(TimeoutError):  # who listens learns at once that it is gone
+            async with asyncio.timeout(INTERVAL):
+                await wait.prepare(container, "removed")
 
 
 async def once(container: Container, *, one_shot: bool = False) -> dict[str, Any]:

@@ -67,7 +67,7 @@ async def _stop(container: Container, patience: int | None, signal_name: str | N
 
         await pause.thaw(container)
     note = ""
-    if _ignores(container, number):
+    if patience != 0 and _ignores(container, number):
         note = _deaf(container, number, patience)
         log.warning("%s", note)
         patience = 0 if patience is None else patience

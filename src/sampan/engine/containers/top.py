@@ -22,7 +22,8 @@ async def top(container: Container, arguments: str = "") -> dict[str, Any]:
     )
     output, complaint = await ps.communicate()
     if ps.returncode:
-        raise errors.InvalidArgument(f"ps: {complaint.decode(errors='replace').strip()}")
+        why = complaint.decode(errors="replace").strip().splitlines() or ["it failed"]
+        raise errors.InvalidArgument(f"ps: {why[0]}")
     answer = select(output.decode(errors="replace"), pids)
     container.event("top")
     return answer

@@ -6,7 +6,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import oci, policies, runtimes, sized_layers, units, user_namespaces
+from sampan.engine import (
+    oci,
+    policies,
+    runtimes,
+    security_options,
+    sized_layers,
+    units,
+    user_namespaces,
+)
 from sampan.engine.containers import log_config, mounts
 from sampan.kit import errors
 from sampan.runtime import tuning
@@ -38,6 +46,29 @@ def check(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
     log_config.check(host)
     policies.check(config, host)
     mounts.validate(host)
+
+
+def check_joined(config: dict[str, Any], host: dict[str, Any]) -> None:
+    """`--network container:NAME`: what would be the other's to decide; `config` is the user's."""
+    if not (host.get("NetworkMode") or "").startswith("container:"):
+        return
+    for given, what in (
+        (config.get("Hostname"), "hostname and the network mode"),
+        (
+            host.get("Links"),
+            "container type network can't be used with links. This would result in undefined "
+            "behavior",
+        ),
+        (host.get("Dns"), "dns and the network mode"),
+        (host.get("ExtraHosts"), "custom host-to-IP mapping and the network mode"),
+        (
+            host.get("PortBindings") or host.get("PublishAllPorts"),
+            "port publishing and the container type network mode",
+        ),
+        (config.get("ExposedPorts"), "port exposing and the container type network mode"),
+    ):
+        if given:
+            raise errors.InvalidArgument(f"conflicting options: {what}")
 
 
 def check_limits(host: dict[str, Any]) -> None:
@@ -100,6 +131,14 @@ def _check_resources(host: dict[str, Any]) -> None:
         raise errors.InvalidArgument("SHM size can not be less than 0")
     _check_set(host.get("CpusetCpus") or "", "cpuset cpus", "CPUs", "cpu")
     _check_set(host.get("CpusetMems") or "", "cpuset mems", "memory nodes", "node")
+    _check_weights(host)
+
+
+def _check_weights(host: dict[str, Any]) -> None:
+    on_devices = [item["Weight"] for item in host.get("BlkioWeightDevice") or ()]
+    for weight in (host.get("BlkioWeight") or 0, *on_devices):
+        if weight and not 10 <= weight <= 1000:
+            raise errors.InvalidArgument(f"blkio weight: {weight} is not between 10 and 1000")
 
 
 def _check_set(text: str, option: str, what: str, kind: str) -> None:
@@ -109,7 +148,9 @@ def _check_set(text: str, option: str, what: str, kind: str) -> None:
     try:
         wanted = tuning.parse_list(text, option, 8192)
     except errors.InvalidArgument:
-        raise errors.InvalidArgument(f"Invalid value {text} for {option}") from None
+        raise errors.InvalidArgument(
+            f"Invalid value {text} for {option}: invalid format: {text}"
+        ) from None
     available = Path(f"/sys/devices/system/{kind}/online").read_text().strip()
     if not wanted <= tuning.parse_list(available, option, 8192):
         raise errors.InvalidArgument(
@@ -130,19 +171,13 @@ def _check_modes(engine: Engine, host: dict[str, Any]) -> None:
     for key in ("NetworkMode", "PidMode", "IpcMode"):
         mode = host.get(key) or ""
         if mode.startswith("container:"):
-            engine.containers.get(mode.partition(":")[2])
-    mode = host.get("NetworkMode") or "default"
-    if mode.startswith("container:") and host.get("PortBindings"):
-        raise errors.InvalidArgument(
-            "conflicting options: port publishing and the container type network mode"
-        )
+            try:
+                engine.containers.get(mode.partition(":")[2])
+            except errors.NotFound as error:  # 404 would mean the image
+                raise errors.InvalidArgument(str(error)) from error
     if (host.get("Isolation") or "default").lower() != "default":
         raise errors.InvalidArgument(f"invalid isolation '{host['Isolation']}' on linux")
     own = runtimes.is_own(engine.settings, host.get("Runtime") or "")
     sized_layers.wanted(engine, host)
     user_namespaces.check(engine.remap, host, own_runtime=own)
-    for option in host.get("SecurityOpt") or ():
-        if option.partition("=")[0].partition(":")[0] not in (
-            "seccomp", "no-new-privileges", "apparmor", "label", "systempaths", "writable-cgroups",
-        ):  # fmt: skip
-            raise errors.InvalidArgument(f'invalid --security-opt 2: "{option}"')
+    security_options.check(host)

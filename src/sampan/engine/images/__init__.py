@@ -35,6 +35,7 @@ from sampan.engine.images import (
 from sampan.engine.images.listing import Summary
 from sampan.kit import errors
 from sampan.kit.record import Record
+from sampan.registry import search
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
@@ -198,6 +199,14 @@ class Images:
                 credentials=credentials,
                 report=report,
             )
+
+    async def search(
+        self, term: str, limit: int, *, credentials: Credentials | None
+    ) -> Sequence[search.Found]:
+        """Repositories that Docker Hub, or the registry that the term begins with, has."""
+        return await search.search(
+            term, limit, credentials=credentials, config=self._engine.registries
+        )
 
     async def distribution(self, name: str, *, credentials: Credentials | None) -> dict[str, Any]:
         return await push.distribution_of(self._engine, name, credentials=credentials)

@@ -8,7 +8,8 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import lazy, register, variants
+from sampan.engine.errors import NoSuchImage
+from sampan.engine.images import lazy, names, register, variants
 from sampan.image import archive, changes, compress, platforms
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
@@ -82,13 +83,15 @@ def save(
     """
     images: dict[str, list[str]] = {}
     for name in wanted:
+        if names.row_of(engine.db, name) is None:
+            raise NoSuchImage(name)
         if every:
             digest = variants.target(engine, name)
         else:
             digest = variants.manifest(engine, name, platform)
-        names = images.setdefault(digest, [])
+        tags = images.setdefault(digest, [])
         if not engine.images.is_id(name):
-            names.append(reference.full(name))
+            tags.append(reference.full(name))
     lazy.must_be_whole(engine, [*images])
     return _saving(engine, [archive.Saved(digest=d, names=tuple(n)) for d, n in images.items()])
 
@@ -170,8 +173,7 @@ def _config(runs_on: oci_image.Platform, lines: Sequence[str], message: str) -> 
 
 
 def _take_layer(lease: Lease, stream: Iterator[bytes]) -> tuple[dict[str, Any], str]:
-    with lease.store.write() as ingest:
-        layer = archive.LayerWriter(ingest)
+    with archive.new_layer(lease.store) as layer:
         for chunk in compress.decompress(stream):
             layer.write(chunk)
         return layer.finish()

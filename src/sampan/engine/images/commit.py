@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.images.leases import Lease
 
+# The tar without an entry: 1,024 zeros.
+EMPTY = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+
 # What a container's Config may override in the image's (moby's commit merges the same).
 _KEYS = (
     "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels",
@@ -50,9 +53,13 @@ async def commit(
         with engine.images.lease(f"commit {container.id[:12]}") as lease:
             layer, diff_id = await in_thread(_layer, engine, lease, container.id)
             made = _config(engine, container, changes, config or {}, author, comment)
-            made["rootfs"]["diff_ids"].append(diff_id)
-            base = _base_layers(engine, container)
-            manifest = archive.write_image(lease.store, made, [*base, layer])
+            layers = _base_layers(engine, container)
+            if diff_id == EMPTY:
+                made["history"][-1]["empty_layer"] = True
+            else:
+                made["rootfs"]["diff_ids"].append(diff_id)
+                layers = [*layers, layer]
+            manifest = archive.write_image(lease.store, made, layers)
             image_id = await register.register(
                 engine, lease, manifest, full, parent=container.image_id
             )
@@ -66,8 +73,7 @@ async def commit(
 
 
 def _layer(engine: Engine, lease: Lease, key: str) -> tuple[dict[str, Any], str]:
-    with lease.store.write() as ingest:
-        layer = archive.LayerWriter(ingest)
+    with archive.new_layer(lease.store) as layer:
         engine.snapshots.diff(key, layer.write)
         return layer.finish()
 

@@ -50,8 +50,7 @@ def _by_id(db: Database, name: str) -> sqlite3.Row | None:
 
 def shown(name: str) -> str:
     """`busybox` → `busybox:latest`, as Docker names it in errors."""
-    last = name.rpartition("/")[2]
-    return name if ":" in last or "@" in last else f"{name}:latest"
+    return f"{name}:latest" if reference.is_bare(name) else name
 
 
 def put(db: Database, full: str, image_id: str, target: str) -> str | None:
@@ -64,3 +63,12 @@ def put(db: Database, full: str, image_id: str, target: str) -> str | None:
         (full, image_id, target, clock.now()),
     )
     return previous if previous != image_id else None
+
+
+def tags(db: Database, repository: str) -> list[str]:
+    """The full names with a tag of a repository, in order."""
+    start = f"{repository}:"
+    rows = db.rows(
+        "select name from names where substr(name, 1, ?) = ? order by name", (len(start), start)
+    )
+    return [row["name"] for row in rows]

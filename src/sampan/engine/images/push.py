@@ -30,16 +30,36 @@ async def push(
     credentials: Credentials | None,
     report: Report,
 ) -> None:
-    """Send a tagged image to the registry of its name; `every`: all of the index it stands for."""
-    wanted = reference.parse(name)
-    row = engine.db.row("select * from names where name = ?", (str(wanted),))
-    if row is None:
-        raise errors.NotFound(f"An image does not exist locally with the tag: {wanted.repository}")
-    image = engine.images.get(row["image_id"])
-    digest = variants.target(engine, name) if every else variants.manifest(engine, name, platform)
-    lazy.must_be_whole(engine, [digest])
-    lease.hold_all(platforms.reachable(engine.store, [digest]))
-    await report({"status": f"The push refers to repository [{wanted.repository}]"})
+    """Send a tagged image to the registry of its name, or all tags where the name has none;
+    `every`: all of the index it stands for."""
+    repository = reference.parse(name).repository
+    await report({"status": f"The push refers to repository [{repository}]"})
+    if reference.is_bare(name):
+        wanted = names.tags(engine.db, repository)
+    else:
+        row = engine.db.row("select name from names where name = ?", (reference.full(name),))
+        wanted = [row["name"]] if row else []
+    if not wanted:
+        raise errors.NotFound(f"An image does not exist locally with the tag: {repository}")
+    digests = [
+        variants.target(engine, one) if every else variants.manifest(engine, one, platform)
+        for one in wanted
+    ]
+    lazy.must_be_whole(engine, digests)
+    lease.hold_all(platforms.reachable(engine.store, digests))
+    for one, digest in zip(wanted, digests, strict=True):
+        await _push(engine, lease, reference.parse(one), digest, credentials, report)
+
+
+async def _push(
+    engine: Engine,
+    lease: Lease,
+    wanted: reference.Reference,
+    digest: str,
+    credentials: Credentials | None,
+    report: Report,
+) -> None:
+    image = engine.images.get(str(wanted))
     async with (
         registries.client(engine, wanted, credentials) as client,
         told.Teller(report, told.PUSH) as tell,

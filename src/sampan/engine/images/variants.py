@@ -54,7 +54,7 @@ def manifest(engine: Engine, name: str, platform: str) -> str:
     except errors.NotFound:
         raise NotForPlatform(name, wanted) from None
     there = platforms.members(engine.store, found)[0]
-    if not there.here or not _is(there.platform, wanted):
+    if not there.here or there.platform is None or not suits(there.platform, wanted):
         raise NotForPlatform(name, wanted)
     return found
 
@@ -70,9 +70,18 @@ def _own(engine: Engine, name: str, image: Image) -> str:
     return image.manifest
 
 
-def _is(platform: oci_image.Platform | None, wanted: oci_image.Platform) -> bool:
-    if platform is None:
-        return False
+def platform_of(image_config: dict[str, Any]) -> oci_image.Platform:
+    """The platform that an image config names; this host's, where it names none."""
+    here = oci_image.host_platform()
+    return oci_image.Platform(
+        os=image_config.get("os") or here.os,
+        architecture=image_config.get("architecture") or here.architecture,
+        variant=image_config.get("variant") or "",
+    )
+
+
+def suits(platform: oci_image.Platform, wanted: oci_image.Platform) -> bool:
+    """Whether what is built for `platform` is what `wanted` asks for."""
     described = {"os": platform.os, "architecture": platform.architecture}
     described["variant"] = platform.variant
     try:

@@ -12,7 +12,7 @@ came.
 from __future__ import annotations
 
 from sampan.image.archive.books import NotAnArchive
-from sampan.image.archive.layer import LayerWriter, write_image
+from sampan.image.archive.layer import LayerWriter, new_layer, write_image
 from sampan.image.archive.loading import Loaded, load, read_all
 from sampan.image.archive.saving import Saved, save
 
@@ -22,6 +22,7 @@ __all__ = [
     "NotAnArchive",
     "Saved",
     "load",
+    "new_layer",
     "read_all",
     "save",
     "write_image",

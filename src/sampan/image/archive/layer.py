@@ -3,32 +3,69 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from sampan.image import compress, content
 from sampan.spec import oci_image
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-class LayerWriter:
-    """A layer on its way into a store: compressed, with the digests of both forms.
+_BLOCK = 1 << 20  # bytes
+_WAITING = 4  # blocks
 
-    with store.write() as ingest:
-        layer = LayerWriter(ingest)
+
+@contextmanager
+def new_layer(
+    store: content.ContentStore, form: str = "gzip", level: int | None = None
+) -> Iterator[LayerWriter]:
+    """A layer that is compressed while its tar is still being made, with the digests of both.
+
+    with new_layer(store) as layer:
         layer.write(tar bytes); …
         descriptor, diff_id = layer.finish()
-    """
 
-    def __init__(self, ingest: content.Ingest) -> None:
-        self._ingest = ingest
+    `form` is one of compress.FORMS. What is left without `finish` is forgotten.
+    """
+    with store.write() as ingest, ThreadPoolExecutor(1, "layer") as pool:
+        yield LayerWriter(ingest, pool, compress.compressor(form, ingest.write, level))
+
+
+class LayerWriter:
+    """Cuts what is written into blocks; hashing and deflating them lets go of the interpreter's
+    lock, so that the other thread goes on."""
+
+    def __init__(self, ingest: content.Ingest, pool: ThreadPoolExecutor, packing: Any) -> None:
+        self._ingest, self._pool = ingest, pool
         self._plain = hashlib.sha256()
-        self._gzip = compress.GzipWriter(ingest.write)
+        self._packing = packing
+        self._block = bytearray()
+        self._waiting: deque[Future[None]] = deque()
 
     def write(self, data: bytes) -> None:
-        self._plain.update(data)
-        self._gzip.write(data)
+        self._block += data
+        if len(self._block) >= _BLOCK:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if len(self._waiting) == _WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._take, self._block))
+        self._block = bytearray()
+
+    def _take(self, block: bytearray) -> None:
+        self._plain.update(block)
+        self._packing.write(block)
 
     def finish(self) -> tuple[dict[str, Any], str]:
-        self._gzip.finish()
+        """The layer's descriptor and its diff_id."""
+        self._hand_over()
+        while self._waiting:
+            self._waiting.popleft().result()
+        self._packing.finish()
         size = self._ingest.offset
         digest = self._ingest.commit()
         layer = {"mediaType": oci_image.LAYER_GZIP, "digest": digest, "size": size}

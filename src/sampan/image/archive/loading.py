@@ -122,7 +122,7 @@ def _layout(store: content.ContentStore, files: dict[str, str]) -> list[Entry]:
         digest = str(entry.get("digest", ""))
         annotations = entry.get("annotations") or {}
         name = annotations.get("io.containerd.image.name") or annotations.get(
-            "org.opencontainers.image.ref.name", ""
+            oci_image.REF_NAME, ""
         )
         if not reference.valid_digest(digest) or digest not in store:
             raise NotAnArchive(f"it names {digest!r}, which is not in it")

@@ -59,7 +59,7 @@ def _annotations(name: str) -> dict[str, Any]:
     if not name or "@" in name:
         return {}
     tag = name.rpartition(":")[2]
-    names = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag}
+    names = {"io.containerd.image.name": name, oci_image.REF_NAME: tag}
     return {"annotations": names}
 
 

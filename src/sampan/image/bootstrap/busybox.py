@@ -49,8 +49,7 @@ def _from(path: str, store: content.ContentStore) -> Base:
     epoch = int(os.stat(path).st_mtime)  # the package's own time, the same on every host
     with open(path, "rb") as file:
         program = file.read()
-    with store.write() as ingest:
-        layer = archive.LayerWriter(ingest)
+    with archive.new_layer(store) as layer:
         _write(tar.Writer(layer.write), program, listed.stdout.split(), epoch)
         descriptor, diff_id = layer.finish()
     made = Layer(descriptor=descriptor, diff_id=diff_id, created_by="busybox-static")

@@ -89,8 +89,7 @@ def layer(shop: Workshop, state: State, base: Layer, recipe: Recipe) -> Layer:
     try:
         _prepare(place, state, recipe)
         _run(stack.mounts(_KEY)[0].options, place, state.epoch, shop.say)
-        with shop.store.write() as ingest:
-            made = archive.LayerWriter(ingest)
+        with archive.new_layer(shop.store) as made:
             _copy(stack, base.diff_id, made, state.epoch)
             descriptor, diff_id = made.finish()
     finally:

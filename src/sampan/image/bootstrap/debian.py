@@ -165,8 +165,7 @@ def _architecture() -> str:
 def _bootstrap(shop: Workshop, state: State) -> Layer:
     began = time.monotonic()
     files = dict([state.suite.file()]) | {"etc/machine-id": b""}
-    with shop.store.write() as ingest:
-        layer = archive.LayerWriter(ingest)
+    with archive.new_layer(shop.store) as layer:
         if shutil.which("mmdebstrap"):
             _mmdebstrap(state, files, layer.write, shop.say)
         else:

@@ -12,7 +12,8 @@ import os
 import stat
 
 from sampan.image import tar
-from sampan.image.unpack import META, OPAQUE, WHITEOUT, Trap, clean
+from sampan.image.descent import Trap, clean
+from sampan.image.unpack import META, OPAQUE, WHITEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,11 +23,12 @@ import os
 from typing import TYPE_CHECKING
 
 from sampan.image import compress, tar
+from sampan.image.descent import clean
 from sampan.image.erofs import index
 from sampan.image.erofs.keep import write
 from sampan.image.estargz import TOC_NAME
 from sampan.image.lazy.plan import Plan
-from sampan.image.unpack import DiffIdMismatch, clean
+from sampan.image.unpack import DiffIdMismatch
 from sampan.kit import atomic, errors
 from sampan.kit.record import Record
 

@@ -6,19 +6,16 @@ headers are, so a lazy layer's is the files' bytes alone, one after another in b
 
 from __future__ import annotations
 
-import gc
 from bisect import bisect_right
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampan.image.erofs import index
 from sampan.image.erofs.tree import Tree
 from sampan.image.lazy import toc
+from sampan.kit import collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sampan.image.lazy.toc import Member
 
 _PAGE = 4096
@@ -46,7 +43,7 @@ class Span(NamedTuple):
 class Plan:
     def __init__(self, table: bytes, blob_size: int, toc_offset: int) -> None:
         """Raises NotLazy, and what makes a layer impossible (Trap, TarError)."""
-        with _no_collection():
+        with collector.paused():
             self._make(table, blob_size, toc_offset)
 
     def _make(self, table: bytes, blob_size: int, toc_offset: int) -> None:
@@ -73,7 +70,7 @@ class Plan:
 
     def index(self) -> bytes:
         """The EROFS metadata. Raises index.TooLarge."""
-        with _no_collection():
+        with collector.paused():
             return index.pack(self.tree, {}, self.total)
 
     def spans_of(self, offset: int, size: int) -> list[int]:
@@ -85,18 +82,6 @@ class Plan:
             if piece.place + piece.size > offset
         )
         return sorted(needed)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """A hundred thousand objects that stay: looking through them all the time is half the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _spans(found: list[tuple[int, toc.Chunk]], blob_size: int, toc_offset: int) -> list[Span]:

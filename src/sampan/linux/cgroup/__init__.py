@@ -74,6 +74,12 @@ if TYPE_CHECKING:
             ...
 
 
+def unified() -> bool:
+    """Whether this host has v2 and nothing else."""
+    layout = host.layout()
+    return layout.unified is not None and not layout.v1
+
+
 def manager(path: str) -> Manager:
     """The cgroup of this path on this host; nothing is made yet."""
     if ":" in path:

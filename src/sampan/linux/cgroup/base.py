@@ -80,7 +80,9 @@ class Base:
 
 def prime() -> None:
     """Import now what would be imported later, for a process that cannot any more then."""
-    for name in ("stats", *(module for _, module in _SECTIONS)):
+    from sampan.linux import inotify  # noqa: F401
+
+    for name in ("stats", "device_program", "delegate", *(module for _, module in _SECTIONS)):
         _module(name)
 
 

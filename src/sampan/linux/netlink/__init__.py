@@ -23,6 +23,7 @@ from sampan.linux.netlink._addresses import (
     add_route,
     del_address,
     del_forwarding,
+    del_neighbour,
     del_route,
     replace_route,
 )
@@ -46,10 +47,12 @@ from sampan.linux.netlink._qdiscs import replace_tbf
 from sampan.linux.netlink._socket import (
     Address,
     Link,
+    Neighbour,
     Route,
     Socket,
 )
 from sampan.linux.netlink._wire import (
+    AF_BRIDGE,
     NETLINK_NETFILTER,
     Request,
     attribute,
@@ -57,11 +60,13 @@ from sampan.linux.netlink._wire import (
 )
 
 __all__ = [
+    "AF_BRIDGE",
     "IPVLAN_MODES",
     "MACVLAN_MODES",
     "NETLINK_NETFILTER",
     "Address",
     "Link",
+    "Neighbour",
     "Request",
     "Route",
     "Socket",
@@ -79,6 +84,7 @@ __all__ = [
     "del_address",
     "del_forwarding",
     "del_link",
+    "del_neighbour",
     "del_route",
     "move_link",
     "nested",

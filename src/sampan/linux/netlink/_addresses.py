@@ -109,6 +109,12 @@ def add_neighbour(index: int, address: str, mac: str) -> Request:
     return Request(type=RTM_NEWNEIGH, flags=flags, body=body, what=what)
 
 
+def del_neighbour(index: int, address: str) -> Request:
+    family, packed = address_bytes(address)
+    body = NEIGHBOUR.pack(family, index, 0, 0, 0) + attribute(NDA_DST, packed)
+    return Request(type=RTM_DELNEIGH, body=body, what=f"delete neighbour {address}")
+
+
 def add_forwarding(index: int, mac: str, remote: str = "") -> Request:
     """A bridge's or vxlan's forwarding entry: this MAC lives behind that remote host.
 

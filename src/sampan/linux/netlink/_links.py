@@ -27,6 +27,7 @@ from sampan.linux.netlink._wire import (
     IFLA_VXLAN_LOCAL,
     IFLA_VXLAN_LOCAL6,
     IFLA_VXLAN_PORT,
+    IFLA_VXLAN_PROXY,
     RTM_DELLINK,
     RTM_NEWLINK,
     VETH_INFO_PEER,
@@ -88,14 +89,26 @@ def add_vlan(name: str, *, parent: int, number: int) -> Request:
 
 
 def add_vxlan(
-    name: str, *, number: int, local: str, port: int, netns: int = -1, mtu: int = 0
+    name: str,
+    *,
+    number: int,
+    local: str,
+    port: int,
+    told: bool = False,
+    netns: int = -1,
+    mtu: int = 0,
 ) -> Request:
-    """A VXLAN end point with network identifier `number`, down; it learns who is where."""
+    """A VXLAN end point with network identifier `number`, down; it learns who is where.
+
+    One that is `told` does not learn, and answers for its neighbours (ARP, IPv6's solicitations)
+    from what it was told instead of asking over there.
+    """
     family, packed = address_bytes(local)
     data = attribute(IFLA_VXLAN_ID, struct.pack("=I", number))
     data += attribute(IFLA_VXLAN_LOCAL if family == socket.AF_INET else IFLA_VXLAN_LOCAL6, packed)
     data += attribute(IFLA_VXLAN_PORT, struct.pack(">H", port))
-    data += attribute(IFLA_VXLAN_LEARNING, b"\1")
+    data += attribute(IFLA_VXLAN_LEARNING, bytes([not told]))
+    data += attribute(IFLA_VXLAN_PROXY, bytes([told]))
     return _sub_link("vxlan", name, data, netns=netns, mtu=mtu)
 
 

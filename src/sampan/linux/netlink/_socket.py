@@ -10,6 +10,7 @@ from sampan.kit.record import Record
 from sampan.linux import netns as namespaces
 from sampan.linux.netlink._wire import (
     ADDRESS,
+    AF_BRIDGE,
     BUFFER,
     HEADER,
     IFA_ADDRESS,
@@ -24,6 +25,9 @@ from sampan.linux.netlink._wire import (
     IFLA_MASTER,
     IFLA_MTU,
     LINK,
+    NDA_DST,
+    NDA_LLADDR,
+    NEIGHBOUR,
     NETLINK_CAP_ACK,
     NETLINK_EXT_ACK,
     NETLINK_ROUTE,
@@ -32,6 +36,8 @@ from sampan.linux.netlink._wire import (
     NLM_F_REQUEST,
     NLMSG_DONE,
     NLMSG_ERROR,
+    NTF_SELF,
+    NUD_PERMANENT,
     ROUTE,
     RT_SCOPE_UNIVERSE,
     RTA_DST,
@@ -39,6 +45,7 @@ from sampan.linux.netlink._wire import (
     RTA_OIF,
     RTM_GETADDR,
     RTM_GETLINK,
+    RTM_GETNEIGH,
     RTM_GETROUTE,
     RTM_NEWLINK,
     SOL_NETLINK,
@@ -85,6 +92,14 @@ class Route(Record):
     table: int
 
 
+class Neighbour(Record):
+    """An entry of the neighbour table, or of a forwarding table: `mac` is behind `address`."""
+
+    index: int
+    address: str
+    mac: str
+
+
 class Socket:
     """A netlink socket, in this thread's network namespace or in `netns` (a descriptor)."""
 
@@ -113,6 +128,8 @@ class Socket:
 
     def send(self, *requests: Request) -> None:
         """Carry out the requests, in order; raises the first failure when all are answered."""
+        if not requests:
+            return  # an empty message is refused (ENODATA)
         waiting = {self._sequence + i + 1: r for i, r in enumerate(requests)}
         self._transmit(requests, NLM_F_REQUEST | NLM_F_ACK)
         failure: OSError | None = None
@@ -187,6 +204,24 @@ class Socket:
                     table=table,
                 )
             )
+        return found
+
+    def neighbours(self, family: int, index: int) -> list[Neighbour]:
+        """The permanent ones of a link; with AF_BRIDGE its own forwarding entries."""
+        body = NEIGHBOUR.pack(family, index, 0, 0, 0)
+        request = Request(type=RTM_GETNEIGH, body=body, what="list neighbours")
+        found = []
+        for _, body in self.dump(request):
+            _family, owner, state, flags, _type = NEIGHBOUR.unpack_from(body)
+            own = family != AF_BRIDGE or flags & NTF_SELF
+            if owner != index or not state & NUD_PERMANENT or not own:
+                continue  # kernels before 5.0 list every link's
+            values = dict(attributes(body[NEIGHBOUR.size :]))
+            packed = values.get(NDA_DST, b"")
+            kind = socket.AF_INET6 if len(packed) == 16 else socket.AF_INET
+            address = socket.inet_ntop(kind, packed) if packed else ""
+            mac = values.get(NDA_LLADDR, b"").hex(":")
+            found.append(Neighbour(index=owner, address=address, mac=mac))
         return found
 
     def _transmit(self, requests: Iterable[Request], flags: int) -> None:

@@ -1,0 +1,92 @@
+"""Asking an etcd: its JSON gateway (etcd 3.4 and newer), the first of its members that answers.
+
+    gateway = Gateway(["http://192.0.2.1:2379"], patience=5)
+    await gateway.ask("/v3/kv/range", {"key": …})
+    async for message in gateway.follow("/v3/watch", {"create_request": {…}}): …
+
+Numbers of 64 bits are text in its JSON, keys and values are base64, a stream is a line for each
+message, which is in "result"; a lost comparison has no "succeeded" at all.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from sampan.network.shared.store import StoreUnavailable
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Sequence
+
+_LINE = 64 << 20  # bytes of one message of a stream, at most
+
+
+class Gateway:
+    """`patience`: seconds for one answer of one member."""
+
+    def __init__(
+        self, members: Sequence[str], *, patience: float, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._members = list(members)  # who answered last is first
+        self._tls: ssl.SSLContext | bool = tls or True
+        self._timeout = aiohttp.ClientTimeout(total=patience)
+        self._waiting = aiohttp.ClientTimeout(sock_connect=patience)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Raises StoreUnavailable in the words of the last member that was tried."""
+        failure = ""
+        for member in list(self._members):
+            try:
+                async with self._post(member, path, body, self._timeout) as answer:
+                    found = await answer.json(content_type=None)
+                if answer.status == 200 and isinstance(found, dict):
+                    self._prefer(member)
+                    return found
+                failure = f"{member}: {_words(found, answer.status)}"
+            except (aiohttp.ClientError, OSError, ValueError) as e:  # TimeoutError is an OSError
+                failure = f"{member}: {str(e) or 'no answer'}"
+        raise StoreUnavailable(f"etcd at {failure}")
+
+    async def follow(self, path: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """Each message's result, of the member that answered last, until StoreUnavailable."""
+        member = self._members[0]
+        try:
+            async with self._post(member, path, body, self._waiting) as answer:
+                async for line in answer.content:
+                    message = json.loads(line)
+                    if "result" not in message:
+                        failure = _words(message, answer.status)
+                        raise StoreUnavailable(f"etcd at {member}: {failure}")
+                    yield message["result"]
+        except (aiohttp.ClientError, OSError, ValueError) as e:
+            raise StoreUnavailable(f"etcd at {member}: {str(e) or 'no answer'}") from e
+        raise StoreUnavailable(f"etcd at {member}: it ended the stream")
+
+    def _post(
+        self, member: str, path: str, body: dict[str, Any], timeout: aiohttp.ClientTimeout
+    ) -> Any:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(read_bufsize=_LINE)
+        return self._session.post(member + path, json=body, timeout=timeout, ssl=self._tls)
+
+    def _prefer(self, member: str) -> None:
+        if self._members[0] != member:
+            self._members.remove(member)
+            self._members.insert(0, member)
+
+
+def _words(answer: Any, status: int) -> str:
+    """A refusal: {"error": …} of an answer, {"error": {"message": …}} of a stream."""
+    found = answer.get("error") if isinstance(answer, dict) else None
+    if isinstance(found, dict):
+        found = found.get("message")
+    return str(found or f"HTTP status {status}")
