@@ -180,7 +180,9 @@ def test_a_step_that_fails_is_named_and_leaves_no_container(
     [
         ("", "FORM x\n", "line 1: unknown instruction: FORM (did you mean FROM?)"),
         ("dockerfile=Other", "FROM scratch\n", "Cannot locate specified Dockerfile: Other"),
-        ("outputs=[]", "FROM scratch\n", "BuildKit's alone"),
+        ('outputs=[{"Type":"disk"}]', "FROM scratch\n", "the type is one of image, registry"),
+        ("provenance=mode%3Dall", "FROM scratch\n", "mode=all: min or max is wanted"),
+        ("platform=linux/amd64,x/y/z/w", "FROM scratch\n", "'x/y/z/w' is no platform"),
         ("remote=ftp://x/y", "FROM scratch\n", "a remote context is a git or http address"),
         ("secrets=none", "FROM scratch\n", "the secrets' token is unknown"),
         ("cachefrom={}", "FROM scratch\n", "must be a list"),

@@ -67,7 +67,16 @@ class Process(Record):
                 "directory": self.directory,
                 "network": self.network,
                 # Not what a secret says or an agent signs: a new one makes no new result.
-                "mounts": [(m.type, m.target, m.id, m.read_only, m.env) for m in self.mounts],
+                "mounts": [
+                    (
+                        m.type,
+                        m.target,
+                        m.cache_key if m.type == "cache" else m.id,
+                        m.read_only,
+                        m.env,
+                    )
+                    for m in self.mounts
+                ],
                 "binds": [bind.identity for bind in self.binds.values()],
                 "script": self.script.hex(),
                 "insecure": self.insecure,

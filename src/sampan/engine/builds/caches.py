@@ -22,13 +22,13 @@ from sampan.build import export
 from sampan.kit import errors
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping, Sequence
 
     from sampan.build.instructions.run_mount import Mount
     from sampan.build.running import Bind
-    from sampan.engine.builds.mounts import Given
 
-    Fill = Callable[[str, str], bool]  # id, directory: whether it was made from elsewhere
+    Fill = Callable[[str, str], bool]  # key, directory: whether it was made from elsewhere
 
 _AGAIN = 0.1  # seconds between two tries for a lock; a cancelled build stops trying
 
@@ -40,9 +40,16 @@ def place(root: str) -> str:
 class Caches:
     """Those of one step: `take` all at once, then `at` says where each is."""
 
-    def __init__(self, given: Given, held: contextlib.ExitStack) -> None:
-        self._root, self._scratch, self._fill = place(given.root), given.scratch, given.fill
-        self._held, self._cancelled = held, given.cancelled
+    def __init__(
+        self,
+        root: str,
+        scratch: str,
+        held: contextlib.ExitStack,
+        cancelled: threading.Event,
+        fill: Fill,
+    ) -> None:
+        self._root, self._scratch = place(root), scratch
+        self._held, self._cancelled, self._fill = held, cancelled, fill
         self._begin: Mapping[int, Bind] = {}
         self._places: dict[int, str] = {}  # by the mount's number in the step
 
@@ -81,28 +88,25 @@ class Caches:
     def _made(self, directory: str, number: int, mount: Mount) -> str:
         if os.path.isdir(directory):
             return directory
-        begin, ident = self._begin.get(number), mount.id or mount.target
+        begin = self._begin.get(number)
         with contextlib.suppress(OSError):  # another build made it meanwhile
-            if begin is None:
-                if not self._fill(ident, directory):
-                    os.mkdir(directory)
-                os.chmod(directory, _mode(mount))
-                os.chown(directory, mount.uid or 0, mount.gid or 0)
-            else:
+            if begin is not None:
                 new = f"{tempfile.mkdtemp(dir=self._scratch)}/cache"
                 export.write_out(begin.files, begin.place, new, owners=True)
                 os.rename(new, directory)
+            else:
+                if not self._fill(mount.cache_key, directory):
+                    os.mkdir(directory)
+                os.chmod(directory, mount.cache_mode)
+                os.chown(directory, mount.uid or 0, mount.gid or 0)
         with open(f"{directory}.lock", "w") as file:
-            file.write(ident)
+            file.write(mount.id or mount.target)
         return directory
 
     def _name(self, number: int, mount: Mount) -> str:
-        key = mount.id or mount.target
         if number in self._begin:
-            key += f"\0{self._begin[number].identity}"
-        elif (mount.uid, mount.gid, mount.mode) != (None, None, None):
-            key += f"\0{mount.uid or 0} {mount.gid or 0} {_mode(mount):o}"
-        return _hashed(key)
+            return name_of(f"{mount.id or mount.target}\0{self._begin[number].identity}")
+        return name_of(mount.cache_key)
 
     def _locked(self, path: str, how: int) -> bool:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -122,22 +126,5 @@ def told(directory: str, name: str) -> str:
         return file.read()
 
 
-def _mode(mount: Mount) -> int:
-    return 0o755 if mount.mode is None else mount.mode
-
-
-def find(root: str, ident: str) -> str | None:
-    """The cache that an id names: one that anybody may own before one of a named owner."""
-    usual = f"{place(root)}/{_hashed(ident)}-0"
-    if os.path.isdir(usual):
-        return usual
-    with contextlib.suppress(FileNotFoundError):
-        for name in sorted(os.listdir(place(root))):
-            directory = f"{place(root)}/{name}"
-            if name.endswith("-0") and told(place(root), name) == ident:
-                return directory
-    return None
-
-
-def _hashed(key: str) -> str:
+def name_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()

@@ -11,7 +11,7 @@ from sampan.image import compress, tar
 from sampan.kit import collector, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sampan.build.files import Files
 
@@ -39,14 +39,17 @@ def saved(root: str, context: local.Directory) -> None:
     digests.shrink(root)
 
 
-def fetched(address: str, scratch: str) -> Files:
+def fetched(
+    address: str, scratch: str, note: Callable[[str, str], object] = lambda address, digest: None
+) -> Files:
     """A repository, or a file behind http: an archive, or a Dockerfile that needs no others."""
     if remote.is_git(address):
-        return remote.clone(address, scratch)
+        return remote.clone(address, scratch, note=note)
     if not remote.is_url(address):
         raise errors.InvalidArgument(f"{address}: a remote context is a git or http address")
     single = remote.fetch(address, scratch)
     (name,) = single.children("")
+    note(address, f"sha256:{single.digest(name).hex()}")
     with tempfile.TemporaryFile(dir=scratch) as packed:
         single.copy(name, packed.write)
         packed.seek(0)

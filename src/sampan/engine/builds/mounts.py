@@ -52,7 +52,7 @@ class Mounts:
     def __init__(self, given: Given, process: Process) -> None:
         self._given, self._process = given, process
         self._held = contextlib.ExitStack()
-        self._caches = Caches(given, self._held)
+        self._caches = Caches(given.root, given.scratch, self._held, given.cancelled, given.fill)
         self._targets: list[str] = []
         self.environment: dict[str, str] = {}
         self.host_config: dict[str, Any] = {}
