@@ -252,6 +252,9 @@ async def tag(call: Call) -> web.StreamResponse:
 
 @routes.delete("/images/{name:.*}")
 async def remove(call: Call) -> web.StreamResponse:
+    wanted = call.platforms() if call.version >= (1, 50) else []
+    if wanted:
+        return call.json(await call.engine.images.remove_platforms(call["name"], wanted))
     removed = await call.engine.images.remove(
         call["name"], force=call.flag("force"), prune=not call.flag("noprune")
     )

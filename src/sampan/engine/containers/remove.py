@@ -70,7 +70,6 @@ async def _make_stop(container: Container, *, force: bool) -> None:
         return
     try:
         await kill.send(container, 9)
-        container.event("kill", signal="9")
     except NotRunning:
         pass
     if not await wait.ended(container, 10):
@@ -129,4 +128,5 @@ async def prune(engine: Engine, filters: Filters) -> dict[str, Any]:
         reclaimed += await in_thread(usage.reclaimable, container)
         await remove(container)
         deleted.append(container.id)
+    engine.events.publish("container", "prune", "", {"reclaimed": str(reclaimed)})
     return {"ContainersDeleted": deleted or None, "SpaceReclaimed": reclaimed}
