@@ -39,8 +39,6 @@ async def build(call: Call) -> web.StreamResponse:
     # Without a session a tar is all there is, whichever builder was asked for.
     if call.query("version") == "2" and call.query("session"):
         return await _session_build(call, options)
-    if call.query("outputs"):
-        raise errors.Unsupported("outputs are BuildKit's alone (version=2)")
     async with Progress(call) as report:
         await builds.build(call.engine, body_chunks(call), options, report=report)
     return await report.finish()
