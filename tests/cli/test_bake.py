@@ -217,6 +217,7 @@ REFUSED = [
     ('a = b\nb = a\ntarget "t" { target = a }', ["t"], 'variable "a" needs itself'),
     ('variable "V" {\n default = 1\n validation {\n condition = V > 1\n'
      ' error_message = "low"\n}\n}', [], 'variable "V": low'),
+    ('variable "V" { validation {} }', [], 'variable "V": validation: a condition is wanted'),
     ('target "a" { matrix = { v = ["1"] } }', [], 'target "a": a matrix wants a name'),
     ('target "a" { matrix = [] }', [], 'target "a": a matrix wants a name'),
     ('target "a" {\n matrix = []\n name = "x"\n}', [], "a matrix is an object of lists"),
@@ -231,6 +232,13 @@ def test_mistakes_are_named(text, names, sentence):
     with pytest.raises(errors.InvalidArgument) as raised:
         Definition([sources.parse(text, ".hcl", {})], {}).plan(names, [])
     assert sentence in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("suffix", [".hcl", ".json", ".yaml"])
+def test_what_is_nested_too_deeply_is_refused(suffix):
+    text = '{"a": ' * 2000 + "1" + "}" * 2000
+    with pytest.raises(errors.InvalidArgument):
+        Definition([sources.parse(text, suffix, {})], {}).plan(["a"], [])
 
 
 @pytest.mark.parametrize("text", ["a", "a.args=1", "a.tags.x=1", "a.nothing=1"])

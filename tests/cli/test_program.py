@@ -243,3 +243,10 @@ def test_search(engine, sampan):
     (request,) = engine.asked("GET /images/search")
     assert "term=r.example%2Fweb" in request.query or "term=r.example/web" in request.query
     assert "limit=5" in request.query
+
+
+def test_the_version_of_the_api_can_be_said(engine, sampan):
+    """It is spoken as it is, with no look at what the engine would offer."""
+    words = ("version", "--format", "{{.Client.ApiVersion}}")
+    assert sampan(*words, host=engine.host, DOCKER_API_VERSION="1.41").stdout == "1.41\n"
+    assert sampan(*words, host=engine.host).stdout == "1.51\n"

@@ -82,6 +82,8 @@ def test_a_template(text, shown):
         ("{{$x}}", 'undefined variable "$x"'),
         ("{{index .Cmd 9}}", "index out of range: 9"),
         ("{{(.Name}}", "unclosed left paren"),
+        pytest.param("{{" + "(" * 3000 + ".Name" + ")" * 3000 + "}}", "too deeply", id="deep"),
+        pytest.param("{{if .Name}}" * 3000 + "{{end}}" * 3000, "too deeply", id="deep blocks"),
         ("{{join .Size 1}}", "error calling join"),
         ('{{template "x"}}', "not supported"),
         ("{{range .Size}}{{end}}{{range .Name}}{{end}}", "range can't iterate"),

@@ -105,6 +105,8 @@ def fill(top: Path, made: Path) -> Path:
     top.mkdir()
     shutil.copy(made, top / "busybox.tar")
     (top / "text").write_text("text\n")
+    (top / "environment").write_text("# a comment\nONE=1\n\nTWO=a b\n")
+    (top / "labels").write_text("kind=from a file\n")
     with tarfile.open(top / "tree.tar", "w") as tar:
         tar.add(top / "text", "text")
     return top
@@ -138,7 +140,7 @@ def _empty(host: str) -> None:
         subprocess.run(["docker", "-H", host, "rm", "-f", *names], capture_output=True, check=True)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("program", REFERENCE)
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_answers_are_equal(section, program, played):

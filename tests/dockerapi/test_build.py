@@ -115,7 +115,7 @@ def test_a_cache_is_kept_from_step_to_step_and_is_in_no_layer(engine: Engine) ->
     dockerfile = START + "WORKDIR /w\n"
     dockerfile += _run(cache + ",mode=0700,uid=7", "/bin/busybox echo one > /deep/cache/x")
     dockerfile += _run(
-        cache.replace("/deep/cache", "other") + ",sharing=locked,ro",
+        cache.replace("/deep/cache", "other") + ",sharing=locked,ro,mode=0700,uid=7",
         "/bin/busybox cat /w/other/x && /bin/busybox stat -c %u:%a /w/other"
         " && ! /bin/busybox touch /w/other/y",
     )
@@ -155,6 +155,8 @@ def test_a_private_cache_has_one_user_at_a_time_and_a_tmpfs_has_its_size(engine:
         (START + "RUN --mount=type=secret,id=x,required y\n", "secret x: not found"),
         (START + "RUN --mount=type=ssh,required y\n", "ssh agent default: not found"),
         (START + "RUN --security=insecure y\n", "build with --allow security.insecure"),
+        (START + "RUN --network=host y\n", "build with --allow network.host"),
+        (START + "RUN --device=acme.org/x=y,required y\n", "is not registered"),
         (START + "RUN --mount=from=nowhere.test/x,target=/x y\n", "nowhere.test"),
         (START + "RUN --mount=source=ghost,target=/x y\n", '"ghost": no such file'),
         (START + "RUN --mount=type=cache,target=/ y\n", "invalid mount target"),
@@ -178,7 +180,9 @@ def test_a_step_that_fails_is_named_and_leaves_no_container(
     [
         ("", "FORM x\n", "line 1: unknown instruction: FORM (did you mean FROM?)"),
         ("dockerfile=Other", "FROM scratch\n", "Cannot locate specified Dockerfile: Other"),
-        ("outputs=[]", "FROM scratch\n", "BuildKit's alone"),
+        ('outputs=[{"Type":"disk"}]', "FROM scratch\n", "the type is one of image, registry"),
+        ("provenance=mode%3Dall", "FROM scratch\n", "mode=all: min or max is wanted"),
+        ("platform=linux/amd64,x/y/z/w", "FROM scratch\n", "'x/y/z/w' is no platform"),
         ("remote=ftp://x/y", "FROM scratch\n", "a remote context is a git or http address"),
         ("secrets=none", "FROM scratch\n", "the secrets' token is unknown"),
         ("cachefrom={}", "FROM scratch\n", "must be a list"),
@@ -211,3 +215,9 @@ def test_a_committed_image_tells_where_it_comes_from(engine: Engine) -> None:
     engine.request("DELETE", f"/containers/{container}?force=1")
     for name in (built, "made:1", "base:1"):
         assert engine.request("DELETE", f"/images/{name}?force=1")[0] == 200
+
+
+def test_buildkit_asked_for_without_a_session_takes_the_tar(engine: Engine) -> None:
+    text, messages = build(engine, packed(START, {}), "version=2&t=plain:2")
+    assert made(messages) == engine.request("GET", "/images/plain:2/json")[1]["Id"]
+    assert text.startswith("Step 1/2 : FROM scratch\n")

@@ -35,11 +35,11 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def begun(engine: Engine, dockerfile: str) -> socket.socket:
+def begun(engine: Engine, dockerfile: str, query: str = "") -> socket.socket:
     """A build whose last step runs; closing the socket is the client's going away."""
     body = packed(dockerfile, {})
     sock = engine.connect()
-    head = f"POST /v1.41/build HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /v1.41/build?{query} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
     sock.sendall(head.encode() + body)
     heard = b""
     while b"begun" not in heard.replace(b"echo begun", b""):

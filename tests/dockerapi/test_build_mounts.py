@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import socket
 import subprocess
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.dockerapi.test_build import START, build, made, packed
+from tests.dockerapi.test_build_endings import begun, containers, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +57,19 @@ def test_a_secret_is_seen_by_its_step_and_stays_nowhere(engine: Engine) -> None:
     # Another value makes no other result: the step is not done again.
     text, _ = build(engine, packed(dockerfile, {}), keep(engine, token="other", other="y"))
     assert text.count("Using cache") == 2
+
+
+def test_a_secret_of_the_environment_is_in_no_row_while_its_step_runs(engine: Engine) -> None:
+    show = "/bin/busybox test ${#E} = 9 && echo begun; exec /bin/busybox sleep 1000"
+    dockerfile = START + step("--mount=type=secret,id=s,env=E", show)
+    before = containers(engine)
+    with begun(engine, dockerfile, keep(engine, s="hush-4712")):
+        (container,) = set(containers(engine)) - set(before)
+        assert "hush-4712" not in json.dumps(engine.inspect(container))
+        places = [engine.paths.root, engine.paths.container_run(container)]
+        words = ["grep", "-rlF", "hush-4712", *places]
+        assert subprocess.run(words, capture_output=True, text=True).stdout == ""
+    until(lambda: containers(engine) == before)
 
 
 def test_a_secret_that_nobody_gave_is_no_mount(engine: Engine) -> None:
@@ -112,6 +127,15 @@ def test_a_script_runs_by_its_own_interpreter(engine: Engine) -> None:
     assert "script of /dev/pipes/EOF\n" in text, messages
 
 
+def test_the_hosts_network_is_allowed_by_who_builds(engine: Engine) -> None:
+    dockerfile = START + step("--network=host", "/bin/busybox readlink /proc/self/ns/net")
+    for query in ("allow=network.host&nocache=1", "networkmode=host&nocache=1"):
+        text, messages = build(engine, packed(dockerfile, {}), query)
+        assert os.readlink("/proc/self/ns/net") in text, messages
+    status, answer = engine.request("POST", "/build?allow=network.all", packed(dockerfile, {}))
+    assert (status, answer["message"][:31]) == (400, "unknown entitlement network.all")
+
+
 def test_networks_and_privileges_are_a_steps_own(engine: Engine) -> None:
     links = "/bin/busybox ls /sys/class/net"
     dockerfile = START + step("--network=none", links)
@@ -160,3 +184,18 @@ def test_warnings_come_at_the_end_and_may_end_the_build(engine: Engine) -> None:
     )
     assert status == 400
     assert answer["message"].endswith("lint violation found for rules: JSONArgsRecommended")
+
+
+def test_a_cache_is_another_one_for_another_owner_or_beginning(engine: Engine) -> None:
+    dockerfile = START.replace("scratch", "scratch AS first") + "COPY --chown=5:6 a /seed/a\n"
+    dockerfile += START
+    cache = "--mount=type=cache,id=by-owner,target=/c"
+    look = "/bin/busybox ls -An /c; /bin/busybox touch /c/"
+    for flags, name in (("", "zero"), (",uid=7", "seven"), (",from=first,source=/seed", "seeded")):
+        dockerfile += step(cache + flags, f"{look}{name}") + step(cache + flags, f"{look}again")
+    text, messages = build(engine, packed(dockerfile, {"a": "hello"}), "nocache=1")
+    made(messages)
+    names = [line.split() for line in text.splitlines() if line.startswith("-rw")]
+    assert [f"{words[2]} {words[3]} {words[-1]}" for words in names] == [
+        "0 0 zero", "0 0 seven", "5 6 a", "5 6 a", "0 0 seeded",
+    ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.dockerapi.test_build import START, build, packed
 from tests.dockerapi.test_containers import output, remove
 from tests.engine_process import Engine
 
@@ -141,3 +142,23 @@ def test_info_lists_what_was_found_and_what_is_broken(
     ]  # fmt: skip
     problem = f"CDI: {specs[1]}/broken.json: cdiVersion '9.9.9' is not known"
     assert info["Warnings"] == [problem]
+
+
+@pytest.mark.parametrize(
+    ("flag", "query", "expected"),
+    [
+        ("acme.org/fpga=x", "allow=device", "FROM=run"),
+        ("acme.org/fpga=x,required", "allow=device%3Dacme.org/fpga%3Dx", "FROM=run"),
+        ("nvidia.com/gpu", "allow=device", "GPU=0"),
+        ("nvidia.com/gpu=*", "allow=device", "GPU=all"),
+        ("acme.org/fpga=none", "", '"acme.org/fpga=none" is not registered: the step goes without'),
+        ("acme.org/fpga=x", "", "the device acme.org/fpga=x is not allowed: build with --allow"),
+        ("acme.org/fpga=x", "allow=device%3Dacme.org/fpga%3Dy", "is not allowed"),
+    ],
+)
+def test_a_step_of_a_build_has_the_devices_that_are_allowed(
+    engine: Engine, flag: str, query: str, expected: str
+) -> None:
+    dockerfile = START + f'RUN --device={flag} ["/bin/busybox", "env"]\n'
+    text, messages = build(engine, packed(dockerfile, {}), f"nocache=1&{query}")
+    assert expected in text + messages[-1].get("error", "")

@@ -20,6 +20,7 @@ from sampan.engine.events import Events
 from sampan.engine.host_networks import HostNetworks
 from sampan.engine.networks import Networks
 from sampan.engine.settings import Settings
+from sampan.engine.shared import SharedNetworks
 from sampan.kit import errors
 from sampan.kit.paths import Paths
 from tests.network.conftest import own_host  # noqa: F401
@@ -60,6 +61,7 @@ class World:
         engine.db = Database(self.paths.database)
         engine.containers = _Book(self.containers)
         engine.networks = Networks(engine)
+        engine.shared = SharedNetworks(engine)
         engine.host_networks = HostNetworks(engine)
         engine.endpoints = Endpoints(engine)
         engine.endpoints.names = SimpleNamespace(changed=lambda *_: None, close=_nothing)

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from sampan.engine.images import leases as leasing
+from sampan.engine.images import spare_memory
 from sampan.image import content, platforms
 from sampan.kit.threads import in_thread
 from sampan.spec import oci_image
@@ -305,3 +306,23 @@ def test_a_crowd_loses_nothing_and_leaves_nothing(engine, seed):
     crowd = Crowd(engine, seed)
     asyncio.run(crowd.run())
     assert all(count > 20 for count in crowd.done.values()), crowd.done
+
+
+def test_when_large_work_is_over_its_memory_is_given_back(engine, monkeypatch):
+    given = asyncio.Event()
+    monkeypatch.setattr(
+        spare_memory.heap, "give_back", lambda: loop.call_soon_threadsafe(given.set)
+    )
+    monkeypatch.setattr(spare_memory, "_QUIET", 0)
+
+    async def work():
+        engine.images.spare_memory.start()
+        await given.wait()
+        given.clear()
+        with engine.images.lease("pull"):
+            pass
+        await given.wait()
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        runner.run(asyncio.wait_for(work(), 20))

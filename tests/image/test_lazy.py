@@ -224,3 +224,15 @@ def test_several_files_in_one_piece_of_the_blob(layer):
     assert [(span.start, span.end, len(span.pieces)) for span in spans] == [
         (0, 10, 0), (10, 50, 2), (50, 100, 0),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"[" * 5000,
+        b'{"entries":[{"name":"a","type":"dir","modtime":"99999999999999999999-01-01T00:00:00Z"}]}',
+    ],
+)
+def test_a_malformed_table_is_named(table):
+    with pytest.raises(toc.NotLazy, match="malformed"):
+        plan.Plan(table, 1 << 20, 1 << 19)

@@ -35,6 +35,14 @@ def test_rules(text, rule):
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["10.0.0.0/8:5432", "udp/192.0.2.1:53", "[fd00::/8]:80-90", "fd00::1", "*:443", "icmp/*"],
+)
+def test_a_rule_is_shown_as_it_is_written(text):
+    assert policy.words(parsed(text)) == text
+
+
+@pytest.mark.parametrize(
     ("option", "text", "said"),
     [
         ("egress", "10.0.0.1/8", "has host bits set"),

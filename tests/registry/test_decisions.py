@@ -193,7 +193,7 @@ def test_a_mirrors_own_certificates(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "text", ["server = ", 'server = "ftp://x"', '[host."https://x"]\ncapabilities = ["fly"]',
-             '[host."https://ada:secret@x"]']
+             '[host."https://ada:secret@x"]', "a = " + "[" * 5000]
 )  # fmt: skip
 def test_a_bad_hosts_file_is_named(text: str, tmp_path) -> None:
     (tmp_path / "bad.test").mkdir()

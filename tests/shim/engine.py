@@ -121,11 +121,9 @@ class Container:
         return message
 
     def ask(self, message: dict, fds: list[int] | None = None) -> dict:
-        sock = self.connect()
-        unix.send(sock, message, fds or [])
-        answer, _ = unix.receive(sock)
-        sock.close()
-        return answer
+        with self.connect() as sock:
+            unix.send(sock, message, fds or [])
+            return unix.receive(sock)[0]
 
     def connect(self) -> socket.socket:
         sock = unix.connect(self.paths.monitor_socket(self.id))
@@ -155,11 +153,15 @@ class Container:
             sock = self.connect()
         except OSError:
             return
-        unix.send(sock, protocol.subscribe())
-        self.ask(protocol.kill(9))
-        while unix.receive(sock)[0]:
-            pass
-        sock.close()
+        try:
+            unix.send(sock, protocol.subscribe())
+            self.ask(protocol.kill(9))
+            while unix.receive(sock)[0]:
+                pass
+        except OSError:
+            pass  # its monitor was about to go
+        finally:
+            sock.close()
 
     def monitor_pid(self) -> int:
         with open(f"/proc/{self.pid}/stat") as file:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sampan.kit import errors
-from sampan.shim import protocol
+from sampan.shim import parsing
 from sampan.shim.attach import DetachKeys
 
 
@@ -16,13 +16,13 @@ from sampan.shim.attach import DetachKeys
     ],
 )
 def test_docker_syntax(text: str, keys: bytes) -> None:
-    assert protocol.detach_keys(text) == keys
+    assert parsing.detach_keys(text) == keys
 
 
 @pytest.mark.parametrize("text", ["ctrl-", "ctrl-1", "shift-a", "ab", "ä"])
 def test_unknown_keys_are_refused_by_name(text: str) -> None:
     with pytest.raises(errors.InvalidArgument, match=text):
-        protocol.detach_keys(f"a,{text}")
+        parsing.detach_keys(f"a,{text}")
 
 
 @pytest.mark.parametrize("cuts", [b"ls\x10\x11rest", b"ls\x10|\x11", b"l|s|\x10|\x11|rest"])

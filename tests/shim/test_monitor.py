@@ -9,11 +9,11 @@ import threading
 
 import pytest
 
-from sampan.linux import unix
+from sampan.linux import cgroup, unix
 from sampan.shim import exit_record, protocol
 from sampan.spec import docker_stream
 from tests.shim.conftest import oci_config
-from tests.shim.engine import Client, gone
+from tests.shim.engine import Client, eventually, gone
 
 
 def logged(container) -> list[tuple[str, str]]:
@@ -190,6 +190,21 @@ def test_an_engine_that_goes_before_go_leaves_nothing(begin) -> None:
     pid = container.event("created")["pid"]
     container.connection.close()
     assert gone(pid)
+    assert eventually(lambda: not os.path.exists(container.paths.monitor_socket(container.id)))
+
+
+def test_a_monitor_that_is_killed_before_go_leaves_nothing(begin) -> None:
+    container = begin(["sleep", "1000"], network=True)
+    pid = container.event("created")["pid"]
+    with open(f"/proc/{pid}/stat") as file:
+        monitor = int(file.read().rpartition(")")[2].split()[1])
+    os.kill(monitor, signal.SIGKILL)
+    assert gone(monitor)
+    unix.send(container.connection, protocol.go())
+    assert unix.receive(container.connection) == (None, [])
+    assert gone(pid)
+    group = cgroup.manager(f"{container.paths.cgroup_parent}/{container.id}")
+    assert not any(map(os.path.exists, group.paths().values()))
 
 
 def test_requests_that_make_no_sense_get_an_error(start) -> None:

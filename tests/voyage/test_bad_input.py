@@ -40,6 +40,8 @@ from .programs import BIN, Cli, Engine
         (["--cap-add", "FLY", IMAGE, "true"], 125, "FLY"),
         (["--ulimit", "nofile", IMAGE, "true"], 125, "nofile"),
         (["--network", "no-such-network", IMAGE, "true"], 125, "no-such-network"),
+        (["--mac-address", "02:zz", IMAGE, "true"], 125, "02:zz"),
+        (["--ip", "10.0.0.1", IMAGE, "true"], 125, "user defined networks only"),
         (["--restart", "sometimes", IMAGE, "true"], 125, "sometimes"),
         (["-u", "nobody-here", IMAGE, "true"], 125, "nobody-here"),
         # 127: the sentence ends in "no such file or directory", which the docker CLI goes by

@@ -298,6 +298,16 @@ def test_a_network_of_cni_plugins(sampan: Cli, engine: Engine, tmp_path: Path) -
         engine.kill()
         engine.start()
         assert address(sampan, "pod", "pods") == where
+        (cached,) = json.loads(sampan.text("network", "cni", "results", "pods"))
+        assert cached["result"]["ips"][0]["address"] == f"{where}/24"
+        assert "older than CNI 1.1" in sampan.text("network", "cni", "status", "pods")
+        assert "pod, eth0: as its plugins made it" in sampan.text("network", "cni", "check", "pods")
+        sampan("exec", "--privileged", "pod", "ip", "addr", "del", f"{where}/24", "dev", "eth0")
+        done = sampan("network", "cni", "check", "pods", check=False)
+        assert (done.returncode, "CNI plugin ptp, CHECK" in done.stdout) == (1, True), done
+        assert "nothing was left over" in sampan.text("network", "cni", "gc", "pods")
+        done = sampan("network", "cni", "check", "bridge", check=False)
+        assert "network bridge is not made by CNI plugins" in done.stderr
         sampan("rm", "-f", "pod")
         assert not list(leases.glob("pods/10.*"))
         sampan.run("-d", "--name", "pod", "--network", "pods", IMAGE, "sleep", "1000")
@@ -318,7 +328,7 @@ def test_an_overlay_needs_to_know_its_hosts(sampan: Cli, host: Host) -> None:
     hosts = ["-o", "local=127.0.0.1", "-o", "peers=127.0.0.2,127.0.0.3"]
     wrong: dict[str, list[str]] = {
         "--ip-range, another on each": [*hosts, "-o", "vni=7"],
-        "-o peers=": [*subnet, "-o", "vni=7"],
+        "-o peers=": [*subnet, *hosts[:2], "-o", "vni=7"],
         "vni must be": [*subnet, *hosts, "-o", "vni=none"],
         "not supported": [*subnet, *hosts, "-o", "vni=7", "-o", "encrypted="],
     }
@@ -363,6 +373,21 @@ def test_policies_of_a_network_and_of_a_container(sampan: Cli) -> None:
 
         until(lambda: reached() == ["one:80", "one:81", "two:80"])
         assert reached("--label", f"{EGRESS}=*:81") == ["one:81"]
+        label = ["--label", f"{EGRESS}=*:80", "--network", "fenced"]
+        ask = "wget -q -O /dev/null http://one/; wget -q -O /dev/null http://two:81/; sleep 1000"
+        sampan.run("-d", "--name", "three", *label, IMAGE, "sh", "-c", ask)
+        columns = "{{.Interface}} {{.Rule}} {{.Hits}}"
+
+        def hits() -> dict[str, str]:
+            lines = sampan.text("network", "policy", "--format", columns, "three").splitlines()
+            return dict(line.rsplit(" ", 1) for line in lines)
+
+        wanted = {"all *:80": "1", "eth0 one": "1", "eth0 two:80": "0"}
+        until(lambda: hits().items() >= wanted.items() and hits()["all (refused)"] != "0")
+        assert address(sampan, "one", "fenced") in sampan.text("network", "policy", "three")
+        doctor = sampan("network", "doctor", check=False).stdout
+        assert "; see sampan network policy three" in doctor
+        assert sampan("network", "policy", "one").stdout.count("\n") == 4
         wrong = {
             ("--label", f"{EGRESS}=*", "--privileged"): "could take its network policy away",
             ("--privileged",): "could take its network policy away",

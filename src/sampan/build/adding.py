@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tempfile
 
-from sampan.build import copying, files, remote
+from sampan.build import copying, files, globbing, remote
 from sampan.build.context import Context
 from sampan.build.errors import DockerfileError
 from sampan.image import compress, tar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sampan.build.files import Files
     from sampan.build.instructions.add import Add
 
@@ -18,25 +20,31 @@ _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _HEAD = 512
 
 
-def parts(step: Add, context: Files, scratch: str) -> list[copying.Part]:
+def parts(
+    step: Add, context: Files, scratch: str, note: Callable[[str, str], object]
+) -> list[copying.Part]:
+    """`note` is told the addresses that something came from, with its digest."""
     if step.checksum and len(step.sources) != 1:
         raise DockerfileError("checksum can't be specified for multiple sources")
     found: list[copying.Part] = []
     for source in step.sources:
         if remote.is_git(source):
             keep = bool(step.keep_git_dir)
-            tree = remote.clone(source, scratch, keep_git_dir=keep, commit=step.checksum)
+            tree = remote.clone(source, scratch, keep_git_dir=keep, commit=step.checksum, note=note)
             found.append(copying.Part(files=tree, whole=True))
         elif remote.is_url(source):
-            found.append(_fetched(step, source, scratch))
+            found.append(_fetched(step, source, scratch, note))
         else:
             found += _local(step, source, context, scratch)
     return found
 
 
-def _fetched(step: Add, source: str, scratch: str) -> copying.Part:
+def _fetched(
+    step: Add, source: str, scratch: str, note: Callable[[str, str], object]
+) -> copying.Part:
     tree = remote.fetch(source, scratch)
     (name,) = tree.children("")
+    note(source, f"sha256:{tree.digest(name).hex()}")
     if step.checksum:
         algorithm, _, wanted = step.checksum.partition(":")
         if algorithm != "sha256" or not wanted:
@@ -47,7 +55,7 @@ def _fetched(step: Add, source: str, scratch: str) -> copying.Part:
     if step.unpack:
         unpacked = _unpacked(tree, name, scratch)
         if unpacked is not None:
-            return copying.Part(files=unpacked, whole=True)
+            return _archive(unpacked)
     return copying.Part(files=tree, pattern=name)
 
 
@@ -57,16 +65,20 @@ def _local(step: Add, source: str, context: Files, scratch: str) -> list[copying
     if step.unpack is False:
         return [copying.Part(files=context, pattern=source)]
     found = []
-    for place in copying.matches(context, source):
+    for place in globbing.matches(context, source):
         unpacked = _unpacked(context, files.resolve(context, place), scratch)
         if unpacked is None:
             found.append(copying.Part(files=context, pattern=place, literal=True))
         else:
-            found.append(copying.Part(files=unpacked, whole=True))
+            found.append(_archive(unpacked))
     return found
 
 
-def _unpacked(tree: Files, place: str, scratch: str) -> Files | None:
+def _archive(tree: Context) -> copying.Part:
+    return copying.Part(files=tree, whole=True, unpacked=True, top=tree.root)
+
+
+def _unpacked(tree: Files, place: str, scratch: str) -> Context | None:
     """The tree that an archive holds; None for a file that is none."""
     entry = tree.entry(place)
     if entry is None or entry.kind != tar.REGULAR or not entry.size:

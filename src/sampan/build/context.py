@@ -27,6 +27,8 @@ class Context:
         self._entries: dict[str, tar.Entry] = {}
         self._offsets: dict[str, int] = {}
         self._digests: dict[int, bytes] = {}  # by offset
+        self._several: set[int] = set()  # the offsets of what has hard links
+        self.root: tar.Entry | None = None  # the member "./", if there was one
         self._children: dict[str, list[str]] = {"": []}
         source = tar.Source(self._kept(chunks))
         for entry in tar.read(source):
@@ -46,7 +48,9 @@ class Context:
                 f"{entry.name}: sparse files in a build context are not supported yet"
             )
         if not path:
+            self.root = entry if entry.kind == tar.DIRECTORY else None
             return
+        path = self._through_links(path)
         self._parents(path)
         if path not in self._entries:
             self._children[posixpath.dirname(path)].append(posixpath.basename(path))
@@ -56,12 +60,20 @@ class Context:
             entry, offset = self._linked(entry)
         self._entries[path], self._offsets[path] = entry, offset
 
+    def _through_links(self, path: str) -> str:
+        """A member behind a link of the archive lies where the link leads, inside the archive."""
+        parent, base = posixpath.split(path)
+        if parent in self._children:
+            return path
+        return f"{files.resolve(self, parent)}/{base}".lstrip("/")
+
     def _linked(self, entry: tar.Entry) -> tuple[tar.Entry, int]:
         target = files.clean(entry.link)
         if target not in self._entries:
             raise errors.InvalidArgument(
                 f"{entry.name}: a hard link to {entry.link}, which is not there"
             )
+        self._several.add(self._offsets[target])
         return self._entries[target], self._offsets[target]
 
     def _parents(self, path: str) -> None:
@@ -93,3 +105,7 @@ class Context:
         if place not in self._digests:
             self._digests[place] = files.sha256(self, path)
         return self._digests[place]
+
+    def shared(self, path: str) -> int | None:
+        place = self._offsets.get(path)
+        return place if place in self._several else None

@@ -7,25 +7,20 @@ compares (contents, modes, owners, names; no times), `write` the tar.
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import posixpath
-import re
 
-from sampan.build import files, ignore, modes
+from sampan.build import files, globbing, ignore, modes
 from sampan.build.errors import DockerfileError
 from sampan.image import tar
-from sampan.kit import errors
 from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from sampan.build.files import Files
     from sampan.build.instructions.sources import Sources
-
-_WILD = re.compile(r"[*?\[\\]")
 
 
 class Member(Record):
@@ -44,11 +39,8 @@ class Part(Record):
     pattern: str = ""
     literal: bool = False  # the pattern is a path
     whole: bool = False  # an unpacked archive, a git repository: it keeps its own owners
-
-
-class NothingMatched(errors.NotFound):
-    def __init__(self, pattern: str) -> None:
-        super().__init__(f'"{pattern}": no such file or directory in the build context')
+    unpacked: bool = False  # an archive: as if tar(1) had been at work
+    top: tar.Entry | None = None  # what an archive says of its own top
 
 
 def plan(
@@ -83,7 +75,7 @@ def plan(
         if parents:
             layer.add_parents(part.files, path, place, _pivot(part.pattern), excluded)
         to = _destination(part, path, place, into, parents)
-        layer.add_tree(part.files, path, to, excluded)
+        layer.add_tree(part, path, to, excluded, itself=parents and to != place.strip("/"))
     for inline in instruction.inline:
         name = f"{place}/{inline.name}" if into else place
         layer.add_data(name.lstrip("/"), inline.content.encode("utf-8", "surrogateescape"))
@@ -109,40 +101,7 @@ def _pivot(pattern: str) -> int:
 def _places(part: Part, deep: bool) -> list[str]:
     if part.whole:
         return [""]
-    return [part.pattern] if part.literal else matches(part.files, part.pattern, deep=deep)
-
-
-def matches(source: Files, pattern: str, *, deep: bool = False) -> list[str]:
-    """The paths that a pattern names; with `deep`, `**` stands for any number of directories."""
-    path = files.clean(pattern)
-    if not _WILD.search(path):
-        if source.entry(files.resolve(source, path)) is None:
-            raise NothingMatched(pattern)
-        return [path]
-    found = [""]
-    for step in path.split("/"):
-        if deep and step == "**":
-            found = [*dict.fromkeys(below for base in found for below in _below(source, base))]
-            continue
-        test = re.compile(fnmatch.translate(step.replace("[^", "[!").replace("\\", "")))
-        found = [
-            f"{base}/{name}" if base else name
-            for base in found
-            for name in sorted(source.children(base))
-            if test.match(name)
-        ]
-    if not found:
-        raise NothingMatched(pattern)
-    return found
-
-
-def _below(source: Files, base: str) -> list[str]:
-    """The directory and all directories in it, at any depth."""
-    return [
-        path
-        for path in files.walk(source, base)
-        if (entry := source.entry(path)) is None or entry.kind == tar.DIRECTORY
-    ]
+    return [part.pattern] if part.literal else globbing.matches(part.files, part.pattern, deep=deep)
 
 
 class _Layer:
@@ -152,7 +111,11 @@ class _Layer:
         self._members: dict[str, Member] = {}
 
     def members(self) -> list[Member]:
-        return [self._members[name] for name in sorted(self._members)]
+        # A hard link stands behind the name that it leads to.
+        return [self._members[name] for name in sorted(self._members, key=self._order)]
+
+    def _order(self, name: str) -> tuple[bool, str]:
+        return self._members[name].entry.kind == tar.HARD_LINK, name
 
     def add_parents(
         self, source: Files, path: str, place: str, pivot: int, excluded: ignore.Matcher
@@ -166,57 +129,106 @@ class _Layer:
                 continue
             name = f"{place}/{above[pivot:]}".strip("/")
             if name and name not in self._members:
-                self._add(name, entry, source, above)
+                self._add(name, entry)
 
     def add_tree(
-        self, source: Files, path: str, destination: str, excluded: ignore.Matcher
+        self, part: Part, path: str, to: str, excluded: ignore.Matcher, *, itself: bool
     ) -> None:
-        top = files.resolve(source, path)
-        for place in files.walk(source, top):
+        """A file, or the contents of a directory; `itself`: with the directory's attributes."""
+        itself = itself or part.unpacked
+        top = files.resolve(part.files, path)
+        first: dict[Hashable, str] = {}  # the names of files that have several
+        for place in files.walk(part.files, top):
             below = place[len(top) :].strip("/")
             if (below and excluded.ignores(below)) or (not below and excluded.ignores(path)):
                 continue
-            entry = source.entry(place)
-            name = f"{destination}/{below}".strip("/") if below else destination
-            if entry is not None and name:
-                self._add(name, entry, source, place)
+            entry = part.files.entry(place) if below or not part.whole else part.top
+            name = f"{to}/{below}".strip("/") if below else to
+            if not below and (entry is None or (entry.kind == tar.DIRECTORY and not itself)):
+                self.add_directories(f"{name}/" if name else "")
+            elif entry is not None and name:
+                shared = part.files.shared(place) if entry.kind == tar.REGULAR else None
+                link = first.setdefault(shared, name) if shared is not None else name
+                self._add(name, entry, part, place, "" if link == name else link)
 
-    def _add(self, name: str, entry: tar.Entry, source: Files, place: str) -> None:
+    def _add(
+        self,
+        name: str,
+        entry: tar.Entry,
+        part: Part | None = None,
+        place: str = "",
+        link: str = "",
+    ) -> None:
+        replaces = part is not None and part.unpacked
         self.add_directories(name)
-        present = self._target.entry(name)
-        both = entry.kind == tar.DIRECTORY and present is not None
-        if both and present is not None and present.kind == tar.DIRECTORY and not self._mode:
-            return  # what is there keeps its attributes
+        if not replaces:
+            self._fits(name, entry)
         made = tar.Entry(name, entry.kind, mode=entry.mode, size=entry.size)
         made.link, made.device, made.xattrs = entry.link, entry.device, entry.xattrs
         made.mtime = entry.mtime // 10**9 * 10**9
         self._own(made, (entry.uid, entry.gid) if self.keep_owner else (0, 0))
-        if self._mode and entry.kind != tar.SYMLINK:
+        if self._mode and entry.kind != tar.SYMLINK and not replaces:
             directory = entry.kind == tar.DIRECTORY
             made.mode = modes.changed(self._mode, entry.mode, directory=directory)
-        if entry.kind == tar.REGULAR:
-            self._members[name] = Member(entry=made, files=source, source=place)
+        if link:
+            made.kind, made.link, made.size, made.xattrs = tar.HARD_LINK, link, 0, {}
+        if made.kind == tar.REGULAR and part is not None:
+            self._put(name, Member(entry=made, files=part.files, source=place))
         else:
-            self._members[name] = Member(entry=made)
+            self._put(name, Member(entry=made))
+
+    def _put(self, name: str, member: Member) -> None:
+        old = self._members.pop(name, None)
+        self._members[name] = member
+        if old is None or old.entry.kind != tar.REGULAR:
+            return
+        # What was linked to the file that goes keeps its content.
+        links = [m.entry for m in self._members.values() if m.entry.kind == tar.HARD_LINK]
+        heirs = [entry.name for entry in links if entry.link == name]
+        if heirs:
+            old.entry.name = heirs[0]
+            self._members[heirs[0]] = old
+        for heir in heirs[1:]:
+            self._members[heir].entry.link = heirs[0]
+
+    def _fits(self, name: str, entry: tar.Entry) -> None:
+        """A directory and a file do not take each other's place; archives may."""
+        present = self._present(name)
+        if present is None or (present.kind == tar.DIRECTORY) == (entry.kind == tar.DIRECTORY):
+            return
+        if entry.kind == tar.DIRECTORY:
+            raise DockerfileError(f"cannot copy a directory to /{name}, which is none")
+        raise DockerfileError(f"cannot replace the directory /{name} with a file")
+
+    def _present(self, name: str) -> tar.Entry | None:
+        made = self._members.get(name)
+        return made.entry if made else self._target.entry(name)
 
     def add_data(self, name: str, data: bytes) -> None:
         self.add_directories(name)
         made = tar.Entry(name, mode=0o644, size=len(data))
+        self._fits(name, made)
         if self._mode:
             made.mode = modes.changed(self._mode, made.mode, directory=False)
         self._own(made, (0, 0))
-        self._members[name] = Member(entry=made, data=data)
+        self._put(name, Member(entry=made, data=data))
 
     def _own(self, entry: tar.Entry, usual: tuple[int, int]) -> None:
         entry.uid, entry.gid = self._owner or usual
 
     def add_directories(self, name: str) -> None:
-        """Those that lead to `name` and are missing in the stage."""
+        """Those that lead to `name` and are missing in the stage: root's, or who --chown names."""
         parent = posixpath.dirname(name)
-        if not parent or parent in self._members or self._target.entry(parent) is not None:
+        if not parent:
+            return
+        present = self._present(parent)
+        if present is not None:
+            if present.kind not in (tar.DIRECTORY, tar.SYMLINK):
+                raise DockerfileError(f"/{parent} is a file: nothing can be put below it")
             return
         self.add_directories(parent)
-        made = tar.Entry(parent, tar.DIRECTORY, mode=0o755)
+        octal = modes.octal(self._mode)
+        made = tar.Entry(parent, tar.DIRECTORY, mode=0o755 if octal is None else octal)
         self._own(made, (0, 0))
         self._members[parent] = Member(entry=made)
 

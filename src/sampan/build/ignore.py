@@ -23,6 +23,7 @@ _ROOTS = ("*", "**", "**/*")
 
 class BadPattern(errors.InvalidArgument):
     def __init__(self, pattern: str, why: str) -> None:
+        self.why = why
         super().__init__(f'.dockerignore: pattern "{pattern}": {why}')
 
 
@@ -81,8 +82,8 @@ def _expression(pattern: str) -> str:
         return f"(?:.*/)?{re.escape(rest[1:])}" if rest[0] == "/" else f".*{re.escape(rest)}"
     pieces, at = [], 0
     while at < len(pattern):
-        piece, at = _piece(pattern, at)
-        pieces.append(piece)
+        found, at = piece(pattern, at)
+        pieces.append(found)
     expression = "".join(pieces)
     try:
         re.compile(expression)
@@ -91,7 +92,8 @@ def _expression(pattern: str) -> str:
     return expression
 
 
-def _piece(pattern: str, at: int) -> tuple[str, int]:
+def piece(pattern: str, at: int) -> tuple[str, int]:
+    """The regular expression of what stands at `at`, and where the next piece begins."""
     char = pattern[at]
     if pattern.startswith("**", at):
         at += 2

@@ -69,6 +69,7 @@ class Directory:
         self._children: dict[str, list[str]] = {"": []}
         self._stats: dict[str, str] = {}  # of regular files
         self._digests: dict[str, bytes] = {}
+        self._several: set[str] = set()  # the names of files that have more than one
         try:
             for name, place, status in walking.walk(directory, matcher, kept):
                 self._add(name, self._entry(name, place, status))
@@ -80,6 +81,8 @@ class Directory:
         known = None
         if regular:
             seen = self._stats[name] = _stat(status)
+            if status.st_nlink > 1:
+                self._several.add(name)
             known = self._known.find(name, seen)
         if known is not None:  # which has no extended attributes, see `_note`
             self._digests[name] = known
@@ -168,6 +171,9 @@ class Directory:
                 yield part
         finally:
             os.close(fd)
+
+    def shared(self, path: str) -> str | None:
+        return " ".join(self._stats[path].split()[:2]) if path in self._several else None
 
     def save(self) -> None:
         self._known.save(self._stats)

@@ -14,14 +14,15 @@ _WHO = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
 
 
 def check(text: str) -> None:
-    if not _octal(text) and not all(_CLAUSE.fullmatch(part) for part in text.split(",")):
+    if octal(text) is None and not all(_CLAUSE.fullmatch(part) for part in text.split(",")):
         raise DockerfileError(f'invalid chmod parameter: "{text}": neither octal nor symbolic')
 
 
 def changed(text: str, mode: int, *, directory: bool) -> int:
     """The mode that `text`, which `check` has passed, makes of this one."""
-    if _octal(text):
-        return int(text, 8)
+    number = octal(text)
+    if number is not None:
+        return number
     for clause in text.split(","):
         who, actions = _CLAUSE.fullmatch(clause).groups()  # type: ignore[union-attr]
         reach = 0
@@ -34,8 +35,9 @@ def changed(text: str, mode: int, *, directory: bool) -> int:
     return mode
 
 
-def _octal(text: str) -> bool:
-    return re.fullmatch(r"0*[0-7]{1,4}", text) is not None
+def octal(text: str) -> int | None:
+    """The mode, if it is written as a number."""
+    return int(text, 8) if re.fullmatch(r"0*[0-7]{1,4}", text) else None
 
 
 def _bits(letters: str, mode: int, directory: bool) -> int:

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 def owner_of(tree: Files, text: str) -> tuple[int, int]:
-    """A user without a group has group 0 where its number is given, else its own."""
+    """A user without a group has its own, a number the group of that number; `:group` is root's."""
     user, _, group = text.partition(":")
     uid, own = _user(tree, user)
     return uid, _group(tree, group) if group else own
 
 
 def _user(tree: Files, name: str) -> tuple[int, int]:
-    if name.isdecimal():
-        return int(name), int(name)
+    if name.isdecimal() or not name:
+        return int(name or 0), int(name or 0)
     for fields in _table(tree, "etc/passwd"):
         if fields[0] == name and len(fields) > 3:
             return int(fields[2]), int(fields[3])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sampan.build.files import Files
     from sampan.build.instructions.run import Run
+    from sampan.build.instructions.run_device import Device
     from sampan.build.instructions.run_mount import Mount
     from sampan.build.state import State
 
@@ -29,7 +30,8 @@ SCRIPT = "/dev/pipes/"  # where BuildKit has it, too
 
 
 class Bind(Record):
-    """What a mount of type bind shows: a place in a tree, of a stage or image if it has a state."""
+    """A place in a tree, of a stage or image if it has a state: what a mount of type bind shows,
+    and what one of type cache begins with."""
 
     target: str
     files: Files
@@ -47,12 +49,14 @@ class Process(Record):
     directory: str
     network: str
     mounts: tuple[Mount, ...] = ()
-    binds: tuple[Bind, ...] = ()  # the trees of the mounts of type bind, in their order
+    binds: Mapping[int, Bind] = {}  # by the mount's number: of those of type bind, with from
     script: bytes = b""  # what a heredoc with #! is, at SCRIPT
     insecure: bool = False
+    devices: tuple[Device, ...] = ()
     epoch: int | None = None  # no file of the layer is younger, seconds
 
     def parts(self, chain_id: str | None) -> explain.Parts:
+        devices = [(device.name, device.required) for device in self.devices]
         return explain.Parts(
             kind="run",
             parts={
@@ -63,11 +67,21 @@ class Process(Record):
                 "directory": self.directory,
                 "network": self.network,
                 # Not what a secret says or an agent signs: a new one makes no new result.
-                "mounts": [(m.type, m.target, m.id, m.read_only, m.env) for m in self.mounts],
-                "binds": [bind.identity for bind in self.binds],
+                "mounts": [
+                    (
+                        m.type,
+                        m.target,
+                        m.cache_key if m.type == "cache" else m.id,
+                        m.read_only,
+                        m.env,
+                    )
+                    for m in self.mounts
+                ],
+                "binds": [bind.identity for bind in self.binds.values()],
                 "script": self.script.hex(),
                 "insecure": self.insecure,
                 "epoch": self.epoch,
+                **({"devices": devices} if devices else {}),
             },
         )
 
@@ -84,13 +98,12 @@ def process_of(
     proxies: Mapping[str, str],
     network: str,
 ) -> Process:
-    if step.devices:
-        raise errors.Unsupported("RUN --device is not supported yet")
     directory = state.inner.get("WorkingDir") or "/"
     return Process(
         args=_args(step, state),
         script=_script(step),
         insecure=step.security == "insecure",
+        devices=step.devices,
         env={**arguments, **state.env},
         proxies=proxies,
         arguments=arguments,
@@ -120,7 +133,7 @@ def _mounts(mounts: tuple[Mount, ...], directory: str) -> tuple[Mount, ...]:
             if only_env:
                 found.append(mount)
                 continue
-        elif mount.type != "bind" and (mount.origin or mount.source):
+        elif mount.type == "tmpfs" and (mount.origin or mount.source):
             raise errors.Unsupported(
                 f"RUN --mount=type={mount.type} with from or source is not supported yet"
             )

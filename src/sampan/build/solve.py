@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
-from sampan.build import checks
+from sampan.build import checks, entitlements
 from sampan.build.scope import Scope
 from sampan.build.stages import StageBuild
 from sampan.kit import errors
@@ -61,6 +61,9 @@ if TYPE_CHECKING:
         def trace(self, ident: str) -> bytes | None:
             """What `explain.packed` gave when the step was done last."""
 
+        def material(self, uri: str, digest: str) -> None:
+            """What the build was made from, for its provenance."""
+
         def abandon(self) -> None:
             """Another stage has failed: what runs is to end, what waits is not to begin."""
 
@@ -72,7 +75,8 @@ _SOURCE_DATE_EPOCH = "SOURCE_DATE_EPOCH"
 class Request(Record):
     dockerfile: Dockerfile
     context: Files
-    platform: Platform
+    platform: Platform  # of the result
+    base_platform: str = ""  # of images that no --platform is for; "": whatever is here
     target: str = ""
     args: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
@@ -82,9 +86,10 @@ class Request(Record):
     network: str = ""
     epoch: int | None = None  # SOURCE_DATE_EPOCH, seconds
     ignored: Matcher | None = None  # .dockerignore, for the checks
+    text: str = ""  # the Dockerfile's
     contexts: Mapping[str, Files | str] = {}  # --build-context: a tree, or an image's name
     cache_from: tuple[State, ...] | None = None  # these images alone are the cache
-    allowed: frozenset[str] = frozenset()  # --allow: "security.insecure"
+    allowed: frozenset[str] = frozenset()  # --allow, see `entitlements`
 
 
 def stages_of(request: Request) -> list[int]:
@@ -118,8 +123,10 @@ class _Build:
         self.results: dict[int, Future[State]] = {}
         self._bases: dict[tuple[str, str], State] = {}
         self._looking = threading.Lock()
+        self._number, self._total = 1, 0  # of the steps: the next one's, all of them
 
     def result(self) -> State:
+        entitlements.known(self.request.allowed)
         target = self.file.target(self.request.target)
         wanted = self.file.needed(target, self.outer.word)
         stages = [stage for stage in self.file.stages if stage.index in wanted]
@@ -135,13 +142,12 @@ class _Build:
 
     def _solved(self, stages: list[Stage]) -> dict[int, State]:
         labels = self.request.labels
-        total = sum(1 + len(stage.steps) for stage in stages) + bool(labels)
-        number = 1
+        self._total = sum(1 + len(stage.steps) for stage in stages) + bool(labels)
         with ThreadPoolExecutor(min(len(stages), WORKERS), "stage") as pool:
             for stage in stages:
-                build = StageBuild(self, stage, number, total)
+                build = StageBuild(self, stage, self._number, self._total)
                 self.stages[stage.index] = build
-                number += 1 + len(stage.steps)
+                self._number += 1 + len(stage.steps)
             # In their order: a stage needs earlier ones only, so that a full pool still moves.
             for stage in stages:
                 # The dictionary is whole before any of them looks for another.
@@ -165,12 +171,22 @@ class _Build:
             raise
 
     def waited(self, stage: Stage) -> State:
+        """A stage's result. One that only a trigger of a base image asks for is made here."""
+        with self._looking:
+            late = stage.index not in self.results
+            if late:
+                self.results[stage.index] = Future()
+                self.stages[stage.index] = StageBuild(self, stage, self._number, self._total)
+                self._number += 1 + len(stage.steps)
+        if late:
+            self._one(stage)
         return self.results[stage.index].result()
 
     def base(self, name: str, platform: str) -> Mapping[str, Any]:
         return self.image(name, platform).config
 
     def image(self, name: str, platform: str) -> State:
+        platform = platform or self.request.base_platform
         key = (name, platform)
         if key not in self._bases:
             found = self.workshop.base(name, platform)
@@ -179,7 +195,7 @@ class _Build:
         return self._bases[key]
 
     def _seen(self, name: str, platform: str) -> Mapping[str, Any] | None:
-        found = self._bases.get((name, platform))
+        found = self._bases.get((name, platform or self.request.base_platform))
         return found.config if found else None
 
     def _check(self, base: Callable[[str, str], Mapping[str, Any] | None]) -> tuple[Warning, ...]:

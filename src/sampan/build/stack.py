@@ -68,6 +68,11 @@ class Stack:
     def digest(self, path: str) -> bytes:
         return files.sha256(self, path)
 
+    def shared(self, path: str) -> tuple[int, int] | None:
+        place = self._find(path)
+        status = os.lstat(place) if place else None
+        return (status.st_dev, status.st_ino) if status and status.st_nlink > 1 else None
+
 
 def _lstat(path: str) -> os.stat_result | None:
     try:

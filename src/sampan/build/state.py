@@ -117,7 +117,7 @@ _NOT_INHERITED = ("rootfs", "container", "container_config", "moby.buildkit.cach
 def based(config: dict[str, Any], layers: tuple[Layer, ...], created: str = "") -> State:
     kept = {key: value for key, value in config.items() if key not in _NOT_INHERITED}
     kept["created"] = created or config.get("created") or moment(0)
-    kept["config"] = {k: v for k, v in (config.get("config") or {}).items() if k != "OnBuild"}
+    kept["config"] = dict(config.get("config") or {})
     return State(config=kept, layers=layers)
 
 

@@ -23,7 +23,7 @@ from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Hashable
     from typing import BinaryIO
 
     from sampan.build.files import Files
@@ -176,3 +176,6 @@ class Later:
 
     def digest(self, path: str) -> bytes:
         return self._files().digest(path)
+
+    def shared(self, path: str) -> Hashable | None:
+        return self._files().shared(path)

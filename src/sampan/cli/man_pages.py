@@ -97,6 +97,7 @@ def _program(root: Command) -> str:
         ("SAMPAN_HOST", "The engine to speak to, as -H."),
         ("SAMPAN_ROOT", "The directory of state, as --root."),
         ("SAMPAN_RUN", "The directory of sockets, as --run."),
+        ("DOCKER_API_VERSION", "The version of the API to speak, instead of the newest of both."),
         ("DOCKER_CONFIG", "The directory of config.json, as --config."),
     ):
         lines += [".TP", f".B {name}", escape(meaning)]

@@ -95,7 +95,8 @@ class Session:
         return self._client
 
     def new_client(self) -> api.Client:
-        return api.Client(self.address, tls=self._tls_material())
+        version = os.environ.get("DOCKER_API_VERSION", "").removeprefix("v")
+        return api.Client(self.address, tls=self._tls_material(), version=version)
 
     def connect(self) -> _socket.socket:
         """A connection to the engine, of the caller's own."""

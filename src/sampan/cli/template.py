@@ -64,9 +64,14 @@ class Template:
         except TemplateError as error:
             line = text.count("\n") + 1
             raise BrokenTemplate(f"template: :{line}: {error}") from error
+        except RecursionError:
+            raise BrokenTemplate("template: it is nested too deeply") from None
 
     def render(self, data: Any) -> str:
-        return _Run(data).render(self._nodes)
+        try:
+            return _Run(data).render(self._nodes)
+        except RecursionError:
+            raise TemplateError("it is nested too deeply") from None
 
 
 class _Run:

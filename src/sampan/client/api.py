@@ -30,11 +30,17 @@ class Client:
     """
 
     def __init__(
-        self, host: str, *, tls: tunnel.Tls | None = None, user_agent: str = "sampan"
+        self,
+        host: str,
+        *,
+        tls: tunnel.Tls | None = None,
+        user_agent: str = "sampan",
+        version: str = "",
     ) -> None:
+        """`version`: the API's, not to be agreed on but spoken."""
         self.address = address.parse(host, tls)
-        self.version = API_VERSION
-        self._agreed = False
+        self.version = version or API_VERSION
+        self._agreed = bool(version)
         self._user_agent = user_agent
         self._idle: list[http.Connection] = []
         self._open: list[http.Connection] = []
@@ -149,7 +155,7 @@ class Client:
         return data
 
     def _agree(self, offered: str) -> None:
-        if _number(offered) < _number(self.version):
+        if not self._agreed and _number(offered) < _number(self.version):
             self.version = offered
         self._agreed = True
 

@@ -36,10 +36,9 @@ async def build(call: Call) -> web.StreamResponse:
     options = _options(call)
     if isinstance(call.request.protocol, hijack.Protocol):
         call.request.protocol.streaming()  # nobody waits for a build whose client is gone
-    if call.query("version") == "2":
+    # Without a session a tar is all there is, whichever builder was asked for.
+    if call.query("version") == "2" and call.query("session"):
         return await _session_build(call, options)
-    if call.query("outputs"):
-        raise errors.Unsupported("outputs are BuildKit's alone (version=2)")
     async with Progress(call) as report:
         await builds.build(call.engine, body_chunks(call), options, report=report)
     return await report.finish()

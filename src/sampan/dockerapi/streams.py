@@ -16,7 +16,7 @@ from sampan.engine import events
 from sampan.engine.containers import attach, exec, logs
 from sampan.engine.monitors import Client
 from sampan.kit import clock, errors
-from sampan.shim import protocol
+from sampan.shim import parsing, protocol
 
 if TYPE_CHECKING:
     from sampan.dockerapi.router import Call
@@ -40,7 +40,7 @@ async def attach_(call: Call) -> web.StreamResponse:
         multiplexed=not container.tty,
         detach_keys=call.query("detachKeys") or protocol.DEFAULT_DETACH_KEYS,
     )
-    protocol.detach_keys(wanted.detach_keys)  # refused while there is still HTTP to say so
+    parsing.detach_keys(wanted.detach_keys)  # refused while there is still HTTP to say so
     # One that never ran has said nothing; reading its logs would only let a start that follows the
     # answer at once overtake the attach, and lose what a short command says.
     spoken = container.started_at != clock.ZERO
@@ -67,9 +67,17 @@ async def attach_websocket(call: Call) -> web.StreamResponse:
         multiplexed=False,
         detach_keys=call.query("detachKeys") or protocol.DEFAULT_DETACH_KEYS,
     )
-    protocol.detach_keys(wanted.detach_keys)
+    parsing.detach_keys(wanted.detach_keys)
+    spoken = container.started_at != clock.ZERO
     response = web.WebSocketResponse()
     await response.prepare(call.request)
+    if call.flag("logs") and spoken:
+        said = logs.Options(stdout=wanted.stdout, stderr=wanted.stderr, multiplexed=False)
+        async for chunk in logs.read(container, said):
+            await response.send_bytes(chunk)
+    if call.flag("logs") and not call.flag("stream"):
+        await response.close()
+        return response
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     await attach.attach(container, Client(socket=theirs, attach=wanted))

@@ -24,7 +24,7 @@ from sampan.kit import errors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-VERSION = 3
+VERSION = 4
 
 SCHEMA = """
 create table images (               -- what can be run: a config and its layers
@@ -108,6 +108,10 @@ create table ports (                -- published by a running container
     host_port integer not null,
     primary key (container_id, protocol, container_port, host_ip, host_port)
 ) strict;
+create table shared (               -- what the network store said last, and "self": our id there
+    key text primary key,
+    value text not null
+) strict;
 create table leases (               -- what the garbage collector must leave alone for a while
     id text not null,
     resource text not null,
@@ -125,6 +129,7 @@ create unique index endpoint_addresses6 on endpoints(network_id, address6)
   where address6 is not null;
 """,
     2: "alter table images add column parent text not null default '';",
+    3: "create table shared (key text primary key, value text not null) strict;",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampan.engine import gateways, places, published_ports
+from sampan.engine import gateways, places, policies, published_ports
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.linux.nft import Nft
@@ -31,7 +31,43 @@ async def examine(engine: Engine) -> list[Finding]:
         found = await in_thread(doctor.examine, host_networks.firewall, nft, networks, items)
     finally:
         nft.close()
-    return [*found, await _names(engine)]
+    return [*found, await _names(engine), *_store(engine), *_policies(engine)]
+
+
+def _policies(engine: Engine) -> list[Finding]:
+    """Containers whose policy has refused something: meant so, or not."""
+    found = []
+    for container in engine.containers:
+        if not container.running:
+            continue
+        about = f"policy of {container.name}"
+        try:
+            lists = policies.hits(container, places.of(container))
+        except errors.SampanError as error:
+            found.append(doctor.Finding(level="wrong", about=about, text=str(error)))
+            continue
+        refused = {"egress": 0, "ingress": 0}
+        for one in lists:
+            refused[one.side] += one.refused.packets
+        if lists:
+            text = f"refused {refused['egress']} packets out and {refused['ingress']} in"
+            more = f"; see sampan network policy {container.name}" if any(refused.values()) else ""
+            level = "note" if more else "ok"
+            found.append(doctor.Finding(level=level, about=about, text=text + more))
+    return found
+
+
+def _store(engine: Engine) -> list[Finding]:
+    """Whether this host hears of the others, and they of it."""
+    trouble = engine.shared.trouble()
+    if trouble is None:
+        return []
+    if trouble:
+        text = f"not followed, shared networks go on with what is known: {trouble}"
+        return [doctor.Finding(level="wrong", about="network store", text=text)]
+    others = [f"{one.name} ({one.address})" for one in engine.shared.mirror.others().values()]
+    text = f"followed; other hosts: {', '.join(others) or 'none'}"
+    return [doctor.Finding(level="ok", about="network store", text=text)]
 
 
 async def _names(engine: Engine) -> Finding:

@@ -1,5 +1,6 @@
 """Containers on networks: addresses, interfaces, published ports.
 
+    await endpoints.prepare(container)
     plan = endpoints.plan(container)            ports are reserved, addresses taken (rows written)
     await endpoints.connect(container, plan, netns)
     …
@@ -19,10 +20,12 @@ from sampan.engine import (
     containerfiles,
     gateways,
     name_servers,
+    network_configs,
     places,
     policies,
     published_ports,
 )
+from sampan.engine.errors import NotPermitted
 from sampan.engine.places import Place, Plan
 from sampan.network import driver, inside, ports
 from sampan.network.publish import publish, unpublish
@@ -46,6 +49,12 @@ class Endpoints:
 
     # ---- a container's start and end
 
+    async def prepare(self, container: Container) -> None:
+        """Have addresses to give on networks that hosts share; otherwise nothing."""
+        for name, settings in container.networking.items():
+            info = self._engine.networks.get(name)
+            await self._engine.shared.prepare(info, settings.get("IPAMConfig") or {})
+
     def plan(self, container: Container) -> Plan:
         """Reserve its ports, take its addresses. PortAllocated, AddressesExhausted, …"""
         reservations: list[tuple[ports.Reservation, int]] = []
@@ -54,6 +63,8 @@ class Endpoints:
             with self._engine.db.transaction():
                 for name, settings in container.networking.items():
                     info = self._engine.networks.get(name)
+                    if network_configs.is_one(info):
+                        raise NotPermitted(f"configuration network {name} is for no containers")
                     if info.driver not in WITHOUT_ENDPOINTS:
                         taken.append(self._take(container, info, settings, taken))
                 if main := gateways.main(taken):
@@ -74,7 +85,7 @@ class Endpoints:
         others: Sequence[Place],
     ) -> Place:
         place = self._allocator.take(container, info, settings, others)
-        self.names.changed(info.id, container.id)
+        self._changed(info.id, container.id)
         return place
 
     async def connect(self, container: Container, plan: Plan, netns: int, pid: int) -> None:
@@ -134,8 +145,18 @@ class Endpoints:
             if bindings:
                 self._engine.db.execute("delete from ports where container_id = ?", (container.id,))
         for place in left:
-            self.names.changed(place.network.id, container.id)
+            self._changed(place.network.id, container.id)
             self._event("disconnect", container, place.network)
+
+    def _changed(self, network_id: str, container_id: str) -> None:
+        """A container joined, left, or is called something else: names and other hosts hear it."""
+        self.names.changed(network_id, container_id)
+        self._engine.shared.changed(network_id, container_id)
+
+    async def renamed(self, container: Container) -> None:
+        await self.names.renamed(container)
+        for place in places.of(container):
+            self._engine.shared.changed(place.network.id, container.id)
 
     # ---- one network of a running container
 
@@ -143,6 +164,7 @@ class Endpoints:
         self, container: Container, info: NetworkInfo, settings: dict[str, Any]
     ) -> None:
         """`network connect` while it runs; the caller has checked that it is not there yet."""
+        await self._engine.shared.prepare(info, settings.get("IPAMConfig") or {})
         before = places.of(container)
         with self._engine.db.transaction():
             taken = self._take(container, info, settings, before)
@@ -187,7 +209,7 @@ class Endpoints:
 
     def _forget(self, info: NetworkInfo, place: Place, container: Container) -> None:
         self._engine.db.execute("delete from endpoints where id = ?", (place.id,))
-        self.names.changed(info.id, container.id)
+        self._changed(info.id, container.id)
 
     async def _move_ports(self, container: Container, before: Sequence[Place]) -> None:
         """Translations follow the way out."""

@@ -27,6 +27,7 @@ from sampan.engine.host_networks import HostNetworks
 from sampan.engine.images import mounts
 from sampan.engine.pages.client import Pages
 from sampan.engine.settings import Settings, registries
+from sampan.engine.shared import SharedNetworks
 from sampan.engine.spawner import Spawner
 from sampan.image import choice
 from sampan.image.content import FileStore
@@ -70,6 +71,7 @@ class Engine:
         self.volumes = volumes.Volumes(self)
         self.networks = networks.Networks(self)
         self.containers = containers.Containers(self)
+        self.shared = SharedNetworks(self)
         self.host_networks = HostNetworks(self)
         self.endpoints = Endpoints(self)
         self.spawner = Spawner(paths)
@@ -93,6 +95,7 @@ class Engine:
         await leftovers.clear(self)
         await self.volumes.start()
         await self.host_networks.start()
+        self.shared.start()
 
     async def shutdown(self) -> None:
         """End everything: containers are stopped, and nothing of ours is left on the host.
@@ -105,6 +108,7 @@ class Engine:
         await asyncio.gather(*(stop.end(container) for container in running))
         await mounts.umount_all(self)
         await self.endpoints.names.retire()
+        await self.shared.leave()
         await self.host_networks.teardown()
         await in_thread(spawn.retire, self.paths)
         await in_thread(sized_layers.unmount_all, self)
@@ -125,6 +129,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.endpoints.names.stop()
+        await self.shared.stop()
         self.host_networks.close()
         self.db.close()
 

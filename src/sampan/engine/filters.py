@@ -29,8 +29,8 @@ class Filters:
             if not isinstance(decoded, dict):
                 raise ValueError("not an object")
             return cls({name: _values(value) for name, value in decoded.items()})
-        except ValueError as error:
-            raise errors.InvalidArgument(f"invalid filter: {text}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise errors.InvalidArgument(f"invalid filter: {text[:200]}: {error}") from error
 
     def accept(self, *names: str) -> Filters:
         """Itself, when it has no other names than these."""

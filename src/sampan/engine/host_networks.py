@@ -12,7 +12,7 @@ import socket
 from ipaddress import ip_interface, ip_network
 from typing import TYPE_CHECKING
 
-from sampan.engine import gateways, network_options, places, pools, published_ports
+from sampan.engine import cni, gateways, network_options, places, pools, published_ports
 from sampan.engine.settings import address_pools
 from sampan.kit import errors
 from sampan.linux import netlink
@@ -25,11 +25,14 @@ from sampan.network.overlay import OverlayDriver
 from sampan.network.publish import published
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sampan.engine.engine import Engine
     from sampan.engine.networks import NetworkInfo
     from sampan.engine.places import Place
     from sampan.network import driver
     from sampan.network.ipam import Subnet
+    from sampan.network.overlay import Far
 
 log = logging.getLogger("sampan.networks")
 
@@ -38,11 +41,12 @@ class HostNetworks:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.firewall = Firewall(engine.paths.nft_table, Nft())
-        self._cni = CniDriver(f"{engine.paths.root}/cni")
+        self.cni = CniDriver(f"{engine.paths.root}/cni")
+        self._overlay = OverlayDriver(self.firewall)
         self._drivers: dict[str, BridgeDriver | MacvlanDriver | CniDriver] = {
-            "cni": self._cni,
+            "cni": self.cni,
             "bridge": BridgeDriver(self.firewall),
-            "overlay": OverlayDriver(self.firewall),
+            "overlay": self._overlay,
             "macvlan": MacvlanDriver(),
             "ipvlan": IpvlanDriver(),
         }
@@ -66,7 +70,8 @@ class HostNetworks:
 
     def describe(self, info: NetworkInfo) -> driver.Network:
         """A network's row as the driver wants it."""
-        return network_options.describe(self._engine.paths, info)
+        network = network_options.describe(self._engine.paths, info)
+        return network.replace(local=self._engine.shared.address) if network.shared else network
 
     def described(self) -> list[driver.Network]:
         """Those that a driver of ours makes."""
@@ -86,6 +91,13 @@ class HostNetworks:
                         taken.append(network)
         return taken
 
+    async def ensure(self, info: NetworkInfo) -> None:
+        await self.driver_of(info.driver).ensure(self.describe(info))
+
+    def settle(self, info: NetworkInfo, hosts: Iterable[str], far: Iterable[Far]) -> None:
+        """A shared network leads to these hosts, and to these containers on them."""
+        self._overlay.settle(self.describe(info), hosts, far)
+
     def _infos(self) -> list[NetworkInfo]:
         rows = self._engine.db.rows("select name, driver from networks")
         return [self._engine.networks.get(r["name"]) for r in rows if r["driver"] in self._drivers]
@@ -99,7 +111,10 @@ class HostNetworks:
             network = self.describe(info)
             await self._ensure(network)
             if info.driver == "cni":
-                await self._collect(network)
+                try:
+                    await cni.collect(self._engine, network)
+                except errors.SampanError as error:
+                    log.warning("network %s: %s", network.name, error)
             if network.bridged:
                 bridges.append(network)
         wanted = []
@@ -117,19 +132,6 @@ class HostNetworks:
             if network.name == "bridge":
                 raise
             log.warning("network %s is not usable: %s", network.name, error)
-
-    async def _collect(self, network: driver.Network) -> None:
-        """Containers that ended while no engine ran give their addresses back."""
-        here = [p for c in self._engine.containers if c.running for p in places.of(c)]
-        living = {
-            (place.endpoint.container_id, place.endpoint.interface)
-            for place in here
-            if place.network.id == network.id
-        }
-        try:
-            await self._cni.collect(network, living)
-        except errors.SampanError as error:
-            log.warning("network %s: %s", network.name, error)
 
     def _give_subnet(self, info: NetworkInfo) -> NetworkInfo:
         """The default bridge's, when it is made."""
@@ -155,6 +157,6 @@ class HostNetworks:
     async def give_back(self, place: Place) -> None:
         """The addresses that a cni network's plugins gave to one who is gone."""
         try:
-            await self._cni.disconnect(place.network, place.endpoint, -1)
+            await self.cni.disconnect(place.network, place.endpoint, -1)
         except errors.SampanError as error:  # the next engine start collects it
             log.warning("network %s: %s", place.network.name, error)

@@ -21,14 +21,14 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from sampan.engine import monitors, name_views
+from sampan.engine import monitors, name_sockets, name_views
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
-from sampan.network import dns, dns_zone
+from sampan.network import dns_zone
 from sampan.shim import protocol, spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
@@ -54,7 +54,7 @@ class NameServers:
             async with self._busy:
                 await self._connect()
                 if container.id not in self._served:
-                    sockets = _sockets(netns, pid)
+                    sockets = name_sockets.made(netns, pid)
                 opened = {container.id: sockets} if sockets else {}
                 try:
                     await self._tell([container], opened)
@@ -67,7 +67,7 @@ class NameServers:
                 f"cannot serve names to container {container.name}: {error}"
             ) from error
         finally:
-            _close(sockets)
+            name_sockets.close(sockets)
 
     async def take_over(self) -> None:
         """At engine start: everything that runs is served from now on, whoever did it before."""
@@ -180,7 +180,7 @@ class NameServers:
         try:
             for identity in running.keys() - self._served:
                 try:
-                    opened[identity] = await in_thread(_sockets_of, running[identity].pid)
+                    opened[identity] = await in_thread(name_sockets.of, running[identity].pid)
                 except OSError as error:
                     log.warning(
                         "cannot serve names to container %s: %s", running[identity].name, error
@@ -190,11 +190,11 @@ class NameServers:
             await self._tell(known, opened, gone)
         finally:
             for descriptors in opened.values():
-                _close(descriptors)
+                name_sockets.close(descriptors)
 
     async def _tell(
         self,
-        containers: Iterable[Container],
+        containers: Sequence[Container],
         sockets: dict[str, list[int]],
         gone: Sequence[str] = (),
     ) -> None:
@@ -203,9 +203,10 @@ class NameServers:
         changed, self._changed = self._changed, set()
         for container in containers:
             views[container.id] = dns_zone.view_message(name_views.view(container))
-            changed.update(
-                (place.network.id, container.id) for place in name_views.named(container)
-            )
+            for place in name_views.named(container):
+                changed.add((place.network.id, container.id))
+                if place.network.shared and not self._asked_about(place.network.id, container.id):
+                    changed.update(self._engine.shared.far(place.network.id))
         networks: dict[str, dict[str, Message | None]] = {}
         for network, identity in sorted(changed):
             networks.setdefault(network, {})[identity] = name_views.host(
@@ -224,6 +225,13 @@ class NameServers:
             del descriptors[:most]
         await self._exchange(protocol.update(views, networks, order), descriptors)
         self._served.update(sockets)
+
+    def _asked_about(self, network: str, besides: str) -> bool:
+        """Whether the resolver knows this network: it forgets what nobody asks about."""
+        rows = self._engine.db.rows(
+            "select container_id from endpoints where network_id = ?", (network,)
+        )
+        return any(row[0] in self._served and row[0] != besides for row in rows)
 
     async def _exchange(self, message: Message, fds: Sequence[int] = ()) -> Message:
         if self._link is None:
@@ -246,10 +254,11 @@ class NameServers:
             message: Message | None = {}
             while message is not None:
                 message, _ = await link.receive()
-                if message is None and self._link is link:
+                if self._link is not link:
+                    break  # let go; what is asked meanwhile is asked of the next one
+                if message is None:
                     self._link = None
-                if self._answer is not None and not self._answer.done():
-                    self._answer.set_result(message)
+                self._answered(message)
         finally:
             link.detach()
         if self._served and self._link is None and not self._engine.stopping:
@@ -261,6 +270,11 @@ class NameServers:
         link, self._link = self._link, None
         if link is not None:
             link.close()  # which `_listen` sees
+            self._answered(None)
+
+    def _answered(self, message: Message | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(message)
 
     # ---- what the resolver is told
 
@@ -270,27 +284,3 @@ class NameServers:
 
     def _running(self) -> list[Container]:
         return [container for container in self._engine.containers if container.running]
-
-
-def _sockets(netns: int, pid: int) -> list[int]:
-    """UDP, TCP and pidfd, the caller's to close. Raises OSError."""
-    pidfd = os.pidfd_open(pid)
-    try:
-        sockets = dns.open_sockets(netns)
-    except BaseException:
-        os.close(pidfd)
-        raise
-    return [sockets.udp.detach(), sockets.tcp.detach(), pidfd]
-
-
-def _sockets_of(pid: int) -> list[int]:
-    netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return _sockets(netns, pid)
-    finally:
-        os.close(netns)
-
-
-def _close(descriptors: Iterable[int]) -> None:
-    for fd in descriptors:
-        os.close(fd)

@@ -26,6 +26,12 @@ def named(container: Container) -> list[Place]:
 
 
 def host(engine: Engine, network: str, container_id: str) -> Message | None:
+    """A container on this host, or on another one that shares the network."""
+    far = engine.shared.mirror.is_far(network, container_id)
+    return far.names if far else own_host(engine, network, container_id)
+
+
+def own_host(engine: Engine, network: str, container_id: str) -> Message | None:
     row = engine.db.row(
         "select address, address6, settings from endpoints"
         " where network_id = ? and container_id = ?",

@@ -6,6 +6,7 @@ value that cannot work is refused when the network is created.
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
     usual_mtu, vni = 0, 0
     peers: tuple[str, ...] = ()
     if info.driver == "overlay":
-        usual_mtu, (vni, peers) = overlay.MTU, _overlay(options, four)
+        usual_mtu, (vni, peers) = overlay.MTU, _overlay(spec, options, four)
     return driver.Network(
         id=info.id,
         name=info.name,
@@ -49,6 +50,7 @@ def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
         vni=vni,
         local=_address(options, "local"),
         peers=peers,
+        shared=bool(spec.get("shared")),
         bind_address=_address(options, f"{BRIDGE}host_binding_ipv4"),
         policy=policy.parse(options),
         conflist=options.get("conflist", ""),
@@ -88,29 +90,43 @@ def _mode(options: dict[str, str], family: str, *, internal: bool) -> str:
     return mode
 
 
-def _overlay(options: dict[str, str], pool: pools.Pool | None) -> tuple[int, tuple[str, ...]]:
+def is_shared(kind: str, options: dict[str, str]) -> bool:
+    """An overlay network that is told its peers is each host's own."""
+    return kind == "overlay" and not {"peers", "local"} & options.keys()
+
+
+def _overlay(
+    spec: dict[str, Any], options: dict[str, str], pool: pools.Pool | None
+) -> tuple[int, tuple[str, ...]]:
     """(VXLAN identifier, peers), and whether the rest can work."""
     if options.get("encrypted", "false") != "false":
         raise errors.InvalidArgument(
             "encrypted overlay networks are not supported: run the hosts over a VPN (WireGuard)"
         )
+    if spec.get("shared"):
+        return _vni(options.get(overlay.VNI, "1"), overlay.VNI), ()
     if pool is None or pool.part is None:
         raise errors.InvalidArgument(
-            "an overlay network needs --subnet, the same on all hosts, and --ip-range, another on "
-            "each, so that no address is given twice"
+            "an overlay network with peers needs --subnet, the same on all hosts, and --ip-range, "
+            "another on each, so that no address is given twice"
         )
     if not options.get("local") or not options.get("peers"):
         raise errors.InvalidArgument(
-            "an overlay network needs -o local=ADDRESS of this host and -o peers=ADDRESS,… of the "
-            "others"
+            "an overlay network with peers needs -o local=ADDRESS of this host and "
+            "-o peers=ADDRESS,… of the others"
         )
-    vni = options.get("vni") or ""
-    if not vni.isdigit() or not 0 < int(vni) < 1 << 24:
-        raise errors.InvalidArgument(
-            f"vni must be a number from 1 to {(1 << 24) - 1}, the same on all hosts, not {vni!r}"
-        )
+    vni = _vni(options.get("vni") or "", "vni")
     peers = [_address({"peers": one.strip()}, "peers") for one in options["peers"].split(",")]
-    return int(vni), tuple(filter(None, peers))
+    return vni, tuple(filter(None, peers))
+
+
+def _vni(text: str, option: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 24:
+        raise errors.InvalidArgument(
+            f"{option} must be a number from 1 to {(1 << 24) - 1}, the same on all hosts, "
+            f"not {text!r}"
+        )
+    return int(text)
 
 
 def _flag(options: dict[str, str], name: str) -> bool:
@@ -133,6 +149,16 @@ def _address(options: dict[str, str], name: str) -> str:
         return str(ip_address(text)) if text else ""
     except ValueError:
         raise errors.InvalidArgument(f"{name}: {text!r} is not an address") from None
+
+
+def check_endpoint(settings: dict[str, Any]) -> None:
+    """What a container asks for on a network but its addresses, before anything is made of it."""
+    endpoint_options(settings)
+    mac = settings.get("MacAddress") or ""
+    if mac and not re.fullmatch(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", mac):
+        raise errors.InvalidArgument(
+            f"invalid MAC address {mac}: it must be six bytes, like 02:42:ac:11:00:02"
+        )
 
 
 def endpoint_options(settings: dict[str, Any]) -> tuple[str, tuple[tuple[str, str], ...]]:

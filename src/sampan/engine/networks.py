@@ -9,11 +9,12 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import pools
+from sampan.engine import network_configs, network_options, pools
 from sampan.engine.containers import addresses
 from sampan.engine.errors import AmbiguousId, NoSuchNetwork, NotPermitted
 from sampan.engine.filters import Filters
 from sampan.engine.settings import address_pools
+from sampan.engine.shared import POOLS
 from sampan.engine.units import moment
 from sampan.kit import clock, errors
 from sampan.kit.record import Record
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
+    from sampan.network.ipam import Subnet
 
 PREDEFINED = ("bridge", "host", "none")
 
@@ -34,6 +36,11 @@ class NetworkInfo(Record):
     driver: str  # bridge, host, null
     created: str
     spec: dict[str, Any]  # ipam: {config: [{subnet, gateway, …}]}, options, labels, internal, …
+
+    @property
+    def scope(self) -> str:
+        """Docker's word: of one host, or of all that share a network store."""
+        return "global" if self.spec.get("shared") else "local"
 
 
 class Networks:
@@ -64,7 +71,7 @@ class Networks:
             filters.match("name", network.name)
             and filters.prefix("id", network.id)
             and filters.exact("driver", network.driver)
-            and filters.exact("scope", "local")
+            and filters.exact("scope", network.scope)
             and filters.exact("type", kind)
             and filters.labels(network.spec.get("labels"))
             and ("dangling" not in filters or filters.flag("dangling") == unused)
@@ -88,52 +95,91 @@ class Networks:
         attachable: bool = False,
         options: dict[str, str] | None = None,
         labels: dict[str, str] | None = None,
+        after: str = "",
     ) -> NetworkInfo:
-        """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …"""
+        """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …
+
+        `after`: the configuration that it was made after, for the record (`network_configs`).
+        """
         self._check_new(name, driver)
-        host_networks = self._engine.host_networks
-        given: list[dict[str, Any]] = []
-        if driver != "cni":  # whose plugins give addresses out
-            given = pools.make(
-                asked,
-                host_networks.taken_subnets(),
-                ipv4=ipv4,
-                ipv6=ipv6,
-                seed=self._engine.paths.root,
-                defaults=address_pools(self._engine.settings),
-                own_gateway=not (driver == "bridge" and _isolated(options or {})),
-            )
-        elif asked:
-            raise errors.InvalidArgument(
-                "a cni network takes no subnet: its plugins give addresses out"
-            )
-        info = NetworkInfo(
-            id=secrets.token_hex(32),
-            name=name,
-            driver=driver,
-            created=clock.now(),
-            spec={
+        options = options or {}
+        shared = network_options.is_shared(driver, options)
+
+        def build(taken: Sequence[Subnet]) -> NetworkInfo:
+            """Given what others have taken, besides this host."""
+            given: list[dict[str, Any]] = []
+            if driver != "cni":  # whose plugins give addresses out
+                given = pools.make(
+                    asked,
+                    [*self._engine.host_networks.taken_subnets(), *taken],
+                    ipv4=ipv4,
+                    ipv6=ipv6,
+                    seed=secrets.token_hex(8) if shared else self._engine.paths.root,
+                    defaults=POOLS if shared else address_pools(self._engine.settings),
+                    own_gateway=not (driver == "bridge" and _isolated(options)),
+                )
+            elif asked:
+                raise errors.InvalidArgument(
+                    "a cni network takes no subnet: its plugins give addresses out"
+                )
+            spec = {
                 "ipam": {"driver": "default", "config": given, "options": ipam_options},
                 "ipv4": ipv4,
                 "ipv6": ipv6,
                 "internal": internal,
                 "attachable": attachable,
-                "options": options or {},
+                "options": options,
                 "labels": labels or {},
-            },
-        )
-        described = host_networks.describe(info)
-        self._engine.db.execute(
-            "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
-            (info.id, name, driver, info.created, json.dumps(info.spec)),
-        )
+                **({"after": after} if after else {}),
+                "shared": shared,
+            }
+            found = NetworkInfo(
+                id=secrets.token_hex(32), name=name, driver=driver, created=clock.now(), spec=spec
+            )
+            self._engine.host_networks.describe(found)  # or it says what is wrong
+            return found
+
+        if not shared:
+            return await self.adopt(build(()))
+        info = await self._engine.shared.define(build)
         try:
-            await host_networks.driver_of(driver).ensure(described)
+            return await self.adopt(info)
+        except BaseException:
+            await self._engine.shared.withdraw(info)
+            raise
+        finally:
+            self._engine.shared.settled(info)
+
+    async def adopt(self, info: NetworkInfo) -> NetworkInfo:
+        """Have a network that is described already: its row, and what the host needs for it."""
+        self._check_new(info.name, info.driver)
+        self._insert(info)
+        try:
+            await self._engine.host_networks.ensure(info)
         except BaseException:
             self._engine.db.execute("delete from networks where id = ?", (info.id,))
             raise
         self._event("create", info)
         return info
+
+    def create_configuration(self, name: str, asked: dict[str, Any]) -> NetworkInfo:
+        """`--config-only`: `asked` has the words of `create`."""
+        self._check_new(name, "bridge")
+        info = NetworkInfo(
+            id=secrets.token_hex(32),
+            name=name,
+            driver=network_configs.DRIVER,
+            created=clock.now(),
+            spec=network_configs.spec_of(asked),
+        )
+        self._insert(info)
+        return info
+
+    def _insert(self, info: NetworkInfo) -> None:
+        self._engine.db.execute(
+            "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
+            (info.id, info.name, info.driver, info.created, json.dumps(info.spec)),
+        )
 
     def _check_new(self, name: str, driver: str) -> None:
         if name in PREDEFINED:
@@ -159,8 +205,21 @@ class Networks:
             raise NotPermitted(
                 f"error while removing network: network {info.name} has active endpoints ({users})"
             )
-        host_networks = self._engine.host_networks
-        await host_networks.driver_of(info.driver).remove(host_networks.describe(info))
+        network_configs.check_unused(self._engine, info)
+        if not info.spec.get("shared"):
+            await self.forget(info)
+            return
+        await self._engine.shared.withdraw(info)
+        try:
+            await self.forget(info)
+        finally:
+            self._engine.shared.settled(info)
+
+    async def forget(self, info: NetworkInfo) -> None:
+        """Take its row away, and what the host had for it."""
+        if not network_configs.is_one(info):
+            host_networks = self._engine.host_networks
+            await host_networks.driver_of(info.driver).remove(host_networks.describe(info))
         self._engine.db.execute("delete from networks where id = ?", (info.id,))
         self._event("destroy", info)
 
@@ -169,7 +228,8 @@ class Networks:
         removed = []
         for info in self.list(Filters({n: filters.get(n) for n in ("label", "label!")})):
             old = all(clock.parse(info.created) < moment(text) for text in filters.get("until"))
-            if info.name not in PREDEFINED and not self.users(info) and old:
+            elsewhere = self._engine.shared.mirror.far(info.id)
+            if info.name not in PREDEFINED and not self.users(info) and not elsewhere and old:
                 await self.remove(info.id)
                 removed.append(info.name)
         if removed:
@@ -181,6 +241,7 @@ class Networks:
         info, container = self.get(name), self._engine.containers.get(container_name)
         _check_sharing(info, container)
         addresses.check_one(self._engine, info.name, settings)
+        network_options.check_endpoint(settings)
         async with container.lock:
             if info.name in container.networking or info.id in container.networking:
                 raise NotPermitted(

@@ -92,14 +92,16 @@ def command(config: dict[str, Any]) -> list[str]:
     return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
 
 
-def environment(config: dict[str, Any], home: str, links: Iterable[str] = ()) -> list[str]:
+def environment(
+    config: dict[str, Any], home: str, links: Iterable[str] = (), others: Iterable[str] = ()
+) -> list[str]:
     """Docker's: PATH, HOSTNAME, TERM with a terminal, links, the user's, HOME if none is set."""
     first = [PATH, f"HOSTNAME={config.get('Hostname') or ''}"]
     if config.get("Tty"):
         first.append("TERM=xterm")
     first += links
     merged: dict[str, str] = {}
-    for text in [*first, *(config.get("Env") or ())]:
+    for text in [*first, *(config.get("Env") or ()), *others]:
         merged[text.partition("=")[0]] = text
     merged.setdefault("HOME", f"HOME={home}")
     return [text for text in merged.values() if "=" in text]
@@ -113,7 +115,7 @@ def _process(
         "terminal": container.tty,
         "user": user(identity),
         "args": command(config),
-        "env": environment(config, identity.home, around.links),
+        "env": environment(config, identity.home, around.links, container.variables),
         "cwd": config.get("WorkingDir") or "/",
         "capabilities": capability_sets(capabilities, identity.uid),
         "rlimits": rlimits(host.get("Ulimits") or ()),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
     from sampan.engine.networks import NetworkInfo
-    from sampan.network.ipam import Address
+    from sampan.network.ipam import Address, Subnet
 
 
 class Place(Record):
@@ -131,7 +131,10 @@ class Allocator:
         if wanted:
             return str(ipam.claim(pool.subnet, in_use, wanted))
         last = self._last.get((info.id, version))
-        address = ipam.allocate(info.name, pool.subnet, in_use, ip_range=pool.part, after=last)
+        parts: Sequence[Subnet | None] = [pool.part]
+        if info.spec.get("shared"):
+            parts = self._engine.shared.parts(info, pool)
+        address = ipam.allocate_from(parts, info.name, pool.subnet, in_use, after=last)
         self._last[info.id, version] = address
         return str(address)
 

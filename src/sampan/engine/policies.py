@@ -9,12 +9,13 @@ all its traffic, a network's options about everybody's traffic on it.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.kit import errors
 from sampan.linux import netns as namespaces
 from sampan.linux.nft import Nft, Refused
-from sampan.network import policy
+from sampan.network import policy, policy_hits
 from sampan.network.shaping import shape
 
 if TYPE_CHECKING:
@@ -39,9 +40,39 @@ def check(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
 
 
 def compiled(container: Container, places: Sequence[Place]) -> policy.Compiled:
+    return policy.compile(_pairs(container, places))
+
+
+def _pairs(container: Container, places: Sequence[Place]) -> list[tuple[str, policy.Policy]]:
+    """Each policy with the interface that it is about."""
     pairs = [("", _of_labels(container.config))]
-    pairs += [(place.endpoint.interface, place.network.policy) for place in places]
-    return policy.compile(pairs)
+    return pairs + [(place.endpoint.interface, place.network.policy) for place in places]
+
+
+def hits(container: Container, places: Sequence[Place]) -> list[policy_hits.List]:
+    """Its rules with what each has let through; none where nothing is restricted.
+
+    Raises Conflict where it does not run, Unavailable.
+    """
+    if not container.running:
+        raise errors.Conflict(f"container {container.name} is not running")
+    pairs = _pairs(container, places)
+    if not any(one.restricts for _, one in pairs):
+        return []
+    netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with namespaces.entered(netns):
+            nft = Nft()
+    finally:
+        os.close(netns)
+    try:
+        return policy_hits.read(nft, pairs)
+    except Refused as e:
+        raise errors.Unavailable(
+            f"cannot read the network policy of container {container.name}: {e.strerror}"
+        ) from e
+    finally:
+        nft.close()
 
 
 def apply(

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from sampan.engine import runtimes, user_namespaces
 from sampan.engine.containers import log_config
+from sampan.engine.shared import choice as choice_of_store
 from sampan.image import choice
 from sampan.kit import errors
 from sampan.kit.record import Record
@@ -71,6 +72,14 @@ KEYS = (
         help='subnets for new networks: [{"base": "10.10.0.0/16", "size": 24}]'),
     Key(name="ip", kind="string", default="", metavar="ADDRESS",
         help="where ports are published that name no address"),
+    Key(name="cluster-store", kind="string", default="", metavar="URL",
+        help="where hosts tell each other about overlay networks: etcd://HOST:PORT[,HOST:PORT...]"
+        "[/PREFIX], sqlite:///FILE"),
+    Key(name="cluster-advertise", kind="string", default="", metavar="ADDRESS|INTERFACE",
+        help="where the other hosts reach this one; else what packets to etcd come from"),
+    Key(name="cluster-store-opts", kind="map", metavar="KEY=VALUE",
+        help="kv.cacertfile, kv.certfile, kv.keyfile (TLS); discovery.heartbeat, discovery.ttl, "
+        "addresses.ttl (seconds)"),
     Key(name="dns", kind="list", metavar="ADDRESS", help="name servers of containers"),
     Key(name="dns-search", kind="list", metavar="DOMAIN", help="search domains of containers"),
     Key(name="dns-opts", kind="list", metavar="OPTION", help="resolver options of containers"),
@@ -177,6 +186,7 @@ def check(settings: Settings) -> None:
             raise BadSetting(f"runtimes.{name}: it needs the path of a program")
         if not isinstance(runtime.get("runtimeArgs") or [], list):
             raise BadSetting(f"runtimes.{name}: runtimeArgs must be a list")
+    choice_of_store.parse(settings)
     user_namespaces.find(settings["userns-remap"])
     if settings["default-runtime"] not in runtimes.table(settings):
         raise BadSetting(f"default-runtime: there is no runtime {settings['default-runtime']}")

@@ -22,28 +22,27 @@ def rfc3339(nanoseconds: int) -> str:
     )
 
 
+_RFC_3339 = (
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?"
+    r"(?:[Zz]|([+-])(\d\d):(\d\d))?"
+)
+
+
 def parse(text: str) -> int:
     """RFC 3339 (`Z` or a numeric offset, up to nine digits) as nanoseconds since 1970.
 
     Raises ValueError where the text is something else.
     """
     import calendar
+    import re
 
-    head, offset = text, 0
-    if head.endswith(("Z", "z")):
-        head = head[:-1]
-    elif len(head) > 6 and head[-3] == ":" and head[-6] in "+-":
-        sign = -1 if head[-6] == "-" else 1
-        offset = sign * (int(head[-5:-3]) * 3600 + int(head[-2:]) * 60)
-        head = head[:-6]
-    head, _, fraction = head.partition(".")
-    if fraction and not (fraction.isdecimal() and len(fraction) <= 9):
+    found = re.fullmatch(_RFC_3339, text, re.ASCII)
+    if not found:
         raise ValueError(f"{text!r} is no RFC 3339 time")
-    try:
-        date, _, day_time = head.replace("t", "T").partition("T")
-        year, month, day = map(int, date.split("-"))
-        hour, minute, second = map(int, day_time.split(":"))
-    except ValueError:
-        raise ValueError(f"{text!r} is no RFC 3339 time") from None
+    *moment, fraction, sign, hours, minutes = found.groups()
+    offset = int(f"{sign or ''}{int(hours or 0) * 3600 + int(minutes or 0) * 60}")
+    year, month, day, hour, minute, second = map(int, moment)
+    if hour > 23 or minute > 59 or second > 60:
+        raise ValueError(f"{text!r} is no time of a day")
     seconds = calendar.timegm((year, month, day, hour, minute, second)) - offset
-    return seconds * 1_000_000_000 + int(fraction.ljust(9, "0") or "0")
+    return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))

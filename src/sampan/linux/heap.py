@@ -1,4 +1,4 @@
-"""mallopt(3): what the C library does with memory that was freed."""
+"""mallopt(3), malloc_trim(3): what the C library does with memory that was freed."""
 
 from __future__ import annotations
 
@@ -19,3 +19,12 @@ def keep_freed(size: int) -> None:
         return
     mallopt(_MMAP_THRESHOLD, size)
     mallopt(_TRIM_THRESHOLD, size)
+
+
+def give_back() -> None:
+    """Freed memory goes back to the system, of all threads; a few milliseconds for 50 MB."""
+    try:
+        malloc_trim = ctypes.CDLL(None).malloc_trim
+    except AttributeError:
+        return
+    malloc_trim(ctypes.c_size_t(0))

@@ -10,10 +10,10 @@ library, which keeps its output in the context.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import json
 import os
-import threading
 from ctypes import c_char_p, c_int, c_uint, c_void_p
 
 from sampan.kit import errors
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _OUTPUT_JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON of nftables/libnftables.h
 _WORDS = {os.strerror(number): number for number in (1, 2, 12, 16, 17, 22, 95, 105)}
-_lock = threading.Lock()
+_lock = _thread.allocate_lock()
 
 
 class Refused(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 
 from sampan.linux import _libc, c
 
@@ -57,6 +58,17 @@ def prlimit(pid: int, resource: int, limits: tuple[int, int] | None = None) -> t
     new = c.byref(pair(*limits)) if limits else None
     _libc.prlimit(pid, resource, new, c.byref(old))
     return old[0], old[1]
+
+
+def wait(pidfd: int) -> None:
+    """Until the process has ended, whose child it may be; reaps one of ours."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll()
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        pass
 
 
 def close_from(first: int, *, on_exec: bool = False) -> None:

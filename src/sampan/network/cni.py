@@ -33,12 +33,25 @@ class CniDriver(NetworkDriver):
 
     async def ensure(self, network: Network) -> None:
         """That every plugin is there, and (CNI 1.1) says that it can."""
+        await self.status(network)
+
+    async def status(self, network: Network) -> tuple[str, ...]:
+        """The plugins that were asked; none where the list is older than STATUS (CNI 1.1).
+
+        Raises NetworkUnavailable in the words of the first that cannot.
+        """
         plugins = _load(network)
         for plugin in plugins.plugins:
             cni_plugins.find(plugin["type"])
-        if plugins.at_least(1, 1, 0):
-            for plugin in plugins.plugins:
-                await cni_plugins.run("STATUS", plugins.config(plugin), None)
+        if not plugins.at_least(1, 1, 0):
+            return ()
+        for plugin in plugins.plugins:
+            await cni_plugins.run("STATUS", plugins.config(plugin), None)
+        return tuple(plugin["type"] for plugin in plugins.plugins)
+
+    def results(self, network: Network) -> list[Cached]:
+        """What was added and not yet undone."""
+        return list(self._cache.of(_load(network).name))
 
     async def remove(self, network: Network) -> None:
         await self.collect(network, ())
@@ -78,8 +91,11 @@ class CniDriver(NetworkDriver):
         if cached is not None:
             await self._undo(cached, where)
 
-    async def check(self, network: Network, endpoint: Endpoint, netns: int) -> None:
-        """Raises NetworkUnavailable in the words of the plugin that found something changed."""
+    async def check(self, network: Network, endpoint: Endpoint, netns: int) -> bool:
+        """Whether the list allows it (CHECK is of CNI 0.4 and may be switched off).
+
+        Raises NetworkUnavailable in the words of the plugin that found something changed.
+        """
         attachment = _attachment(endpoint, f"/proc/{os.getpid()}/fd/{netns}")
         cached = self._cache.get(_load(network).name, attachment)
         if cached is None:
@@ -88,24 +104,33 @@ class CniDriver(NetworkDriver):
             )
         plugins = cached.plugins
         if plugins.disable_check or not plugins.at_least(0, 4, 0):
-            return
+            return False
         result = _moved(cached.result, cached.attachment.netns, attachment.netns)
         for plugin in plugins.plugins:
             config = plugins.config(plugin, result=result, capabilities=cached.capabilities)
             await cni_plugins.run("CHECK", config, attachment)
+        return True
 
-    async def collect(self, network: Network, living: Collection[tuple[str, str]]) -> None:
-        """Undo what belongs to none of these (container, interface); GC where plugins know it."""
+    async def collect(
+        self, network: Network, living: Collection[tuple[str, str]]
+    ) -> list[tuple[str, str]]:
+        """Undo what belongs to none of these (container, interface); GC where plugins know it.
+
+        What was undone.
+        """
         plugins = _load(network)
-        for cached in list(self._cache.of(plugins.name)):
+        gone = []
+        for cached in self.results(network):
             key = (cached.attachment.container_id, cached.attachment.interface)
             if key not in living:
                 await self._undo(cached, "")
+                gone.append(key)
         if plugins.at_least(1, 1, 0) and not plugins.disable_gc:
             valid = [{"containerID": one, "ifname": name} for one, name in sorted(living)]
             for plugin in plugins.plugins:
                 config = plugins.config({**plugin, "cni.dev/valid-attachments": valid})
                 await cni_plugins.run("GC", config, None)
+        return gone
 
     async def _undo(self, cached: Cached, netns: str) -> None:
         attachment = cached.attachment.replace(netns=netns)

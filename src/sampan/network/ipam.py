@@ -117,6 +117,25 @@ def allocate(
     )
 
 
+def allocate_from(
+    parts: Iterable[Subnet | None],
+    network: str,
+    subnet: Subnet,
+    in_use: Collection[Address],
+    *,
+    after: Address | None = None,
+) -> Address:
+    """The same, of the first of these parts that has one; None is all of the subnet."""
+    for part in parts:
+        try:
+            return allocate(network, subnet, in_use, ip_range=part, after=after)
+        except errors.AddressesExhausted:
+            continue
+    raise errors.AddressesExhausted(
+        f"no available IPv{subnet.version} addresses on network {network}"
+    )
+
+
 def claim(subnet: Subnet, in_use: Collection[Address], wanted: str) -> Address:
     """A certain address. Raises `errors.InvalidNetwork` or `AddressInUse`."""
     address = inside(subnet, wanted, "address")

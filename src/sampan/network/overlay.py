@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sampan.network.driver import Network
 
+VNI = "com.docker.network.driver.overlay.vxlanid_list"  # option: a shared network's number
 PORT = 4789  # of RFC 7348
 _HEADERS = 50  # bytes around a frame: Ethernet 14, IPv4 20, UDP 8, VXLAN 8
 MTU = 1500 - _HEADERS

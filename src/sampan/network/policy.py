@@ -163,7 +163,7 @@ def compile(policies: Sequence[tuple[str, Policy]]) -> Compiled:
                     sets += [_set(found + "4", "ipv4_addr"), _set(found + "6", "ipv6_addr")]
                 lines += _lines(rule, "daddr" if side == "egress" else "saddr", found)
             refuse = "reject with icmpx type admin-prohibited" if side == "egress" else "drop"
-            body = "".join(f"  {line} return\n" for line in lines)
+            body = "".join(f"  {line} counter return\n" for line in lines)
             chains.append(f" chain {side}{number} {{\n{body}  counter {refuse}\n }}\n")
             match = f'{"oifname" if side == "egress" else "iifname"} "{interface}" '
             hooks[side].append(f"{match if interface else ''}jump {side}{number}")
@@ -205,6 +205,19 @@ def _lines(rule: Rule, field: str, names: str) -> list[str]:
     if rule.network:
         return [f"{'ip6' if ':' in rule.network else 'ip'} {field} {rule.network} {what}"]
     return [what or "meta l4proto 0-255"]
+
+
+def words(rule: Rule) -> str:
+    """The rule in the language of policies."""
+    host = rule.network or rule.name or "*"
+    plain = host.removesuffix("/32" if ":" not in host else "/128")
+    if ":" in plain and rule.ports:
+        plain = f"[{plain}]"
+    return (
+        (f"{rule.protocol}/" if rule.protocol else "")
+        + plain
+        + (f":{rule.ports}" if rule.ports else "")
+    )
 
 
 def matches(pattern: str, name: str) -> bool:

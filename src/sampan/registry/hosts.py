@@ -82,7 +82,7 @@ class Config(Record):
         try:
             with open(path, "rb") as file:
                 return _read(tomllib.load(file), directory, domain, own)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BadHosts(path, error) from error
 
     def _directory(self, domain: str, *others: str) -> str | None:

@@ -1,7 +1,7 @@
 """A child in new and in joined namespaces: clone3, where needed by way of a process in between.
 
-The child is the caller's own in any case: the process in between clones with CLONE_PARENT. The
-caller must have one thread only.
+The child is the caller's own, also where the process in between made it, with CLONE_PARENT; or with
+`sibling` our parent's. The caller must have one thread only.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ def clone(
     pids: int = -1,
     cgroup: int = -1,
     early: Callable[[], None] | None = None,
+    sibling: bool = False,
 ) -> tuple[int, int]:
     """A child of ours in new namespaces, in the joined user and pid namespaces: (pid, pidfd).
 
     `early` runs in a process in between, with the caller's privilege, before any is joined.
+    `sibling` where neither is asked for: it is a child of our parent.
     """
     # Not dumpable across the clone: from inside, only CAP_SYS_PTRACE over the host's user
     # namespace could look at a process that still is the host's (CVE-2016-9962).
@@ -41,7 +43,7 @@ def clone(
         if user >= 0 or early:
             joined = [(user, CLONE.NEWUSER), (pids, CLONE.NEWPID)]
             return _clone_sibling(joined, flags, child, early)
-        return _clone_child(flags, pids, child, cgroup)
+        return _clone_child(flags, pids, child, cgroup, sibling)
     except OSError as error:
         hint = " (too many namespaces)" if error.errno == errno.ENOSPC else ""
         raise errors.NotPermitted(
@@ -51,14 +53,20 @@ def clone(
         process.prctl(PR.SET_DUMPABLE, 1 if dumpable == 1 else 0)
 
 
-def _clone_child(flags: int, pids: int, child: Callable[[], None], cgroup: int) -> tuple[int, int]:
+def _clone_child(
+    flags: int, pids: int, child: Callable[[], None], cgroup: int, sibling: bool
+) -> tuple[int, int]:
     own = -1
     if pids >= 0:  # a joined pid namespace is for children only, and the way back is open
         own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         namespaces.setns(pids, CLONE.NEWPID)
     try:
-        into = CLONE.INTO_CGROUP if cgroup >= 0 else 0
-        pid, pidfd = namespaces.clone3(flags | into, cgroup=max(cgroup, 0))
+        flags |= CLONE.INTO_CGROUP if cgroup >= 0 else 0
+        if sibling:  # it gets our own signal
+            made = namespaces.clone3(flags | CLONE.PARENT, exit_signal=0, cgroup=max(cgroup, 0))
+        else:
+            made = namespaces.clone3(flags, cgroup=max(cgroup, 0))
+        pid, pidfd = made
         if pid == 0:
             child()
         return pid, pidfd

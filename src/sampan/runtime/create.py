@@ -5,8 +5,9 @@
     created.wait_ready()       # createRuntime hooks run here, in the caller
     created.start()            # returns once the command runs
 
-PID 1 is a child of the caller in any case: where a process in between is needed (a user namespace
-to join), it clones with CLONE_PARENT. The caller must have one thread only.
+PID 1 is a child of the caller: where a process in between is needed (a user namespace to join), it
+clones with CLONE_PARENT. Where none is, `for_parent` makes it a child of the caller's parent. The
+caller must have one thread only.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Options(Record):
     init: bool = False  # PID 1 is a small reaper of ours, the process its child
     preserve_fds: int = 0  # so many descriptors from 3 on stay open
     gate: int = -1  # a listening SOCK_SEQPACKET: `start` comes over it, the caller may go
-    pdeathsig: int = 0  # sent to PID 1 when the caller ends
+    pdeathsig: int = 0  # sent to PID 1 when its parent ends
+    for_parent: bool = False  # PID 1 shall be a child of the caller's parent, where that can be
     no_pivot: bool = False
     new_keyring: bool = True
 
@@ -134,7 +136,8 @@ def _spawn(
             user=plan.joins("user"),
             pids=plan.joins("pid"),
             cgroup=unified,
-            early=_early(plan, wires),
+            early=(early := _early(plan, wires)),
+            sibling=options.for_parent,
         )
     except BaseException:
         ours.close()
@@ -157,6 +160,7 @@ def _spawn(
         from sampan.runtime import sources
 
         created.sources = sources.Server(plan, pid, wires.idmaps, ours)
+    created.callers_parents = options.for_parent and not (early or plan.joins("user") >= 0)
     created.agent, created.state = plan.process.listener, {**plan.state, "pid": pid}
     try:
         if plan.new & CLONE.NEWUSER:

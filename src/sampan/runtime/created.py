@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from sampan.linux import signals
+from sampan.linux import process, signals
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
@@ -38,6 +38,7 @@ class Created:
         self.pid, self.pidfd, self.manager = pid, pidfd, manager
         self._channel, self._run_hooks, self._owns_cgroup = channel, run_hooks, owns_cgroup
         self.sources: Server | None = None
+        self.callers_parents = False  # whose child it is: not ours
         self.agent: tuple[str, str] | None = None  # of seccomp
         self.state: dict[str, Any] = {}
         self.undo: Callable[[], None] | None = None  # what else was made for it
@@ -109,8 +110,8 @@ class Created:
         if self.pidfd >= 0:
             try:
                 signals.send(self.pidfd, 9)
-                os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-            except (ProcessLookupError, ChildProcessError):
+                process.wait(self.pidfd)
+            except ProcessLookupError:
                 pass
             os.close(self.pidfd)
             self.pidfd = -1

@@ -19,7 +19,7 @@ import stat as modes
 
 from sampan.kit import clock, errors
 from sampan.linux import unix
-from sampan.shim import enter, protocol, tree
+from sampan.shim import enter, parsing, protocol, tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def prime() -> None:
 def run(connection: socket.socket, message: Message, fds: list[int]) -> None:
     """In a fresh child of the spawner: answer one `archive` request."""
     try:
-        request = protocol.parse_archive(message)
+        request = parsing.archive(message)
         if request.action != "stat" and not fds:
             raise errors.InvalidArgument(f"archive {request.action} needs a descriptor")
         enter.root_of(request)

@@ -32,10 +32,15 @@ class ExecNotFound(errors.NotFound): ...
 class Execs:
     """`announce(message, remember=True)` gets detach and exec_exit."""
 
-    def __init__(self, loop: loops.Loop, container: Ready, announce: Callable[..., None]) -> None:
-        self._loop, self._container, self._announce = loop, container, announce
+    def __init__(self, loop: loops.Loop, announce: Callable[..., None]) -> None:
+        self._loop, self._announce = loop, announce
+        self._container: Ready
         self._running: dict[str, tuple[int, Session]] = {}  # exec id → PID, streams
         self._starting: dict[str, tuple[socket.socket, Exec]] = {}  # → its helper
+
+    def use(self, container: Ready) -> None:
+        """Before the first one starts."""
+        self._container = container
 
     def pids(self) -> dict[str, int]:
         return {exec_id: pid for exec_id, (pid, _) in self._running.items()}

@@ -30,6 +30,7 @@ def fork(
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
+        ours.close()  # or it would not see our end
         leave_by(lambda: _work(work, theirs, keep))
     theirs.close()
     return pid, ours

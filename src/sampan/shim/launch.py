@@ -2,9 +2,10 @@
 
     created (+ network namespace) → … go … → started
 
-A helper of the monitor creates the container (`helper` says why) and hands it over once it is ready
-to execute; the monitor then starts it, so that PID 1's parent, whose death it is not to survive
-(PR_SET_PDEATHSIG), is the monitor. Either a process comes out that runs, or nothing is left: no
+A helper of the monitor creates the container (`helper` says why), as a child of the monitor, whose
+death PID 1 is not to survive (PR_SET_PDEATHSIG). It first passes on what of the request the monitor
+needs, who makes log and socket meanwhile, then the container once that is ready to execute; the
+monitor starts it. Either a process comes out that runs, or nothing is left: no
 process, no cgroup, no descriptor. While PID 1 prepares its rootfs the engine sets up the network;
 the first of both to fail ends the attempt, and so does the engine's connection when it closes
 before "go".
@@ -19,7 +20,7 @@ from sampan.kit import errors
 from sampan.linux import cgroup, unix
 from sampan.runtime import cgroups, channel, create
 from sampan.runtime.created import Created
-from sampan.shim import helper, oci_program, protocol, restored, stdio, title
+from sampan.shim import helper, oci_program, parsing, protocol, restored, stdio, title
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
@@ -30,64 +31,85 @@ if TYPE_CHECKING:
     from sampan.shim.protocol import Message, Start
 
 _SIGKILL = 9
-_TO_MONITOR = ("id", "bundle", "run", "runtime", "restore", "stdin_once", "log")
+_TO_MONITOR = (
+    *("id", "bundle", "run", "runtime", "restore"),
+    *("stdin_once", "log", "attach", "ports"),
+)
 
 
 class EngineGone(errors.Unavailable):
     """It closed the connection before the network was ready."""
 
 
+class MonitorGone(errors.Unavailable):
+    """It closed the channel: it has failed, and says so itself, or was killed."""
+
+
+class Launch:
+    """An attempt, in the monitor: its helper works from now on, at the same time as the caller."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._pid, self._channel = helper.fork(lambda theirs: _help(connection, theirs))
+
+    def request(self) -> Start | None:
+        """What of the request a monitor needs; None where the attempt failed: the engine has been
+        told, and nothing is left."""
+        message, fds = self._receive()
+        return parsing.start({**message, "config": {}}, fds) if message else None
+
+    def ready(self, request: Start) -> Ready | None:
+        """Waits for the container that waits for its start; None as above."""
+        message, fds = self._receive()
+        return Ready(request, message, fds, self._pid) if message else None
+
+    def cancel(self) -> None:
+        """Returns when nothing is left of it."""
+        self._channel.close()
+        os.waitpid(self._pid, 0)
+
+    def _receive(self) -> tuple[Message | None, list[int]]:
+        try:
+            message, fds = unix.receive(self._channel)
+        except ConnectionError:
+            message, fds = None, []
+        if message is None:
+            self.cancel()
+        return message, fds
+
+
 class Ready:
-    """A container that waits for its start, as the monitor gets it from the helper.
+    """A container that waits for its start, as the monitor gets it from the helper."""
 
-    `request` has of the start request only what a monitor needs afterwards.
-    """
-
-    def __init__(self, message: Message, fds: list[int], helper_pid: int) -> None:
-        self.request: Start = protocol.parse_start({**message["request"], "config": {}}, fds)
+    def __init__(self, request: Start, message: Message, fds: list[int], helper_pid: int) -> None:
+        self.request = request
         self.cgroup = cgroup.manager(message["cgroup"])
         self.process: Created | oci_program.Process | restored.Process
-        if self.request.restore:
+        if request.restore:
             self.process = restored.Process(message["pid"], fds[0], self.cgroup)
-        elif self.request.runtime:
-            handle = oci_program.Handle.of(self.request)
+        elif request.runtime:
+            handle = oci_program.Handle.of(request)
             self.process = oci_program.Process(handle, message["pid"], fds[0], self.cgroup)
         else:
             line = channel.Channel(fds[1])
             self.process = Created(message["pid"], fds[0], line, self.cgroup)
         self.config = fds[2]  # a memfd with what execs need: config.json's linux, and the state
         self.streams = stdio.unpack(message["streams"], fds)
-        self._helper = helper_pid
+        self._helper = 0 if message["ours"] else helper_pid
 
     def adopt(self) -> None:
-        """Be PID 1's parent, which one is when the helper has ended; needed for start and abort."""
+        """Be PID 1's parent; needed for start and abort. Where it was not born as our child it
+        becomes so with the helper's end."""
         if self._helper:
             os.waitpid(self._helper, 0)
             self._helper = 0
-
-
-def container(connection: socket.socket) -> Ready | None:
-    """Have the request on the connection carried out up to the start.
-
-    None where that failed: the engine has been told, and nothing is left.
-    """
-    pid, ours = helper.fork(lambda theirs: _help(connection, theirs))
-    try:
-        message, fds = unix.receive(ours)
-    except ConnectionError:
-        message, fds = None, []
-    finally:
-        ours.close()
-    if message is None:
-        os.waitpid(pid, 0)
-        return None
-    return Ready(message, fds, pid)
 
 
 def _help(connection: socket.socket, monitor: socket.socket) -> None:
     try:
         message, fds = unix.receive(connection)
         _prepare(connection, monitor, message, fds)
+    except MonitorGone:
+        pass
     except Exception as failure:
         try:
             unix.send(connection, protocol.error(failure))
@@ -100,11 +122,12 @@ def _help(connection: socket.socket, monitor: socket.socket) -> None:
 def _prepare(
     connection: socket.socket, monitor: socket.socket, message: Message, fds: list[int]
 ) -> None:
-    request = protocol.parse_start(message, fds)
+    request = parsing.start(message, fds)
+    _tell(monitor, {name: message[name] for name in _TO_MONITOR if name in message}, fds)
     config = oci_runtime.parse(request.config)
     streams = stdio.Streams(tty=request.tty, stdin=request.stdin)
     if request.restore:
-        _restore(connection, monitor, request, streams, message, fds)
+        _restore(connection, monitor, request, streams)
         return
     if request.init:
         title.set("sampan-init")  # what `top` shows: the child keeps the name
@@ -118,9 +141,10 @@ def _prepare(
         streams.forked()
         if request.network:
             _tell_created(connection, process.pid)
+        saved = _saved(request.config, process.state)  # while PID 1 is busy
         _wait(connection, process, needs_go=request.network)
         streams.ready(request.size)
-        _hand_over(monitor, process, streams, message, fds, path)
+        _hand_over(monitor, process, streams, path, saved)
     except BaseException:
         process.abort()
         raise
@@ -131,8 +155,6 @@ def _restore(
     monitor: socket.socket,
     request: Start,
     streams: stdio.Streams,
-    message: Message,
-    fds: list[int],
 ) -> None:
     """The network comes before the processes: they go on at once."""
     config = restored.prepare(request, streams)
@@ -145,7 +167,8 @@ def _restore(
     try:
         streams.forked()
         streams.ready(request.size)
-        _hand_over(monitor, process, streams, message, fds, path)
+        saved = _saved(request.config, process.state)
+        _hand_over(monitor, process, streams, path, saved)
     except BaseException:
         process.abort()
         raise
@@ -164,6 +187,7 @@ def _options(request: Start, streams: stdio.Streams) -> create.Options:
         cgroup=request.cgroup,
         init=request.init,
         pdeathsig=_SIGKILL,
+        for_parent=True,
     )
 
 
@@ -171,19 +195,19 @@ def _hand_over(
     monitor: socket.socket,
     process: Created | oci_program.Process | restored.Process,
     streams: stdio.Streams,
-    message: Message,
-    fds: list[int],
     cgroup_path: str,
+    saved: int,
 ) -> None:
-    """The request's own descriptors come last, with their indexes moved."""
-    ours = [process.pidfd, process.fileno(), _saved(message["config"], process.state)]
-    packed = streams.pack(ours)
-    moved: dict[str, Any] = {name: message[name] for name in _TO_MONITOR if name in message}
-    for name in ("attach", "ports"):
-        items = message.get(name) or ()
-        moved[name] = [{**item, "fd": item["fd"] + len(ours)} for item in items]
-    body = {"request": moved, "cgroup": cgroup_path, "pid": process.pid, "streams": packed}
-    unix.send(monitor, body, [*ours, *fds])
+    fds = [process.pidfd, process.fileno(), saved]
+    answer = {"cgroup": cgroup_path, "pid": process.pid, "ours": process.callers_parents}
+    _tell(monitor, {**answer, "streams": streams.pack(fds)}, fds)
+
+
+def _tell(monitor: socket.socket, message: Message, fds: list[int]) -> None:
+    try:
+        unix.send(monitor, message, fds)
+    except OSError as gone:
+        raise MonitorGone("the monitor of the container went away") from gone
 
 
 def _saved(config: Message, state: dict[str, Any]) -> int:
@@ -196,7 +220,10 @@ def _saved(config: Message, state: dict[str, Any]) -> int:
 
 def _tell_created(connection: socket.socket, pid: int, *, network: int | str = "") -> None:
     """`network`: whose network namespace is the container's, where not PID 1's."""
-    namespace = os.open(f"/proc/{network or pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        namespace = os.open(f"/proc/{network or pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError):
+        return  # it has failed already; why, it says where it is waited for
     try:
         unix.send(connection, protocol.created(pid), [namespace])
     except OSError as gone:

@@ -1,9 +1,9 @@
 """The monitor: one process beside each container, its parent, which outlives the engine.
 
-Forked from the spawner, it becomes subreaper, creates the container (`launch`), and then serves in
-one epoll loop: output to the log and to clients (`session`), execs, requests on its socket
-(`server`), events (`subscribers`), connections that reached a published port's own socket
-(`relay`). When PID 1 ends it delivers what is left, writes `exit.json`, removes the cgroup,
+Forked from the spawner, it becomes subreaper, has the container created (`launch`), and then serves
+in one epoll loop: output to the log and to clients (`session`), execs, requests on its socket
+(`server`, `requests`), events (`subscribers`), connections that reached a published port's own
+socket (`relay`). When PID 1 ends it delivers what is left, writes `exit.json`, removes the cgroup,
 announces the exit, and ends. PID 1 dies with it (PR_SET_PDEATHSIG, set by the runtime).
 
 Nothing is imported after the fork, and the memory of the spawner is shared: a monitor costs what it
@@ -24,12 +24,12 @@ from sampan.linux import _libc, process, seccomp, unix
 from sampan.linux.cgroup import base as cgroups
 from sampan.shim import (
     exit_record,
-    helper,
     launch,
     logs,
     oci_program,
     protocol,
     rehearsal,
+    requests,
     title,
 )
 from sampan.shim import loop as loops
@@ -43,11 +43,9 @@ from sampan.spec import docker_defaults, docker_seccomp
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from typing import Any
 
     from sampan.shim.launch import Ready
-    from sampan.shim.protocol import Message
-    from sampan.shim.server import Handler
+    from sampan.shim.protocol import Start
 
 _OOM_LOOKS, _OOM_PAUSE = 20, 0.05  # after a notification the counter is behind for a moment
 _LAST_WORDS = 10.0  # seconds that clients and subscribers get to take the rest
@@ -64,90 +62,104 @@ def prime() -> None:
 def run(connection: socket.socket) -> None:
     """In a fresh child of the spawner: be the monitor that the start request on this connection
     asks for, to the end."""
-    os.setsid()
     process.prctl(process.PR.SET_CHILD_SUBREAPER, 1)
+    _signal.signal(_signal.SIGTERM, _nothing)
+    attempt = launch.Launch(connection)  # before we touch what both would have to copy
+    os.setsid()
     wakeup = _catch_signals()
-    ready = launch.container(connection)
-    if ready is None:
+    request = attempt.request()
+    if request is None:
         return
-    title.set("sampan-monitor", ready.request.id[:12])
+    title.set("sampan-monitor", request.id[:12])
     try:
-        monitor = Monitor(ready, connection, wakeup)
+        monitor = Monitor(request)
     except (errors.SampanError, OSError, ValueError) as failure:
+        attempt.cancel()
+        _refuse(connection, failure)
+        return
+    ready = attempt.ready(request)
+    if ready is None:
+        monitor.close()
+        return
+    try:
+        monitor.start(ready, connection, wakeup)
+    except (errors.SampanError, OSError, ValueError) as failure:
+        monitor.close()
         ready.adopt()
         ready.process.abort()
-        try:
-            unix.send(connection, protocol.error(failure))
-        except OSError:
-            pass  # the engine is gone; so is the container
+        _refuse(connection, failure)
         return
     monitor.run()
+
+
+def _refuse(connection: socket.socket, failure: Exception) -> None:
+    try:
+        unix.send(connection, protocol.error(failure))
+    except OSError:
+        pass  # the engine is gone; so is the container
 
 
 def _catch_signals() -> int:
     """Wake the loop through a pipe; returns its end to read.
 
-    Handlers instead of SIG_IGN, because exec(2) resets only those: the container must not start
-    with ignored signals. SIGTERM and the like do nothing: a monitor ends when its container does.
+    A monitor ends when its container does, and not by SIGTERM; others the spawner has dealt with.
     """
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in (
-        _signal.SIGCHLD,
-        _signal.SIGTERM,
-        _signal.SIGINT,
-        _signal.SIGHUP,
-        _signal.SIGPIPE,
-        _signal.SIGXFSZ,
-    ):
-        _signal.signal(number, lambda *_: None)
+    _signal.signal(_signal.SIGCHLD, _nothing)
     return reader
 
 
-class NotRunning(errors.Conflict): ...
+def _nothing(*_: object) -> None: ...
 
 
 class Monitor:
-    """Made with a container that runs, or not at all."""
+    """Of one container: made while that is being created, and then started with it."""
 
-    def __init__(self, ready: Ready, connection: socket.socket, wakeup: int) -> None:
-        request = ready.request
+    def __init__(self, request: Start) -> None:
         self._loop = loop = loops.Loop()
-        self._id, self._bundle = request.id, request.bundle
-        self._process, self._cgroup = ready.process, ready.cgroup
-        self._program = oci_program.Handle.of(request) if request.runtime else None
-        self._status: int | None = None
+        self.id, self._bundle, self._clients = request.id, request.bundle, request.attach
+        self.program = oci_program.Handle.of(request) if request.runtime else None
+        self.status: int | None = None  # of PID 1, when it has ended
         self._oom_kills = 0
-        self._oom_fd = self._cgroup.oom_fd()
-        self._log = logs.make(request.log, loop, lambda: self._session.room())
-        self._subscribers = Subscribers(loop)
-        announce = self._subscribers.announce
-        self._execs = Execs(loop, ready, announce)
-        self._session = Session(
+        self._log = logs.make(request.log, loop, lambda: self.session.room())
+        self.subscribers = Subscribers(loop)
+        announce = self.subscribers.announce
+        self.execs = Execs(loop, announce)
+        self.session = Session(
             loop,
             log=self._log,
             stdin_once=request.stdin_once,
             on_detach=lambda: announce(protocol.detach()),
         )
         self._relay = Relay(loop, request.ports)
-        self._server = Server(loop, os.path.join(request.run, "monitor.sock"), self._handlers())
-        try:
-            exit_record.clear(request.bundle)
-            ready.adopt()
-            self._process.start()
-        except BaseException:
-            self._server.close()
-            raise
-        self._started_at = clock.now()
-        self._session.use(ready.streams)
-        for client in request.attach:
-            self._session.attach(client)
-        self._subscribers.add(connection, protocol.started(self._process.pid, self._started_at))
+        path = os.path.join(request.run, "monitor.sock")
+        self._server = Server(loop, path, requests.handlers(self))
+
+    def close(self) -> None:
+        """Nothing was started, so nothing must be left."""
+        self._server.close()
+        self._relay.close()
+        if self._log is not None:
+            self._log.close()
+
+    def start(self, ready: Ready, connection: socket.socket, wakeup: int) -> None:
+        self.process, self._cgroup = ready.process, ready.cgroup
+        self.execs.use(ready)
+        self._oom_fd = self._cgroup.oom_fd()
+        exit_record.clear(self._bundle)
+        ready.adopt()
+        self.process.start()
+        self.started_at = clock.now()
+        self.session.use(ready.streams)
+        for client in self._clients:
+            self.session.attach(client)
+        self.subscribers.add(connection, protocol.started(self.process.pid, self.started_at))
         if self._oom_fd is not None:
-            loop.watch(self._oom_fd, loops.IN, self._oom)
-        loop.watch(wakeup, loops.IN, lambda _events: self._woken(wakeup))
+            self._loop.watch(self._oom_fd, loops.IN, self._oom)
+        self._loop.watch(wakeup, loops.IN, lambda _events: self._woken(wakeup))
 
     def run(self) -> None:
         """Until the container has ended and everybody knows."""
@@ -155,76 +167,6 @@ class Monitor:
         _malloc_trim(0)
         self._reap()
         self._loop.run()
-
-    # ---- requests
-
-    def _handlers(self) -> dict[str, Handler]:
-        return {
-            "subscribe": self._subscribe,
-            "attach": self._attach,
-            "exec": self._exec,
-            "resize": self._resize,
-            "kill": self._kill,
-            "call": self._call,
-            "close_stdin": self._close_stdin,
-        }
-
-    def _subscribe(self, sock: socket.socket, _message: Message, _fds: list[int]) -> None:
-        state = protocol.state(self._process.pid, self._started_at, self._execs.pids())
-        self._subscribers.add(sock, state)
-
-    def _attach(self, _sock: socket.socket, message: Message, fds: list[int]) -> Message:
-        self._session.attach(protocol.parse_attach(message, fds))
-        return protocol.ok()
-
-    def _exec(self, sock: socket.socket, message: Message, fds: list[int]) -> None:
-        if self._status is not None:
-            raise NotRunning(f"container {self._id[:12]} is not running")
-        self._execs.start(sock, protocol.parse_exec(message, fds))
-
-    def _resize(self, _sock: socket.socket, message: Message, _fds: list[int]) -> Message:
-        rows, columns, exec_id = message["rows"], message["columns"], message.get("exec_id")
-        if exec_id:
-            resized = self._execs.resize(exec_id, rows, columns)
-        else:
-            resized = self._session.resize(rows, columns)
-        if not resized:
-            raise errors.Conflict(f"{exec_id or self._id[:12]} has no terminal to resize")
-        return protocol.ok()
-
-    def _kill(self, sock: socket.socket, message: Message, _fds: list[int]) -> Message | None:
-        if self._program is not None and oci_program.is_alive(self._process.pidfd):
-            self._delegate(sock, "kill", [str(message["signal"])])
-            return None
-        try:
-            _signal.pidfd_send_signal(self._process.pidfd, message["signal"])
-        except ProcessLookupError:
-            raise NotRunning(f"container {self._id[:12]} is not running") from None
-        return protocol.ok()
-
-    def _call(self, sock: socket.socket, message: Message, _fds: list[int]) -> None:
-        if self._program is None or message["verb"] not in ("pause", "resume", "update"):
-            raise errors.InvalidArgument(f"no other runtime is here to {message['verb']}")
-        if self._status is not None:
-            raise NotRunning(f"container {self._id[:12]} is not running")
-        self._delegate(sock, message["verb"], message["argument"])
-
-    def _delegate(self, sock: socket.socket, verb: str, argument: Any) -> None:
-        """The container's runtime does it, in a helper that answers and owns the connection."""
-        assert self._program is not None
-        program, pidfd = self._program, self._process.pidfd
-        _, channel = helper.fork(
-            lambda _: oci_program.answer(sock, program, pidfd, verb, argument),
-            keep=(sock.fileno(), pidfd),
-        )
-        channel.close()
-        sock.close()
-
-    def _close_stdin(self, _sock: socket.socket, _message: Message, _fds: list[int]) -> Message:
-        self._session.end_stdin()
-        return protocol.ok()
-
-    # ---- what happens
 
     def _woken(self, wakeup: int) -> None:
         try:
@@ -242,10 +184,10 @@ class Monitor:
                 if pid == 0:
                     return
                 code = os.waitstatus_to_exitcode(status)
-                if pid == self._process.pid:
+                if pid == self.process.pid:
                     self._ended(code)
                 else:
-                    self._execs.reaped(pid, code if code >= 0 else 128 - code)
+                    self.execs.reaped(pid, code if code >= 0 else 128 - code)
         except ChildProcessError:
             pass
 
@@ -256,7 +198,7 @@ class Monitor:
         self._look_for_oom(_OOM_LOOKS)
 
     def _look_for_oom(self, looks: int) -> None:
-        if self._status is not None:
+        if self.status is not None:
             return
         if not self._announce_oom() and looks:
             self._loop.call_later(_OOM_PAUSE, partial(self._look_for_oom, looks - 1))
@@ -266,36 +208,36 @@ class Monitor:
         grown = kills > self._oom_kills
         self._oom_kills = kills
         if grown:
-            self._subscribers.announce(protocol.oom())
+            self.subscribers.announce(protocol.oom())
         return grown
 
     def _ended(self, code: int) -> None:
         """PID 1 is gone: so must be all that is left of its container, then its output drained."""
-        self._status = code
+        self.status = code
         self._exited_at = clock.now()
         self._announce_oom()
         self._oom_killed = self._oom_kills > 0
         if self._cgroup.pids():
             self._cgroup.kill()
-        self._session.drain(self._finish)
+        self.session.drain(self._finish)
 
     def _finish(self) -> None:
-        assert self._status is not None
+        assert self.status is not None
         if self._log is not None:
             self._log.close()
         self._relay.close()
         notes = self._delete_cgroup()
         self._server.close()
         record = protocol.ExitRecord(
-            exit_code=self._status if self._status >= 0 else 128 - self._status,
-            signal=-self._status if self._status < 0 else None,
+            exit_code=self.status if self.status >= 0 else 128 - self.status,
+            signal=-self.status if self.status < 0 else None,
             oom_killed=self._oom_killed,
             exited_at=self._exited_at,
-            started_at=self._started_at,
-            pid=self._process.pid,
+            started_at=self.started_at,
+            pid=self.process.pid,
         )
         self._write_exit_record(record)
-        self._subscribers.announce(protocol.exit(record))
+        self.subscribers.announce(protocol.exit(record))
         if notes:
             print(notes, file=sys.stderr, flush=True)
         self._loop.call_later(_LAST_WORDS, self._loop.stop)
@@ -306,22 +248,22 @@ class Monitor:
         if self._oom_fd is not None:
             self._loop.forget(self._oom_fd)
         try:
-            if self._program is not None:
-                oci_program.delete(self._program)
+            if self.program is not None:
+                oci_program.delete(self.program)
             self._cgroup.delete()
         except (OSError, errors.SampanError) as failure:
-            return f"container {self._id[:12]}: its cgroup is left behind: {failure}"
+            return f"container {self.id[:12]}: its cgroup is left behind: {failure}"
         return ""
 
     def _write_exit_record(self, record: protocol.ExitRecord) -> None:
         try:
             exit_record.write(self._bundle, record)
         except OSError as failure:  # the bundle may be gone, or the disk full
-            message = f"container {self._id[:12]}: no exit record: {failure}"
+            message = f"container {self.id[:12]}: no exit record: {failure}"
             print(message, file=sys.stderr, flush=True)
 
     def _leave_when_told(self) -> None:
-        if self._subscribers.flushed and not self._session.clients:
+        if self.subscribers.flushed and not self.session.clients:
             self._loop.stop()
         else:
             self._loop.call_later(0.05, self._leave_when_told)

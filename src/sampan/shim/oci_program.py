@@ -17,7 +17,6 @@ ours, as if we had forked them, and are handed to the monitor with the helper's 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -26,9 +25,8 @@ from sampan.image import removal
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.linux import namespaces, process, signals, unix
-from sampan.runtime import errors as runtime_errors
 from sampan.runtime import rootfs
-from sampan.shim import enter, protocol
+from sampan.shim import enter, oci_command, protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,13 +37,8 @@ if TYPE_CHECKING:
     from sampan.shim.protocol import Exec, Start
     from sampan.shim.stdio import Streams
 
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _CONSOLE = "console.sock"
 _OLDEST = "1.0.2"  # of the specification: what we write has no newer word; crun < 1.9 refuses 1.1
-
-
-class ProgramFailed(errors.Conflict):
-    """The runtime ended with an error; the message is its own."""
 
 
 def directory(run: str) -> str:
@@ -90,6 +83,7 @@ class Process:
     def __init__(self, handle: Handle, pid: int, pidfd: int, manager: Manager) -> None:
         self.handle, self.pid, self.pidfd, self.manager = handle, pid, pidfd, manager
         self.state: dict[str, Any] = {}
+        self.callers_parents = False
         self._ready = os.eventfd(1)
 
     def fileno(self) -> int:
@@ -132,7 +126,9 @@ def create(request: Start, streams: Streams, manager: Manager) -> Process:
     os.chdir(handle.directory)  # what is named below is relative: no name is too long
     words = ["--bundle", ".", "--pid-file", "pid"]
     try:
-        _run(handle.command("create", *words, *_console(streams)), handle, streams)
+        oci_command.run(
+            handle.command("create", *words, *_console(streams)), handle.log, streams.theirs
+        )
         pid = int(_read("pid"))
         return Process(handle, pid, os.pidfd_open(pid), manager)
     except BaseException:
@@ -149,7 +145,9 @@ def execute(handle: Handle, request: Exec, streams: Streams) -> int:
         os.chdir(place)
         _write("process.json", request.process)
         words = ["--process", "process.json", "--detach", "--pid-file", "pid"]
-        _run(handle.command("exec", *words, *_console(streams)), handle, streams)
+        oci_command.run(
+            handle.command("exec", *words, *_console(streams)), handle.log, streams.theirs
+        )
         return int(_read("pid"))
     finally:
         os.chdir("/")
@@ -158,7 +156,7 @@ def execute(handle: Handle, request: Exec, streams: Streams) -> int:
 
 def call(handle: Handle, verb: str, *after: str) -> None:
     """A verb that only answers with success or a sentence; `after` comes behind the id."""
-    _run([*handle.command(verb), *after], handle)
+    oci_command.run([*handle.command(verb), *after], handle.log)
 
 
 def update(handle: Handle, resources: dict[str, Any]) -> None:
@@ -166,7 +164,7 @@ def update(handle: Handle, resources: dict[str, Any]) -> None:
     path = f"{handle.directory}/resources-{os.getpid()}.json"
     _write(path, resources)
     try:
-        _run(handle.command("update", "--resources", path), handle)
+        oci_command.run(handle.command("update", "--resources", path), handle.log)
     finally:
         os.unlink(path)
 
@@ -176,7 +174,7 @@ def delete(handle: Handle) -> None:
     if not os.path.isdir(handle.directory):
         return
     try:
-        _run(handle.command("delete", "--force"), handle)
+        oci_command.run(handle.command("delete", "--force"), handle.log)
     except (errors.SampanError, OSError):
         pass  # it never knew the container, or is gone itself; the cgroup is removed all the same
     try:
@@ -232,62 +230,6 @@ def _write(path: str, document: object) -> None:
 def _read(path: str) -> str:
     with open(path, encoding="utf-8") as file:
         return file.read()
-
-
-# ---- the program itself
-
-
-def _run(command: list[str], handle: Handle, streams: Streams | None = None) -> None:
-    """posix_spawn(3), with the container's streams as its own where it is to hand them on."""
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    theirs = streams.theirs if streams and streams.theirs else (null, null, null)
-    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in theirs]
-    try:
-        pid = os.posix_spawn(
-            command[0],
-            command,
-            _ENVIRONMENT,
-            file_actions=[(os.POSIX_SPAWN_DUP2, fd, i) for i, fd in enumerate(moved)],
-        )
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise errors.Unavailable(f"the runtime {command[0]} cannot be run: {reason}") from error
-    finally:
-        for fd in (null, *moved):
-            os.close(fd)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    try:
-        if code:
-            raise _failure(command, code, handle.log)
-    finally:
-        if os.path.exists(handle.log):
-            os.unlink(handle.log)
-
-
-def _failure(command: list[str], code: int, log: str) -> errors.SampanError:
-    """What it said last, as the error our own runtime would have raised."""
-    said = _last_message(log) or f"{command[0]} ended with {code} and no word"
-    text = said.lower()
-    if any(words in text for words in ("executable file not found", "no such file or directory")):
-        return runtime_errors.CommandNotFound(said)
-    if any(words in text for words in ("permission denied", "is a directory", "not a directory")):
-        return runtime_errors.CommandNotExecutable(said)
-    return ProgramFailed(said)
-
-
-def _last_message(log: str) -> str:
-    try:
-        lines = _read(log).splitlines()
-    except OSError:
-        return ""
-    for line in reversed(lines):
-        try:
-            message = json.loads(line)
-        except ValueError:
-            return line  # runsc's and others' own form
-        if message.get("level", "error") in ("error", "fatal"):
-            return str(message.get("msg", ""))
-    return ""
 
 
 def answer(connection: socket.socket, handle: Handle, pidfd: int, verb: str, argument: Any) -> None:

@@ -12,7 +12,7 @@ import socket
 
 from sampan.linux import cgroup, unix
 from sampan.shim import loop as loops
-from sampan.shim import protocol, stdio
+from sampan.shim import parsing, protocol, stdio
 from sampan.shim.logs.json_file import JsonFile
 from sampan.shim.session import Session
 from sampan.shim.subscribers import Subscribers
@@ -77,6 +77,6 @@ def _request(
     unix.send(engine, start.message(), [clients_end.fileno()])
     clients_end.close()
     message, fds = unix.receive(connection)
-    request = protocol.parse_start(message, fds)
+    request = parsing.start(message, fds)
     assert isinstance(request, protocol.Start)
     return request

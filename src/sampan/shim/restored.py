@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from sampan.kit import errors
-from sampan.linux import namespaces, netns, signals
+from sampan.linux import namespaces, netns, process, signals
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import cgroups, checkpoint, create, restore, rootfs
 from sampan.shim import enter
@@ -35,6 +35,7 @@ class Process:
     def __init__(self, pid: int, pidfd: int, manager: Manager) -> None:
         self.pid, self.pidfd, self.manager = pid, pidfd, manager
         self.state: dict[str, Any] = {}
+        self.callers_parents = True
         self._ready = os.eventfd(1)
 
     def fileno(self) -> int:
@@ -48,9 +49,9 @@ class Process:
             return
         try:
             signals.send(self.pidfd, 9)
-            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-        except (ProcessLookupError, ChildProcessError):
-            pass  # in the helper it is nobody's child of ours
+            process.wait(self.pidfd)
+        except ProcessLookupError:
+            pass
         os.close(self.pidfd)
         self.pidfd = -1
         self.manager.kill()

@@ -14,7 +14,7 @@ import os
 from functools import partial
 
 from sampan.shim import loop as loops
-from sampan.shim import protocol, stdio
+from sampan.shim import parsing, stdio
 from sampan.shim.attach import Client, DetachKeys
 
 TYPE_CHECKING = False
@@ -172,7 +172,7 @@ class Session:
 
     def attach(self, wants: Attach) -> None:
         """Owns the client's descriptor from now on; raises `InvalidArgument` for detach keys."""
-        keys = protocol.detach_keys(wants.detach_keys) if self._console is not None else b""
+        keys = parsing.detach_keys(wants.detach_keys) if self._console is not None else b""
         client = Client(
             self._loop, wants, on_input=self._client_input, on_change=self._client_changed
         )

@@ -110,7 +110,7 @@ def _start(paths: Paths, wanted: str) -> None:
         pid = os.posix_spawn(
             f"/proc/self/fd/{interpreter}",
             [os.path.realpath("/proc/self/exe"), "-I", "-S", "-c", code],
-            {},
+            {"LD_BIND_NOW": "1"},  # else each child looks symbols up for itself
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, descriptor, number)
                 for number, descriptor in enumerate((null, log, log, theirs))

@@ -101,7 +101,9 @@ def _serve(door: socket.socket, version: str) -> None:
     pid = os.getpid()
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # children leave no zombies
     _signal.signal(_signal.SIGTERM, lambda *_: os._exit(0))  # the next one replaces the socket
-    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+    # By handlers, which exec(2) resets, so that no container starts with an ignored signal
+    for number in (_signal.SIGINT, _signal.SIGHUP, _signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _nothing)
     while True:
         try:
             connection, _ = door._accept()  # type: ignore[attr-defined]
@@ -118,10 +120,13 @@ def _serve(door: socket.socket, version: str) -> None:
         os.close(connection)
 
 
+def _nothing(*_: object) -> None: ...
+
+
 def _child(fd: int, version: str, spawner: int) -> None:
     for number in (_signal.SIGCHLD, _signal.SIGTERM):
         _signal.signal(number, _signal.SIG_DFL)
-    connection = socket.socket(fileno=fd)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd)
     connection.settimeout(_PATIENCE)
     if connection.recv(len(_START), socket.MSG_PEEK)[4:] == _START[4:]:
         monitor.run(connection)  # whose helper reads the rest

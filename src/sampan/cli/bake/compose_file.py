@@ -26,6 +26,8 @@ def targets(text: str, environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise errors.InvalidArgument(" ".join(str(error).split())) from None
+    except RecursionError:
+        raise errors.InvalidArgument("it is nested too deeply") from None
     services = found.get("services") if isinstance(found, dict) else None
     if not isinstance(services, dict):
         raise errors.InvalidArgument("services: an object is wanted")

@@ -97,7 +97,10 @@ class Definition:
         return _typed(name, given, kind or _kind(value))
 
     def _validate(self, name: str, block: hcl.Block) -> None:
-        if not self._evaluator().value(block.attributes["condition"]):
+        condition = block.attributes.get("condition")
+        if condition is None:
+            raise errors.InvalidArgument(f'variable "{name}": validation: a condition is wanted')
+        if not self._evaluator().value(condition):
             said = block.attributes.get("error_message")
             why = self._evaluator().value(said) if said is not None else "its condition is false"
             raise errors.InvalidArgument(f'variable "{name}": {why}')

@@ -57,7 +57,7 @@ def parse(text: str, suffix: str, environ: Mapping[str, str]) -> hcl.Block:
 def _json(text: str) -> hcl.Block:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.InvalidArgument(str(error)) from None
     if not isinstance(found, dict):
         raise errors.InvalidArgument("an object is wanted")

@@ -66,6 +66,7 @@ class Container:
         self.changed = asyncio.Condition()
         self.restarting: asyncio.Task[None] | None = None
         self.backoff = 0.1  # seconds until the next automatic restart
+        self.variables: tuple[str, ...] = ()  # of the environment, but in no row: a build's secrets
 
     # ---- what is asked of it often
 

@@ -12,7 +12,7 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import rootfs, sized_layers, units
+from sampan.engine import network_options, rootfs, sized_layers, units
 from sampan.engine.containers import (
     addresses,
     copy_up,
@@ -68,12 +68,21 @@ async def create(
 
 
 async def from_image(
-    engine: Engine, image: Image, config: dict[str, Any], host_config: dict[str, Any]
+    engine: Engine,
+    image: Image,
+    config: dict[str, Any],
+    host_config: dict[str, Any],
+    variables: tuple[str, ...],
 ) -> Container:
-    """A container of layers that a lease holds and no image has yet: a step of a build."""
+    """A container of layers that a lease holds and no image has yet: a step of a build.
+
+    `variables` are further ones of its environment that are kept in no row.
+    """
     validation.check(engine, config, host_config)
     _fill_host_config(host_config, engine.settings)
-    return await _make(engine, "", image, config, host_config, {}, leased=True)
+    container = await _make(engine, "", image, config, host_config, {}, leased=True)
+    container.variables = variables
+    return container
 
 
 def _require_free(engine: Engine, name: str) -> None:
@@ -180,7 +189,8 @@ def merge_image(config: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]
         if not merged.get(key) and image.get(key):
             merged[key] = image[key]
     merged["Env"] = _merge_env(image.get("Env") or [], config.get("Env") or [])
-    merged["Labels"] = {**(image.get("Labels") or {}), **(config.get("Labels") or {})}
+    labels = {**(image.get("Labels") or {}), **(config.get("Labels") or {})}
+    merged["Labels"] = dict(sorted(labels.items()))
     for key in ("ExposedPorts", "Volumes"):
         together = {**(image.get(key) or {}), **(config.get(key) or {})}
         merged[key] = together or None
@@ -213,6 +223,8 @@ def _fill_host_config(host: dict[str, Any], settings: Settings) -> None:
     usual = [u for name, u in settings["default-ulimits"].items() if name not in named]
     if usual:
         host["Ulimits"] = [*(host.get("Ulimits") or ()), *usual]
+    if host.get("Memory") and not host.get("MemorySwap"):
+        host["MemorySwap"] = 2 * host["Memory"]
     if host.get("MemorySwappiness") == -1:  # docker's CLI says so what it was not asked
         host["MemorySwappiness"] = None
     if (host.get("PidsLimit") or 0) <= 0:
@@ -244,4 +256,7 @@ def _networking(
     if mode != "bridge" and host.get("Links"):
         both = [*(first.get("Links") or ()), *host["Links"]]
         first = {**first, "Links": [*dict.fromkeys(both)]}
-    return {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
+    found = {mode: first, **{name: settings or {} for name, settings in wanted.items()}}
+    for settings in found.values():
+        network_options.check_endpoint(settings)
+    return found

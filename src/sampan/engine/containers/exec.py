@@ -12,7 +12,7 @@ from sampan.engine.containers import start
 from sampan.engine.errors import NoSuchExec
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
-from sampan.shim import protocol
+from sampan.shim import parsing, protocol
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
@@ -52,7 +52,7 @@ async def create(container: Container, config: dict[str, Any]) -> Exec:
     if config.get("User"):
         await in_thread(start.identity, container, config["User"])  # an unknown one is refused now
     try:
-        protocol.detach_keys(config.get("DetachKeys") or "")
+        parsing.detach_keys(config.get("DetachKeys") or "")
     except errors.InvalidArgument as error:
         raise errors.InvalidArgument(
             f"Invalid escape keys ({config['DetachKeys']}) provided"

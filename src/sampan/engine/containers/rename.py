@@ -30,5 +30,5 @@ async def rename(container: Container, name: str) -> None:
     old, container.name = container.name, name
     container.save_settings()
     container.engine.containers.renamed(container, old)
-    await container.engine.endpoints.names.renamed(container)
+    await container.engine.endpoints.renamed(container)
     container.event("rename", oldName=f"/{old}")

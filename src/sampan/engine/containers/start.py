@@ -28,7 +28,7 @@ from sampan.engine import (
     user_namespaces,
     users,
 )
-from sampan.engine.containers import links, log_config
+from sampan.engine.containers import links, log_config, mounts
 from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
@@ -79,10 +79,14 @@ async def launch(container: Container, *, by_policy: bool = False, checkpoint: s
 
 async def _launch(container: Container, clients: list[Client], checkpoint: str) -> None:
     engine = container.engine
-    plan = engine.endpoints.plan(container) if _has_network(container) else Plan()
+    plan = Plan()
+    if _has_network(container):
+        await engine.endpoints.prepare(container)
+        plan = engine.endpoints.plan(container)
     connection = None
     try:
         await engine.volumes.attach(container)
+        mounts.tell(container, "mount")
         if container.host_config.get("StorageOpt"):
             await in_thread(sized_layers.mount, engine, container.id)
         resolve = log_config.resolve

@@ -30,6 +30,8 @@ from sampan.engine.images import (
     pull,
     push,
     remove,
+    remove_platforms,
+    spare_memory,
     variants,
 )
 from sampan.engine.images.listing import Summary
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.filters import Filters
     from sampan.registry.auth import Credentials
+    from sampan.registry.pull import Pulled
 
     Report = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -63,6 +66,7 @@ class Images:
         self.leases = leases.Leases(engine.db, engine.store)
         self.garbage = garbage.Collector(engine)
         self.lazy = lazy.Keeper(engine)
+        self.spare_memory = spare_memory.SpareMemory(engine)
         self.garbage.roots.append(cache.Records(engine.paths.root).digests)
 
     # -- looking
@@ -180,6 +184,9 @@ class Images:
                 report=report,
             )
 
+    async def fetch(self, lease: leases.Lease, name: str, **options: Any) -> Pulled:
+        return await pull.fetch(self._engine, lease, name, **options)
+
     async def push(
         self,
         name: str,
@@ -245,6 +252,9 @@ class Images:
     ) -> Sequence[dict[str, str]]:
         return await remove.remove(self._engine, name, force=force, prune=prune)
 
+    async def remove_platforms(self, name: str, wanted: Sequence[str]) -> Sequence[dict[str, str]]:
+        return await remove_platforms.remove(self._engine, name, wanted)
+
     async def prune(self, filters: Filters) -> tuple[Sequence[dict[str, str]], int]:
         return await remove.prune(self._engine, filters)
 
@@ -261,6 +271,9 @@ class Images:
         except BaseException:
             self.garbage.wake(soon=not keep)
             raise
+        finally:
+            if name:  # small work has none
+                self.spare_memory.wake()
 
     async def collect_garbage(self) -> int:
         """Remove what nothing names; the bytes of the blobs and layers that went."""
@@ -270,9 +283,11 @@ class Images:
         self.leases.write_on(asyncio.get_running_loop())
         await self.garbage.start()
         self.lazy.wake()
+        self.spare_memory.start()
 
     def stop(self) -> None:
         self.garbage.stop()
+        self.spare_memory.stop()
         self.leases.write_on(None)
 
 

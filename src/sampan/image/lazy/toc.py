@@ -86,7 +86,7 @@ def read(table: bytes) -> Iterator[Member]:
             while at < len(entries) and entries[at]["type"] == "chunk":
                 at += 1
             yield _member(entries[first], entries[first:at])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise NotLazy(f"its table of contents is malformed ({error!r})") from error
 
 

@@ -128,6 +128,8 @@ class Socket:
 
     def send(self, *requests: Request) -> None:
         """Carry out the requests, in order; raises the first failure when all are answered."""
+        if not requests:
+            return  # an empty message is refused (ENODATA)
         waiting = {self._sequence + i + 1: r for i, r in enumerate(requests)}
         self._transmit(requests, NLM_F_REQUEST | NLM_F_ACK)
         failure: OSError | None = None

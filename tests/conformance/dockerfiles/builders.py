@@ -1,0 +1,151 @@
+"""The two builders, with the image `base` each: what `docker save` would give, or what was said."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+from tests import busybox_image
+from tests.conformance.dockerfiles import OLD, Case, write_context
+from tests.engine_process import Engine
+
+
+class Failed(Exception):
+    """A build that was refused or did not end well; what was said."""
+
+
+def base() -> bytes:
+    """A docker-archive: busybox, and below /lower something of every kind."""
+    packed = io.BytesIO()
+    with tempfile.TemporaryDirectory() as top, tarfile.open(fileobj=packed, mode="w") as layer:
+        busybox_image.tree(top)
+        lower = Path(top, "lower")
+        for name in ("dir/a", "dir/b", "dir/sub/c", "file", "hard1", "setuid", "owned/x"):
+            (lower / name).parent.mkdir(parents=True, exist_ok=True)
+            (lower / name).write_text(f"{name}\n")
+        (lower / "hard2").hardlink_to(lower / "hard1")
+        (lower / "setuid").chmod(0o4755)
+        (lower / "link").symlink_to("dir")
+        (lower / "absolute").symlink_to("/lower/dir")
+        (lower / "dangling").symlink_to("nowhere")
+        os.mkfifo(lower / "fifo")
+        os.chown(lower / "owned", 33, 10)
+        os.chown(lower / "owned" / "x", 33, 33)
+        Path(top).chmod(0o755)
+        layer.add(top, ".", filter=_old)
+    diff_id = f"sha256:{hashlib.sha256(packed.getvalue()).hexdigest()}"
+    config = {
+        "architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z",
+        "config": {"Cmd": ["sh"], "Env": ["PATH=/bin:/usr/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "BASE"}],
+    }  # fmt: skip
+    manifest = [{"Config": "config.json", "RepoTags": ["base:latest"], "Layers": ["layer.tar"]}]
+    files = {
+        "config.json": json.dumps(config).encode(),
+        "layer.tar": packed.getvalue(),
+        "manifest.json": json.dumps(manifest).encode(),
+    }
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def _old(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.mtime = OLD
+    member.uname = member.gname = ""
+    return member
+
+
+class Ours:
+    """`POST /build` of an engine."""
+
+    def __init__(self, engine: Engine, archive: bytes) -> None:
+        self._engine = engine
+        status, answer = engine.request("POST", "/images/load", archive)
+        assert status == 200, answer
+
+    def build(self, case: Case, place: Path) -> bytes:
+        parent, text = case.text("parent"), case.text("Dockerfile")
+        if parent is not None:
+            self._build(case, place, parent, "parent")
+        assert text is not None, case.name
+        self._build(case, place, text, "made")
+        status, archive = self._engine.request("GET", "/images/made/get")
+        assert status == 200
+        data: bytes = archive
+        return data
+
+    def _build(self, case: Case, place: Path, dockerfile: str, name: str) -> None:
+        packed = io.BytesIO()
+        (place / "Dockerfile").write_text(dockerfile)
+        with tarfile.open(fileobj=packed, mode="w") as context:
+            context.add(place, ".")
+        args = json.dumps(dict(arg.split("=", 1) for arg in case.args))
+        query = f"/build?t={name}&target={case.target}&buildargs={quote(args)}"
+        status, answer = self._engine.request("POST", query, packed.getvalue())
+        if status != 200:
+            raise Failed(answer["message"])
+        lines = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        last = json.loads(lines.splitlines()[-1])
+        if "error" in last:
+            raise Failed(last["error"])
+
+
+class Buildah:
+    """Debian's, with storage of its own below `place`."""
+
+    def __init__(self, place: Path, archive: bytes) -> None:
+        self._place = place
+        (place / "base.tar").write_bytes(archive)
+        made = self._run("pull", "-q", f"docker-archive:{place}/base.tar")
+        self._run("tag", made.strip(), "localhost/base")
+
+    def _run(self, *words: str) -> str:
+        where = [f"--root={self._place}/root", f"--runroot={self._place}/run"]
+        done = subprocess.run(
+            ["buildah", *where, "--storage-driver=vfs", *words],
+            capture_output=True, text=True, env={**os.environ, "BUILDAH_ISOLATION": "chroot"},
+        )  # fmt: skip
+        if done.returncode:
+            raise Failed(done.stderr)
+        return done.stdout
+
+    def build(self, case: Case, place: Path) -> bytes:
+        for heading, name in (("parent", "parent"), ("Dockerfile", "made")):
+            text = case.text(heading)
+            if text is None:
+                continue
+            (place / "Dockerfile").write_text(text)
+            words = [word for arg in case.args for word in ("--build-arg", arg)]
+            words += ["--target", case.target] if case.target else []
+            options = ["--format=docker", "--layers", "--no-cache", "--pull=never", "--quiet"]
+            self._run("build", *options, *words, "-t", name, str(place))
+        out = self._place / "made.tar"
+        out.unlink(missing_ok=True)
+        self._run("push", "-q", "made", f"docker-archive:{out}:made:latest")
+        return out.read_bytes()
+
+    def close(self) -> None:
+        self._run("rmi", "--all", "--force")
+        shutil.rmtree(self._place)
+
+
+def context(case: Case, place: Path) -> Path:
+    """The case's files below `place`, in a directory of its own."""
+    top = place / case.name
+    top.mkdir()
+    write_context(case, top)
+    return top

@@ -1,0 +1,28 @@
+"""Small Dockerfiles built by Debian's buildah and by us: what differs beyond what is known."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conformance import dockerfiles
+from tests.conformance.suites import Result, judge
+
+SUMMARY = f"{len(dockerfiles.cases())} Dockerfiles on Debian's buildah and on Sampan's engine"
+TOP = Path(__file__).resolve().parents[3]
+
+
+def run(work: Path, arguments: list[str]) -> Result:
+    if shutil.which("buildah") is None:
+        install = ["apt-get", "install", "-y", "--no-install-recommends", "buildah"]
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    report = work / "junit.xml"
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",
+         "tests/conformance/test_build_differential.py", *arguments],
+        cwd=TOP, env={**os.environ, "SAMPAN_DIFFERENTIAL": "1"}, check=False,
+    )  # fmt: skip
+    return judge(report, {})
