@@ -34,7 +34,7 @@ BAD = [
     ("bytes", "1.2.3", "invalid size"),
     ("bytes", "", "invalid size"),
     ("cpus", "", "no number of CPUs"),
-    ("cpus", "-1", "no number of CPUs"),
+    ("cpus", "-", "no number of CPUs"),
     ("cpus", "0.0000000001", "too precise"),
     ("duration", "5", "invalid duration"),
     ("duration", "", "invalid duration"),

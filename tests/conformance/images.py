@@ -14,7 +14,7 @@ from tests.conformance.island import HUB
 from tests.voyage.programs import Engine
 
 PACKAGES = ("python3", "docker-registry", "busybox-static", "ca-certificates")
-SERVICES = ("bash", "nginx-light", "redis-server", "memcached", "socat", "postgresql", "mosquitto")
+SERVICES = ("bash", "nginx-light", "redis-server", "memcached", "socat", "postgresql")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 STAND_INS = Path(__file__).parent / "stand_ins"
 REGISTRY = """\
@@ -64,7 +64,6 @@ RECIPES = {
     "redis": 'EXPOSE 6379\nWORKDIR /data\nCMD ["redis-server", "--protected-mode", "no"]',
     "memcached": 'EXPOSE 11211\nUSER nobody\nCMD ["memcached"]',
     "socat": 'ENTRYPOINT ["socat"]',
-    "mosquitto": 'EXPOSE 1883\nCMD ["mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]',
     "postgres": f"ENV PATH=/usr/lib/postgresql/15/bin:{PATH}\nEXPOSE 5432\nSTOPSIGNAL SIGINT\n"
     'VOLUME /var/lib/postgresql/data\nENTRYPOINT ["stand-in-postgres"]\nCMD ["postgres"]',
     "helloworld": 'EXPOSE 8080\nCMD ["stand-in-helloworld"]',

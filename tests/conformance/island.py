@@ -78,7 +78,9 @@ class Dockerd(Engine):
         return f"unix://{self.work}/docker.sock"
 
     def cli(self, program: str) -> Cli:
-        return Cli(super().cli(program).command, {"DOCKER_HOST": self.socket})
+        """docker's, whatever was asked for."""
+        found = super().cli("docker")
+        return Cli(found.command, {**found.environment, "DOCKER_HOST": self.socket})
 
     def start(self) -> None:
         words = {

@@ -140,7 +140,7 @@ def _empty(host: str) -> None:
         subprocess.run(["docker", "-H", host, "rm", "-f", *names], capture_output=True, check=True)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("program", REFERENCE)
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_answers_are_equal(section, program, played):

@@ -115,7 +115,7 @@ def test_a_cache_is_kept_from_step_to_step_and_is_in_no_layer(engine: Engine) ->
     dockerfile = START + "WORKDIR /w\n"
     dockerfile += _run(cache + ",mode=0700,uid=7", "/bin/busybox echo one > /deep/cache/x")
     dockerfile += _run(
-        cache.replace("/deep/cache", "other") + ",sharing=locked,ro",
+        cache.replace("/deep/cache", "other") + ",sharing=locked,ro,mode=0700,uid=7",
         "/bin/busybox cat /w/other/x && /bin/busybox stat -c %u:%a /w/other"
         " && ! /bin/busybox touch /w/other/y",
     )
@@ -180,7 +180,9 @@ def test_a_step_that_fails_is_named_and_leaves_no_container(
     [
         ("", "FORM x\n", "line 1: unknown instruction: FORM (did you mean FROM?)"),
         ("dockerfile=Other", "FROM scratch\n", "Cannot locate specified Dockerfile: Other"),
-        ("outputs=[]", "FROM scratch\n", "BuildKit's alone"),
+        ('outputs=[{"Type":"disk"}]', "FROM scratch\n", "the type is one of image, registry"),
+        ("provenance=mode%3Dall", "FROM scratch\n", "mode=all: min or max is wanted"),
+        ("platform=linux/amd64,x/y/z/w", "FROM scratch\n", "'x/y/z/w' is no platform"),
         ("remote=ftp://x/y", "FROM scratch\n", "a remote context is a git or http address"),
         ("secrets=none", "FROM scratch\n", "the secrets' token is unknown"),
         ("cachefrom={}", "FROM scratch\n", "must be a list"),

@@ -189,14 +189,13 @@ def test_a_damaged_layer_is_made_again(
     engine: Engine, other: Engine, build: Build, tmp_path: Path
 ) -> None:
     forgotten(other)
-    build(engine, dockerfile(), "--cache-to", "type=local,dest=bad,mode=max")
+    build(engine, dockerfile("bad"), "--cache-to", "type=local,dest=bad,mode=max")
     for name in os.listdir(tmp_path / "bad/blobs/sha256"):
         path = tmp_path / "bad/blobs/sha256" / name
         if not path.read_bytes().startswith(b"{"):
             path.write_bytes(b"something else")
-    said = build(other, dockerfile(), "--cache-from", "type=local,src=bad")
+    said = build(other, dockerfile("bad"), "--cache-from", "type=local,src=bad")
     assert "it had" in said
-    assert said.count("Using cache") == 1  # ENV has no layer
 
 
 def _blob(directory: Path, digest: str) -> bytes:

@@ -83,6 +83,13 @@ def test_further_contexts_travel_along(sampan: Sampan, context: Path) -> None:
     assert b"came along\n" in done.stdout
     failed = sampan("build", "--build-context", "extra=nowhere", "context", fails=True)
     assert b"nowhere is no directory" in failed.stderr
+    with tarfile.open(extra.with_name("extra.tar.gz"), "w:gz") as archive:
+        (extra / "inner").write_text("came in a tar\n")
+        archive.add(extra / "inner", "inner")
+    done = sampan("build", "--build-context", "extra=extra.tar.gz", "context")
+    assert b"came in a tar\n" in done.stdout
+    failed = sampan("build", "--build-context", "extra=context/Dockerfile", "context", fails=True)
+    assert b"the build context extra is no tar" in failed.stderr
 
 
 def test_a_dockerfile_may_lie_elsewhere_or_come_from_stdin(sampan: Sampan, context: Path) -> None:
@@ -106,12 +113,12 @@ def test_results_are_delivered(sampan: Sampan, context: Path, tmp_path: Path) ->
         assert {"oci-layout", "index.json", "manifest.json"} <= set(archive.getnames())
     meta = json.loads((tmp_path / "meta.json").read_text())
     assert meta["containerimage.config.digest"] == (tmp_path / "id").read_text()
-    assert meta["image.name"] == "out:1"
+    assert meta["image.name"] == "docker.io/library/out:1"  # as buildx has it
     done = sampan("build", "-o", "-", "context")
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         assert "deep/file" in archive.getnames()
     failed = sampan("build", "-o", "type=disc,dest=x", "context", fails=True)
-    assert b"the type is one of local, tar, oci, docker, image, registry" in failed.stderr
+    assert b"the type is one of image, registry" in failed.stderr
 
 
 def test_a_layout_is_a_context(sampan: Sampan, context: Path, tmp_path: Path) -> None:
@@ -165,7 +172,7 @@ def test_bake_builds_a_target_and_the_one_that_it_stands_on(
     assert done.stdout.index(b"==> low") < done.stdout.index(b"==> default")
     assert sorted(os.listdir(tmp_path / "out")) == ["low", "up"]
     made = json.loads((tmp_path / "made.json").read_text())
-    assert [*made] == ["default"] and made["default"]["image.name"] == "baked:1"
+    assert [*made] == ["default"] and made["default"]["image.name"] == "docker.io/library/baked:1"
     shown = json.loads(sampan("inspect", "baked:1").stdout)[0]
     assert "WORD=flood" in shown["Config"]["Env"]
     assert b"never" not in sampan("images").stdout

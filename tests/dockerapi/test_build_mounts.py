@@ -184,3 +184,18 @@ def test_warnings_come_at_the_end_and_may_end_the_build(engine: Engine) -> None:
     )
     assert status == 400
     assert answer["message"].endswith("lint violation found for rules: JSONArgsRecommended")
+
+
+def test_a_cache_is_another_one_for_another_owner_or_beginning(engine: Engine) -> None:
+    dockerfile = START.replace("scratch", "scratch AS first") + "COPY --chown=5:6 a /seed/a\n"
+    dockerfile += START
+    cache = "--mount=type=cache,id=by-owner,target=/c"
+    look = "/bin/busybox ls -An /c; /bin/busybox touch /c/"
+    for flags, name in (("", "zero"), (",uid=7", "seven"), (",from=first,source=/seed", "seeded")):
+        dockerfile += step(cache + flags, f"{look}{name}") + step(cache + flags, f"{look}again")
+    text, messages = build(engine, packed(dockerfile, {"a": "hello"}), "nocache=1")
+    made(messages)
+    names = [line.split() for line in text.splitlines() if line.startswith("-rw")]
+    assert [f"{words[2]} {words[3]} {words[-1]}" for words in names] == [
+        "0 0 zero", "0 0 seven", "5 6 a", "5 6 a", "0 0 seeded",
+    ]  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from sampan.linux.cgroup import base
 from tests.dockerapi.test_containers import output, remove
-from tests.engine_process import Engine
+from tests.engine_process import Engine, head
 
 pytestmark = pytest.mark.needs("mount", "cgroup2")
 
@@ -128,6 +128,22 @@ def test_stats_have_the_fields_of_v2(engine: Engine) -> None:
     assert "percpu_usage" not in found["cpu_stats"]["cpu_usage"]
 
 
+def test_stats_count_what_went_to_a_disk(engine: Engine) -> None:
+    """/tmp is on a disk in the VM; every write is told by its device."""
+    script = "dd if=/dev/zero of=/file bs=64k count=16 conv=fsync 2>/dev/null; echo done; sleep 99"
+    container = engine.run("sh", "-c", script)
+    query = "stdout=1&follow=1"
+    with engine.connect() as sock:
+        sock.sendall(head("GET", f"/containers/{container}/logs?{query}", None, {}))
+        received = b""
+        while b"done" not in received:
+            received += sock.recv(4096)
+    found = engine.request("GET", f"/containers/{container}/stats?stream=false&one-shot=true")[1]
+    entries = found["blkio_stats"]["io_service_bytes_recursive"]
+    assert {entry["op"] for entry in entries} <= {"read", "write"}
+    assert max(entry["value"] for entry in entries if entry["op"] == "write") >= 1 << 20
+
+
 def test_info_speaks_of_v2(engine: Engine) -> None:
     found = engine.request("GET", "/info")[1]
     assert found["CgroupVersion"] == "2"
@@ -181,7 +197,8 @@ def test_writable_cgroups_hand_down_controllers(engine: Engine) -> None:
 IN_A_CONTAINER = """
 echo +memory +pids >/sys/fs/cgroup/cgroup.subtree_control &&
 mkdir "$1" && echo $$ >"$1/cgroup.procs" && shift &&
-exec unshare -C -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' sh "$@"
+exec unshare -C -m sh -c '
+  umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' sh "$@"
 """
 
 

@@ -139,7 +139,7 @@ def test_remove_wants_force_for_what_runs(engine: Engine) -> None:
     container = engine.run("sleep", "100", name="busy-one")
     status, answer = engine.request("DELETE", "/containers/busy-one")
     assert status == 409
-    assert 'cannot remove container "/busy-one": container is running' in answer["message"]
+    assert 'cannot remove container "busy-one": container is running' in answer["message"]
     remove(engine, container)
 
 

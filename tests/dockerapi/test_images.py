@@ -114,6 +114,24 @@ def test_a_container_of_the_platform_asked_for(engine, both):
     engine.request("DELETE", f"/images/{others}")
 
 
+def test_a_platform_is_removed(engine, both):
+    def available():
+        _, told = engine.request("GET", f"/images/{both}/json?manifests=1")
+        return [m["Available"] for m in told["Manifests"]]
+
+    assert available() == [True, True]
+    form = "%7B%22os%22:%22linux%22,%22architecture%22:%22{}%22%7D"
+    other, mine = form.format("s390x"), form.format(HERE)
+    status, answer = engine.request("DELETE", f"/images/{both}?platforms={mine}")
+    assert (status, f"is what runs here for linux/{HERE}" in answer["message"]) == (409, True)
+    status, answer = engine.request("DELETE", f"/images/{both}?platforms={other}")
+    assert (status, answer) == (200, [{"Deleted": oci_image.digest_of(OTHER)}])
+    assert available() == [False, True]
+    status, answer = engine.request("DELETE", f"/images/{both}?platforms={other}")
+    assert status == 404
+    assert "does not provide the specified platform (linux/s390x)" in answer["message"]
+
+
 @pytest.mark.parametrize("path", ["/build?", "/images/create?fromImage=busybox&"])
 def test_a_platform_that_is_none_is_refused_before_anything_is_done(engine, path):
     status, answer = engine.request("POST", f"{path}platform=foo")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,24 @@ def test_a_read_only_bind_is_read_only_all_the_way_down(engine: Engine, tmp_path
         assert "x" not in output(engine, "ls /in/below", alone)
     finally:
         subprocess.run(["umount", str(below)], check=True)
+
+
+def test_files_are_put_beside_a_bound_file(engine: Engine, tmp_path: Path) -> None:
+    """Before the start: the place of a file's mount is a file, and stays one."""
+    (tmp_path / "one").write_text("bound")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        member = tarfile.TarInfo("run/two")
+        member.size = 3
+        tar.addfile(member, io.BytesIO(b"put"))
+    binds = {"Binds": [f"{tmp_path}/one:/new/place/one"]}
+    ident = engine.create("cat", "/new/place/one", "/run/two", HostConfig=binds, Tty=True)
+    path = f"/containers/{ident}/archive?path=/"
+    assert engine.request("PUT", path, packed.getvalue())[0] == 200
+    assert engine.request("POST", f"/containers/{ident}/start")[0] == 204
+    assert engine.wait(ident) == 0
+    assert engine.request("GET", f"/containers/{ident}/logs?stdout=1")[1] == b"boundput"
+    engine.request("DELETE", f"/containers/{ident}")
 
 
 def test_a_part_of_a_volume(engine: Engine) -> None:

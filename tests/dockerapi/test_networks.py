@@ -209,6 +209,45 @@ def test_a_network_that_cannot_be_is_refused_and_leaves_nothing(
     assert engine.request("GET", "/networks")[1] == before
 
 
+def test_a_network_after_a_configuration(engine: Engine) -> None:
+    def create(name: str, **body: object) -> tuple[int, str]:
+        status, answer = engine.request("POST", "/networks/create", {"Name": name, **body})
+        return status, answer.get("message", "")
+
+    pools = {"Config": [{"Subnet": "10.97.0.0/24", "Gateway": "10.97.0.9"}]}
+    labels = {"of": "both"}
+    assert create("plan", ConfigOnly=True, IPAM=pools, Labels=labels)[0] == 201
+    plan = engine.request("GET", "/networks/plan")[1]
+    assert (plan["ConfigOnly"], plan["Driver"], plan["IPAM"]["Config"]) == (
+        True,
+        "null",
+        pools["Config"],
+    )
+    after = {"ConfigFrom": {"Network": "plan"}}
+    assert create("built", **after)[0] == 201
+    built = engine.request("GET", "/networks/built")[1]
+    assert (built["ConfigFrom"], built["ConfigOnly"]) == ({"Network": "plan"}, False)
+    assert (built["IPAM"]["Config"], built["Labels"]) == (pools["Config"], labels)
+    for body, message in (
+        ({**after, "Options": {"a": "b"}}, "network driver options are not supported"),
+        ({**after, "Internal": True, "EnableIPv6": True}, "user-specified configurations are not"),
+        ({**after, "ConfigOnly": True}, "cannot depend on another configuration network"),
+        ({"ConfigOnly": True, "Internal": True}, "can only contain network specific fields"),
+        ({"ConfigFrom": {"Network": "bridge"}}, '"bridge" does not exist'),
+    ):
+        status, said = create("bad", **body)
+        assert (status in (403, 404), message in said) == (True, True), said
+    idle = {"Image": "busybox", "HostConfig": {"NetworkMode": "plan"}}
+    ident = engine.request("POST", "/containers/create", idle)[1]["Id"]
+    assert (
+        "is for no containers" in engine.request("POST", f"/containers/{ident}/start")[1]["message"]
+    )
+    remove_containers(engine)
+    assert "is in use" in engine.request("DELETE", "/networks/plan")[1]["message"]
+    for name in ("built", "plan"):
+        assert engine.request("DELETE", f"/networks/{name}")[0] == 204
+
+
 def test_links_on_the_default_bridge_give_variables_and_names(engine: Engine) -> None:
     exposed = {"ExposedPorts": {"5432/tcp": {}}, "Env": ["POSTGRES_DB=shop"]}
     target = engine.run("sleep", "60", name="db", HostConfig={"NetworkMode": "bridge"}, **exposed)

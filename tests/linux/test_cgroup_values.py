@@ -1,5 +1,7 @@
 """Values of the two dialects, without a kernel."""
 
+import os
+
 import pytest
 
 from sampan.linux.cgroup import blkio, cpu, device_rules, devices, host, memory, rdma
@@ -120,3 +122,15 @@ def test_an_unknown_device_type():
 def test_mounts_that_cannot_be_seen_are_left_out():
     line = "32 31 0:29 / /no/such/cpu rw - cgroup cgroup rw,cpu\n"
     assert host.parse(line) == host.Layout(v1={}, unified=None)
+
+
+def test_of_two_mounts_at_one_place_the_upper_counts(tmp_path):
+    """In a container's namespaces proc shows the host's mount and the one made over it."""
+    number = tmp_path.stat().st_dev
+    device = f"{os.major(number)}:{os.minor(number)}"
+    lines = [
+        f"{line} 1 {device} {root} {tmp_path} rw - cgroup2 none rw"
+        for line, root in ((30, "/.."), (31, "/"))
+    ]
+    expected = host.Hierarchy(mount_point=str(tmp_path), root="/")
+    assert host.parse("\n".join(lines)).unified == expected

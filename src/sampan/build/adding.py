@@ -11,6 +11,8 @@ from sampan.image import compress, tar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sampan.build.files import Files
     from sampan.build.instructions.add import Add
 
@@ -18,25 +20,31 @@ _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _HEAD = 512
 
 
-def parts(step: Add, context: Files, scratch: str) -> list[copying.Part]:
+def parts(
+    step: Add, context: Files, scratch: str, note: Callable[[str, str], object]
+) -> list[copying.Part]:
+    """`note` is told the addresses that something came from, with its digest."""
     if step.checksum and len(step.sources) != 1:
         raise DockerfileError("checksum can't be specified for multiple sources")
     found: list[copying.Part] = []
     for source in step.sources:
         if remote.is_git(source):
             keep = bool(step.keep_git_dir)
-            tree = remote.clone(source, scratch, keep_git_dir=keep, commit=step.checksum)
+            tree = remote.clone(source, scratch, keep_git_dir=keep, commit=step.checksum, note=note)
             found.append(copying.Part(files=tree, whole=True))
         elif remote.is_url(source):
-            found.append(_fetched(step, source, scratch))
+            found.append(_fetched(step, source, scratch, note))
         else:
             found += _local(step, source, context, scratch)
     return found
 
 
-def _fetched(step: Add, source: str, scratch: str) -> copying.Part:
+def _fetched(
+    step: Add, source: str, scratch: str, note: Callable[[str, str], object]
+) -> copying.Part:
     tree = remote.fetch(source, scratch)
     (name,) = tree.children("")
+    note(source, f"sha256:{tree.digest(name).hex()}")
     if step.checksum:
         algorithm, _, wanted = step.checksum.partition(":")
         if algorithm != "sha256" or not wanted:

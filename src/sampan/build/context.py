@@ -50,6 +50,7 @@ class Context:
         if not path:
             self.root = entry if entry.kind == tar.DIRECTORY else None
             return
+        path = self._through_links(path)
         self._parents(path)
         if path not in self._entries:
             self._children[posixpath.dirname(path)].append(posixpath.basename(path))
@@ -58,6 +59,13 @@ class Context:
         if entry.kind == tar.HARD_LINK:
             entry, offset = self._linked(entry)
         self._entries[path], self._offsets[path] = entry, offset
+
+    def _through_links(self, path: str) -> str:
+        """A member behind a link of the archive lies where the link leads, inside the archive."""
+        parent, base = posixpath.split(path)
+        if parent in self._children:
+            return path
+        return f"{files.resolve(self, parent)}/{base}".lstrip("/")
 
     def _linked(self, entry: tar.Entry) -> tuple[tar.Entry, int]:
         target = files.clean(entry.link)

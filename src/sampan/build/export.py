@@ -12,15 +12,20 @@ if TYPE_CHECKING:
     from sampan.build.files import Files
 
 
-def write_out(tree: Files, path: str, target: str) -> None:
-    """A path and all below it, at `target`, which is not there yet. Owners are root's; nothing
-    is followed: the tree has said what each place is, and each is made anew."""
+def write_out(tree: Files, path: str, target: str, *, owners: bool = False) -> None:
+    """A path and all below it, at `target`, which is not there yet; all is root's without `owners`.
+    Nothing is followed: the tree has said what each place is, and each is made anew."""
     for place in files.walk(tree, path):
         entry = tree.entry(place)
         if entry is None:
             continue
         below = place[len(path) :].strip("/")
-        _one(tree, place, entry, f"{target}/{below}" if below else target)
+        made = f"{target}/{below}" if below else target
+        _one(tree, place, entry, made)
+        if owners and os.path.lexists(made):
+            os.chown(made, entry.uid, entry.gid, follow_symlinks=False)
+            if entry.kind != tar.SYMLINK:
+                os.chmod(made, entry.mode & 0o7777)  # chown took its set-id bits
 
 
 def _one(tree: Files, place: str, entry: tar.Entry, to: str) -> None:

@@ -15,7 +15,7 @@ from sampan.kit import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator, Sequence
     from typing import Protocol
 
     from sampan.build.ignore import Matcher
@@ -79,6 +79,12 @@ def walk(files: Files, path: str) -> Iterator[str]:
     if entry is None or entry.kind == tar.DIRECTORY:
         for name in sorted(files.children(path)):
             yield from walk(files, f"{path}/{name}" if path else name)
+
+
+def below(files: Files) -> Iterator[str]:
+    """All paths but the root's own."""
+    for name in sorted(files.children("")):
+        yield from walk(files, name)
 
 
 class _Enough(Exception):
@@ -208,6 +214,48 @@ class Single:
 
     def shared(self, _path: str) -> None:
         return None
+
+
+class Joined:
+    """Several trees as one, each at its directory ("" is the top); the last of them wins."""
+
+    def __init__(self, trees: Sequence[tuple[str, Files]]) -> None:
+        self._trees = trees
+
+    def _of(self, path: str) -> Iterator[tuple[Files, str]]:
+        for place, tree in reversed(self._trees):
+            if not place:
+                yield tree, path
+            elif path == place or path.startswith(f"{place}/"):
+                yield tree, path[len(place) + 1 :]
+
+    def entry(self, path: str) -> tar.Entry | None:
+        for tree, inside in self._of(path):
+            if (found := tree.entry(inside)) is not None:
+                return found if inside else tar.Entry("", tar.DIRECTORY, mode=0o755)
+        return None if path else tar.Entry("", tar.DIRECTORY, mode=0o755)
+
+    def children(self, path: str) -> list[str]:
+        names = {name for tree, inside in self._of(path) for name in tree.children(inside)}
+        return [*(names if path else names | {place for place, _ in self._trees if place})]
+
+    def _holder(self, path: str) -> tuple[Files, str]:
+        for tree, inside in self._of(path):
+            if tree.entry(inside) is not None:
+                return tree, inside
+        raise PathNotFound(path)
+
+    def copy(self, path: str, write: Callable[[bytes], object]) -> None:
+        tree, inside = self._holder(path)
+        tree.copy(inside, write)
+
+    def digest(self, path: str) -> bytes:
+        tree, inside = self._holder(path)
+        return tree.digest(inside)
+
+    def shared(self, path: str) -> Hashable | None:
+        tree, inside = self._holder(path)
+        return tree.shared(inside)
 
 
 class Nothing:

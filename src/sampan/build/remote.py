@@ -25,6 +25,8 @@ from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sampan.build.files import Files
 
 _AT_HOST = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:(?!//)")
@@ -109,8 +111,16 @@ def _seconds(date: str) -> int:
         return 0
 
 
-def clone(text: str, scratch: str, *, keep_git_dir: bool = False, commit: str = "") -> Files:
-    """The files of a repository at its ref (HEAD if none is named), times those of the commit."""
+def clone(
+    text: str,
+    scratch: str,
+    *,
+    keep_git_dir: bool = False,
+    commit: str = "",
+    note: Callable[[str, str], object] = lambda address, digest: None,
+) -> Files:
+    """The files of a repository at its ref (HEAD if none is named), times those of the commit.
+    `note` is told the address and `sha1:` or `sha256:` of the commit."""
     wanted = repository(text)
     place = tempfile.mkdtemp(dir=scratch)
     _git(place, "init", "--quiet", "--initial-branch=main")
@@ -119,6 +129,7 @@ def clone(text: str, scratch: str, *, keep_git_dir: bool = False, commit: str = 
     _git(place, "checkout", "--quiet", "--detach", "FETCH_HEAD")
     _git(place, "submodule", "update", "--init", "--recursive", "--quiet")
     found = _git(place, "rev-parse", "HEAD")
+    note(text, f"{'sha1' if len(found) == 40 else 'sha256'}:{found}")
     expected = commit.removeprefix("sha1:") or wanted.commit
     if expected and not found.startswith(expected):
         raise errors.InvalidArgument(f"{text}: its commit is {found}, not {expected}")

@@ -30,7 +30,8 @@ SCRIPT = "/dev/pipes/"  # where BuildKit has it, too
 
 
 class Bind(Record):
-    """What a mount of type bind shows: a place in a tree, of a stage or image if it has a state."""
+    """A place in a tree, of a stage or image if it has a state: what a mount of type bind shows,
+    and what one of type cache begins with."""
 
     target: str
     files: Files
@@ -48,7 +49,7 @@ class Process(Record):
     directory: str
     network: str
     mounts: tuple[Mount, ...] = ()
-    binds: tuple[Bind, ...] = ()  # the trees of the mounts of type bind, in their order
+    binds: Mapping[int, Bind] = {}  # by the mount's number: of those of type bind, with from
     script: bytes = b""  # what a heredoc with #! is, at SCRIPT
     insecure: bool = False
     devices: tuple[Device, ...] = ()
@@ -66,8 +67,17 @@ class Process(Record):
                 "directory": self.directory,
                 "network": self.network,
                 # Not what a secret says or an agent signs: a new one makes no new result.
-                "mounts": [(m.type, m.target, m.id, m.read_only, m.env) for m in self.mounts],
-                "binds": [bind.identity for bind in self.binds],
+                "mounts": [
+                    (
+                        m.type,
+                        m.target,
+                        m.cache_key if m.type == "cache" else m.id,
+                        m.read_only,
+                        m.env,
+                    )
+                    for m in self.mounts
+                ],
+                "binds": [bind.identity for bind in self.binds.values()],
                 "script": self.script.hex(),
                 "insecure": self.insecure,
                 "epoch": self.epoch,
@@ -123,7 +133,7 @@ def _mounts(mounts: tuple[Mount, ...], directory: str) -> tuple[Mount, ...]:
             if only_env:
                 found.append(mount)
                 continue
-        elif mount.type != "bind" and (mount.origin or mount.source):
+        elif mount.type == "tmpfs" and (mount.origin or mount.source):
             raise errors.Unsupported(
                 f"RUN --mount=type={mount.type} with from or source is not supported yet"
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sampan.build.shell import Expansion, Lexer
 from sampan.kit.record import Record
+from sampan.spec import oci_image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ class Platform(Record):
     os: str
     architecture: str
     variant: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> Platform:
+        """Raises InvalidArgument."""
+        found = oci_image.parse_platform(text)
+        return cls(os=found.os, architecture=found.architecture, variant=found.variant)
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
@@ -58,7 +65,8 @@ class Scope:
     def outermost(cls, file: Dockerfile, given: Mapping[str, str], platform: Platform) -> Scope:
         """What the FROMs see."""
         scope = cls(file.document.escape, given)
-        scope.args |= {**platform.arguments("TARGET"), **platform.arguments("BUILD")}
+        here = Platform.of(str(oci_image.host_platform()))
+        scope.args |= {**platform.arguments("TARGET"), **here.arguments("BUILD")}
         for arg in file.arguments:
             scope.declare(arg)
         return scope

@@ -61,6 +61,9 @@ if TYPE_CHECKING:
         def trace(self, ident: str) -> bytes | None:
             """What `explain.packed` gave when the step was done last."""
 
+        def material(self, uri: str, digest: str) -> None:
+            """What the build was made from, for its provenance."""
+
         def abandon(self) -> None:
             """Another stage has failed: what runs is to end, what waits is not to begin."""
 
@@ -72,7 +75,8 @@ _SOURCE_DATE_EPOCH = "SOURCE_DATE_EPOCH"
 class Request(Record):
     dockerfile: Dockerfile
     context: Files
-    platform: Platform
+    platform: Platform  # of the result
+    base_platform: str = ""  # of images that no --platform is for; "": whatever is here
     target: str = ""
     args: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
@@ -82,6 +86,7 @@ class Request(Record):
     network: str = ""
     epoch: int | None = None  # SOURCE_DATE_EPOCH, seconds
     ignored: Matcher | None = None  # .dockerignore, for the checks
+    text: str = ""  # the Dockerfile's
     contexts: Mapping[str, Files | str] = {}  # --build-context: a tree, or an image's name
     cache_from: tuple[State, ...] | None = None  # these images alone are the cache
     allowed: frozenset[str] = frozenset()  # --allow, see `entitlements`
@@ -181,6 +186,7 @@ class _Build:
         return self.image(name, platform).config
 
     def image(self, name: str, platform: str) -> State:
+        platform = platform or self.request.base_platform
         key = (name, platform)
         if key not in self._bases:
             found = self.workshop.base(name, platform)
@@ -189,7 +195,7 @@ class _Build:
         return self._bases[key]
 
     def _seen(self, name: str, platform: str) -> Mapping[str, Any] | None:
-        found = self._bases.get((name, platform))
+        found = self._bases.get((name, platform or self.request.base_platform))
         return found.config if found else None
 
     def _check(self, base: Callable[[str, str], Mapping[str, Any] | None]) -> tuple[Warning, ...]:

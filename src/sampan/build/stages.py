@@ -32,7 +32,7 @@ from sampan.build.instructions.copy import Copy
 from sampan.build.instructions.run import Run
 from sampan.build.instructions.workdir import Workdir
 from sampan.build.owners import owner_of
-from sampan.build.scope import Scope
+from sampan.build.scope import Platform, Scope
 from sampan.kit import collector, errors
 
 TYPE_CHECKING = False
@@ -132,7 +132,9 @@ class StageBuild:
         epoch = self._request.epoch
         created = state.moment(epoch) if epoch is not None else ""
         if name == "scratch":
-            return state.scratch(self._request.platform, created or state.moment(0))
+            asked = outer.word(self.stage.start.platform)
+            platform = Platform.of(asked) if asked else self._request.platform
+            return state.scratch(platform, created or state.moment(0))
         base = named.image(self._build, name, outer.word(self.stage.start.platform))
         return base.replace(config={**base.config, "created": created or base.config["created"]})
 
@@ -170,10 +172,11 @@ class StageBuild:
             step, current, declared, scope.proxies(), self._request.network
         )
         entitlements.check(process, self._request.network, self._request.allowed)
-        binds = tuple(
-            named.bind(self._build, mount, self.stage) for mount in process.mounts
-            if mount.type == "bind"
-        )  # fmt: skip
+        binds = {
+            number: named.bind(self._build, mount, self.stage)
+            for number, mount in enumerate(process.mounts)
+            if mount.type == "bind" or (mount.type == "cache" and mount.origin)
+        }
         process = process.replace(binds=binds, epoch=self._request.epoch)
 
         def tell(stream: int, data: bytes) -> None:
@@ -211,7 +214,8 @@ class StageBuild:
 
     def _parts(self, step: Copy | Add) -> list[copying.Part]:
         if isinstance(step, Add):
-            return adding.parts(step, self._request.context, self._workshop.scratch)
+            workshop = self._workshop
+            return adding.parts(step, self._request.context, workshop.scratch, workshop.material)
         source: Files = self._request.context
         if step.origin:
             source = named.tree(self._build, step.origin, self.stage)

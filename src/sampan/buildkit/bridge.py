@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _AT = "/moby.buildkit.v1.frontend.LLBBridge/"
 _BUILD = "buildkit-controlapi-buildid"  # metadata: the job's ref
+_LLB_CAPS = ("exporter.image.attestations",)
 _CAPS = ("solve.base", "return", "returnmap", "proto.refarray", "gateway.evaluate",
          "gateway.solve.evaluate")  # fmt: skip
 
@@ -40,6 +41,7 @@ class Bridge:
     async def ping(self, _: Call, __: Message) -> Message:
         return {
             "FrontendAPICaps": [{"ID": name, "Enabled": True} for name in _CAPS],
+            "LLBCaps": [{"ID": name, "Enabled": True} for name in _LLB_CAPS],
             "Workers": [worker()],
         }
 
@@ -57,13 +59,13 @@ class Bridge:
                     return {"result": {"metadata": subrequests.answer(asked, made)}}
             name = job.add(made)
             if request["Evaluate"]:
-                await made.state()
+                await made.outcome()
         return {"result": {"ref": {"id": name}}}
 
     async def evaluate(self, call: Call, request: Message) -> Message:
         job = await self._job(call)
         with result.explained(job):
-            await job.result(request["Ref"]).state()
+            await job.result(request["Ref"]).outcome()
         return {}
 
     async def return_(self, call: Call, request: Message) -> Message:

@@ -15,7 +15,6 @@ from sampan.kit.threads import in_thread
 if TYPE_CHECKING:
     from grpclib.client import Stream
 
-    from sampan.build.cache_options import Export, Import
     from sampan.buildkit.sessions import Session
     from sampan.image.content import ContentStore
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 _AT = "/containerd.services.content.v1.Content/"
 _STORE = "buildkit-attachable-store-id"
+LOCAL = "local:"  # before the path of a cache
 _WRITE, _COMMIT = 1, 2
 _PIECE = 1 << 20  # bytes; Go's gRPC takes messages of up to 4 MiB
 
@@ -30,11 +30,12 @@ _PIECE = 1 << 20  # bytes; Go's gRPC takes messages of up to 4 MiB
 class Directory:
     """A `engine.builds.cache_places.Place`."""
 
-    def __init__(self, session: Session, wanted: Import | Export) -> None:
-        self.name = wanted.place
+    def __init__(self, session: Session, name: str, digest: str = "") -> None:
+        """`name` is the session's for the directory; `digest` of the cache that is meant."""
+        self.name = name.removeprefix(LOCAL)
         self._channel = session.channel
-        self._metadata = [(_STORE, f"local:{wanted.place}")]
-        self._digest = getattr(wanted, "digest", "")
+        self._metadata = [(_STORE, name)]
+        self._digest = digest
 
     async def manifest(self, digest: str = "") -> bytes:
         wanted = digest or self._digest

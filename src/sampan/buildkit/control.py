@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from sampan.build import cache_options
+from sampan.build import cache_options, provenance
 from sampan.buildkit import exporters, messages, result
 from sampan.buildkit.grpc import Service
 from sampan.buildkit.progress import timestamp
@@ -130,10 +130,21 @@ async def run(jobs: Jobs, job: Job, request: Message) -> dict[str, str]:
         cache_options.parse_import(one["Type"], one["Attrs"])
         for one in (request["Cache"] or {}).get("Imports", ())
     )
+    job.provenance = provenance.attests(_attests(request["FrontendAttrs"]))
     job.allowed = frozenset(request["Entitlements"])
     with result.explained(job):
         wanted = await _wanted(jobs, job, request)
         return await exporters.export(wanted, request) if wanted else {}
+
+
+def _attests(attributes: dict[str, str]) -> dict[str, str]:
+    """By type; the argument is BuildKit's other way to ask."""
+    found = {}
+    for name, value in attributes.items():
+        for prefix in ("attest:", "build-arg:BUILDKIT_ATTEST_"):
+            if name.startswith(prefix):
+                found[name.removeprefix(prefix).lower()] = value
+    return found
 
 
 async def _wanted(jobs: Jobs, job: Job, request: Message) -> result.Result | None:

@@ -8,134 +8,123 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.buildkit import credentials, filesend
-from sampan.engine import builds
-from sampan.engine.builds import cache_elsewhere, cache_exports
-from sampan.engine.images import archives, register
-from sampan.image import archive, tar
-from sampan.kit import errors
+from sampan.build import output_options
+from sampan.buildkit import cache_store, credentials, filesend
+from sampan.engine.builds import cache_elsewhere, outcome
+from sampan.image import platforms
 from sampan.kit.threads import in_thread
 from sampan.spec import reference
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sampan.build.files import Files
-    from sampan.build.state import State
+    from sampan.build.output_options import Output
     from sampan.buildkit.result import Result
+    from sampan.engine.builds import Outcome
+    from sampan.engine.builds.assembly import Assembled
 
     Message = dict[str, Any]
-    Write = Callable[[bytes], object]
+
+_STORE = "export"  # the client's directory of an archive that is none (tar=false)
 
 
 class Exported:
     """One result on its way to one place."""
 
-    def __init__(self, result: Result, state: State, number: int, attrs: dict[str, str]) -> None:
-        self.result, self.state = result, state
-        self.number, self.attrs = number, attrs
-        self.names = [str(reference.parse(n)) for n in attrs.get("name", "").split(",") if n]
-
-    def true(self, name: str) -> bool:
-        return self.attrs.get(name, "").lower() in ("1", "t", "true")
+    def __init__(self, result: Result, made: Outcome, number: int, output: Output) -> None:
+        self.result, self.outcome = result, made
+        self.number, self.output = number, output
 
 
 async def export(result: Result, request: Message) -> dict[str, str]:
-    """Raises Unsupported before anything is built."""
+    """Raises what is wrong with the request before anything is built."""
     wanted = request["Exporters"]
     if not wanted and request["ExporterDeprecated"]:
         attrs = request["ExporterAttrsDeprecated"]
         wanted = [{"Type": request["ExporterDeprecated"], "Attrs": attrs}]
-    for one in wanted:
-        if one["Type"] not in _EXPORTERS:
-            raise errors.Unsupported(f"the exporter {one['Type']} is not supported yet")
-    state = await result.state()
+    outputs = [output_options.parse(one["Type"], one["Attrs"]) for one in wanted]
+    made = await result.outcome()
+    states = [one.state for one in made.built]
     answer = await cache_elsewhere.give_out(
-        result.workshop, [state], result.job.exports, result.tell
+        result.workshop, states, result.job.exports, result.tell
     )
-    if builds.carries_cache(result.options):
-        state = cache_exports.inline(result.workshop.caching, state)
-    for number, one in enumerate(wanted):
-        made = Exported(result, state, number, one["Attrs"])
-        answer |= await _EXPORTERS[one["Type"]](made)
+    for number, output in enumerate(outputs):
+        exported = Exported(result, made, number, output)
+        answer |= await _EXPORTERS[output.type](exported)
     return answer
 
 
-def _manifest(made: Exported) -> str:
-    layers = [layer.descriptor for layer in made.state.layers]
-    return archive.write_image(made.result.lease.store, made.state.document, layers)
-
-
 async def _image(made: Exported) -> dict[str, str]:
-    engine, lease = made.result.engine, made.result.lease
+    output = made.output
     with made.result.job.progress.vertex("exporting to image") as vertex:
         vertex.status("exporting layers", done=True)
-        manifest = _manifest(made)
-        image_id = await register.register(engine, lease, manifest, made.names)
+        assembled = await made.outcome.assembled(output)
+        names = [] if output.by_digest else list(output.names)
+        if output.canonical:
+            names += [_canonical(name, assembled) for name in output.names]
+        image_id = await made.outcome.register(assembled, names)
         vertex.status(f"writing image {image_id}", done=True)
-        for name in made.names:
+        for name in names:
             vertex.status(f"naming to {name}", done=True)
-            shown = reference.familiar(name)
-            engine.events.publish("image", "tag", image_id, {"name": shown})
-        for name in made.names if made.true("push") else ():
+        for name in output.names if output.push else ():
             vertex.status(f"pushing {name}")
-            await engine.images.push(
-                name,
-                credentials=await credentials.ask(made.result.session, name),
-                report=_nobody,
-            )
+            known = await credentials.ask(made.result.session, name)
+            await made.outcome.push(assembled, output, name, credentials=known, report=_nobody)
             vertex.status(f"pushing {name}", done=True)
-    # Like dockerd's own exporter: compose takes the digest for the image's id.
-    return {
-        "containerimage.config.digest": image_id,
-        "containerimage.digest": image_id,
-        "image.name": ",".join(made.names),
-    }
+    answer = outcome.told(assembled, output.names)
+    if not output.push:
+        # Like dockerd's own exporter: compose takes the digest for the image's id.
+        answer["containerimage.digest"] = image_id
+    return answer
+
+
+def _canonical(name: str, made: Assembled) -> str:
+    return f"{reference.parse(name).repository}@{made.target['digest']}"
 
 
 async def _archive(made: Exported) -> dict[str, str]:
-    with made.result.job.progress.vertex("exporting to docker image format") as vertex:
-        manifest = _manifest(made)
-        saved = [archive.Saved(digest=manifest, names=tuple(made.names))]
-        store = made.result.lease.store
-        chunks = archives.produced(lambda write: archive.save(store, saved, write))
-        size = await filesend.stream_to(made.result.session, made.number, chunks)
-        vertex.status("sending tarball", current=size, done=True)
-    return {
-        "containerimage.config.digest": made.state.image_id,
-        "containerimage.digest": manifest,
-        "image.name": ",".join(made.names),
-    }
+    output = made.output
+    with made.result.job.progress.vertex(f"exporting to {output.type} image format") as vertex:
+        assembled = await made.outcome.assembled(output)
+        if output.tar:
+            chunks = made.outcome.archive(assembled, output)
+            size = await filesend.stream_to(made.result.session, made.number, chunks)
+            vertex.status("sending tarball", current=size, done=True)
+        else:
+            vertex.status("copying blobs")
+            await _blobs(made, assembled)
+    return outcome.told(assembled, output.names)
+
+
+async def _blobs(made: Exported, assembled: Assembled) -> None:
+    """Into a client's layout, whose index.json it writes itself."""
+    store, target = made.result.lease.store, str(assembled.target["digest"])
+    parts = [
+        {"digest": digest, "size": store.size(digest)}
+        for digest in platforms.reachable(store, [target])
+        if digest != target
+    ]
+    place = cache_store.Directory(made.result.session, _STORE)
+    await place.deliver(store, target, parts)
 
 
 async def _tar(made: Exported) -> dict[str, str]:
-    tree = await in_thread(made.result.tree, made.state)
     with made.result.job.progress.vertex("exporting to client tarball") as vertex:
-        chunks = archives.produced(lambda write: _write_tar(tree, write))
+        chunks = await in_thread(made.outcome.tarball, made.output)
         size = await filesend.stream_to(made.result.session, made.number, chunks)
         vertex.status("sending tarball", current=size, done=True)
     return {}
 
 
-def _write_tar(tree: Files, write: Write) -> None:
-    writer = tar.Writer(write)
-    for path in filesend.below(tree):
-        entry = tree.entry(path)
-        if entry is None:
-            continue
-        entry.name = path
-        writer.begin(entry)
-        if entry.kind == tar.REGULAR and entry.size:
-            tree.copy(path, write)
-            writer.pad(entry.size)
-    writer.finish()
-
-
 async def _local(made: Exported) -> dict[str, str]:
-    tree = await in_thread(made.result.tree, made.state)
+    tree = await in_thread(made.outcome.tree, made.output)
     with made.result.job.progress.vertex("exporting to client directory") as vertex:
         vertex.status("copying files")
         await filesend.tree_to(made.result.session, made.number, tree)
+    return {}
+
+
+async def _nothing(_: Exported) -> dict[str, str]:
     return {}
 
 
@@ -146,8 +135,10 @@ async def _nobody(_: Message) -> None:
 _EXPORTERS: dict[str, Callable[[Exported], Awaitable[dict[str, str]]]] = {
     "moby": _image,
     "image": _image,
+    "registry": _image,
     "docker": _archive,
     "oci": _archive,
     "tar": _tar,
     "local": _local,
+    "cacheonly": _nothing,
 }

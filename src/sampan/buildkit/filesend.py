@@ -20,7 +20,7 @@ from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from grpclib.client import Stream
 
@@ -68,12 +68,6 @@ async def tree_to(session: Session, exporter: int, tree: Files) -> None:
             await _Sender(stream, tree).run()
 
 
-def below(tree: Files) -> Iterator[str]:
-    """All paths but the root's own."""
-    for name in sorted(tree.children("")):
-        yield from files.walk(tree, name)
-
-
 class _Sender:
     def __init__(self, stream: Stream[Message, Message], tree: Files) -> None:
         self._stream, self._tree = stream, tree
@@ -105,7 +99,7 @@ class _Sender:
             await self._stream.send_message({"type": ERROR, "data": str(error).encode()})
 
     async def _list(self) -> None:
-        paths = await in_thread(lambda: [*below(self._tree)])
+        paths = await in_thread(lambda: [*files.below(self._tree)])
         for path in paths:
             entry = self._tree.entry(path)
             if entry is not None:

@@ -105,8 +105,6 @@ def _refuse(frontend: str, attributes: Mapping[str, str]) -> None:
     )
     if not known:
         raise errors.Unsupported(f"the frontend {source or frontend} is not known here")
-    if "," in attributes.get("platform", ""):
-        raise errors.Unsupported("several platforms in one build are not supported yet")
 
 
 def _after(prefix: str, attributes: Mapping[str, str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sampan.build.cache_options import Export, Import
+    from sampan.build.provenance import Wanted
     from sampan.buildkit.result import Result
     from sampan.buildkit.sessions import Sessions
     from sampan.engine.engine import Engine
@@ -40,6 +41,7 @@ class Job:
         self.allowed: frozenset[str] = frozenset()  # entitlements
         self.imports: tuple[Import, ...] = ()  # of the cache, beside those that a frontend names
         self.exports: tuple[Export, ...] = ()
+        self.provenance: Wanted | None = None
         self.held = ExitStack()  # until the job ends
 
     def add(self, result: Result) -> str:

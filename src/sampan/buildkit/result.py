@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from sampan.build import dockerfile
+from sampan.build import cache_options, dockerfile
 from sampan.build.errors import DockerfileError
 from sampan.buildkit import (
     cache_store,
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from sampan.build import solve
     from sampan.build.cache_options import Export, Import
     from sampan.build.files import Files
-    from sampan.build.state import State
     from sampan.buildkit.jobs import Job, Jobs
     from sampan.buildkit.sessions import Session
     from sampan.engine.builds.cache_places import Place
     from sampan.engine.engine import Engine
     from sampan.registry.auth import Credentials
+    from sampan.spec.oci_image import Platform
 
     Message = dict[str, Any]
 
@@ -87,22 +87,19 @@ class Result:
         self.file: dockerfile.Dockerfile
         self.lease = job.held.enter_context(engine.images.lease("build"))
         self._given = given
-        self._work: asyncio.Task[State] | None = None
-        self._steps: steps.Steps | None = None
+        self._work: asyncio.Task[builds.Outcome] | None = None
+        self._steps: list[steps.Steps] = []
         self._loop = asyncio.get_running_loop()
         self.options = asked.options.replace(
             allowed=job.allowed,
             imports=tuple(dict.fromkeys((*job.imports, *asked.options.imports))),
             exports=job.exports,
+            provenance=job.provenance,
             secrets=providers.Secrets(session),
             agents=providers.Agents(session),
         )
         self.workshop = _Workshop(engine, self.lease, place, self.options, _quiet)
         self.workshop.session = session
-
-    def tree(self, state: State) -> Files:
-        """The files of a built state. Blocking."""
-        return self.workshop.tree(state)
 
     def request(self) -> solve.Request:
         """What the solver is to do; raises what is wrong with the Dockerfile."""
@@ -125,7 +122,7 @@ class Result:
             self._given.context(name), self._loop
         ).result()
 
-    async def state(self) -> State:
+    async def outcome(self) -> builds.Outcome:
         """Build it, or wait until it is built."""
         if self._work is None:
             self._work = asyncio.create_task(self._build())
@@ -142,20 +139,28 @@ class Result:
             await asyncio.gather(self._work, return_exceptions=True)
         await in_thread(self._given.save)
 
-    async def _build(self) -> State:
-        progress = self.job.progress
-        told = self._steps = steps.Steps(self.file, progress, self._loop, self._describe)
+    async def _build(self) -> builds.Outcome:
         with self.explained():
             try:
-                state = await builds.solved(
-                    self.request(), self.workshop, told, self.options, self.tell
+                outcome = await builds.solved(
+                    self.request(), self.workshop, self.options, self._told, self.tell
                 )
             except BaseException as error:
                 cancelled = isinstance(error, asyncio.CancelledError)
-                told.end_all("context canceled" if cancelled else steps.said(error))
+                self._end_all("context canceled" if cancelled else steps.said(error))
                 raise
-        told.end_all()
-        return state
+        self._end_all()
+        return outcome
+
+    def _told(self, platform: Platform) -> steps.Steps:
+        shown = str(platform) if "," in self.options.platform else ""
+        made = steps.Steps(self.file, self.job.progress, self._loop, self._describe, shown)
+        self._steps.append(made)
+        return made
+
+    def _end_all(self, error: str = "") -> None:
+        for one in self._steps:
+            one.end_all(error)
 
     def _describe(self, line: int, end: int) -> Message:
         """A warning's place."""
@@ -174,7 +179,7 @@ class Result:
         except DockerfileError as error:
             raise self._failure(steps.said(error), error.line, error.end) from error
         except errors.SampanError as error:
-            line, end = self._steps.failed if self._steps else (0, 0)
+            line, end = self._steps[-1].failed if self._steps else (0, 0)
             raise self._failure(steps.said(error), line, end) from error
 
     def _failure(self, text: str, line: int, end: int) -> GRPCError:
@@ -189,7 +194,8 @@ class _Workshop(builds.Workshop):
 
     async def place(self, wanted: Import | Export) -> Place:
         if wanted.type == "local":
-            return cache_store.Directory(self.session, wanted)
+            digest = wanted.digest if isinstance(wanted, cache_options.Import) else ""
+            return cache_store.Directory(self.session, f"{cache_store.LOCAL}{wanted.place}", digest)
         return await super().place(wanted)
 
     async def _credentials(self, name: str) -> Credentials | None:

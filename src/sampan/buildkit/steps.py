@@ -37,8 +37,10 @@ class Steps:
         progress: Progress,
         loop: asyncio.AbstractEventLoop,
         describe: Callable[[int, int], dict[str, Any]],
+        platform: str = "",
     ) -> None:
-        self._titles, self._ends = _titles(file), _ends(file)
+        """`platform` is shown where there are several."""
+        self._titles, self._ends = _titles(file, platform), _ends(file)
         self._progress, self._loop, self._describe = progress, loop, describe
         self._open: dict[int, Vertex] = {}
         self.failed = (0, 0)
@@ -116,12 +118,13 @@ def said(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _titles(file: Dockerfile) -> dict[int, str]:
+def _titles(file: Dockerfile, platform: str) -> dict[int, str]:
     """By line; what only changes the config has none."""
     several = len(file.stages) > 1
     found: dict[int, str] = {}
     for stage in file.stages:
         name = stage.name or (f"stage-{stage.index}" if several else "")
+        name = f"{platform} {name}".strip()
         shown = [stage.start, *(step for step in stage.steps if isinstance(step, _LAYERS))]
         for number, step in enumerate(shown, 1):
             found[step.statement.line] = _title(name, number, len(shown), step)

@@ -77,7 +77,7 @@ def agents(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def contexts(session: Session, texts: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """name → what the engine is told, and name → directory for those that travel along."""
+    """name → what the engine is told, and name → directory or tar for those that travel along."""
     told: dict[str, str] = {}
     along: dict[str, str] = {}
     for text in texts:
@@ -88,11 +88,11 @@ def contexts(session: Session, texts: Sequence[str]) -> tuple[dict[str, str], di
             told[name] = f"docker-image://{_loaded(session, value.removeprefix(_LAYOUT))}"
         elif value.startswith("docker-image://") or building.is_remote(value):
             told[name] = value
-        elif os.path.isdir(value):
+        elif os.path.isdir(value) or os.path.isfile(value):
             along[name] = value
             told[name] = f"local:{name}"
         else:
-            raise errors.InvalidArgument(f"--build-context {text}: {value} is no directory")
+            raise errors.InvalidArgument(f"--build-context {text}: {value} is no directory, no tar")
     return told, along
 
 

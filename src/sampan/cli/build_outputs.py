@@ -1,11 +1,15 @@
-"""`sampan build --output`: what becomes of the image beside being one."""
+"""`sampan build --output`: what becomes of the image beside being one.
+
+The engine makes all of it: an image, its push, archives, trees. What is for this machine waits
+there under a token, and is fetched and put where `dest` says.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 
-from sampan.cli import config_file, output, progress
+from sampan.build import output_options, provenance
+from sampan.cli import output
 from sampan.cli.parse import csv
 from sampan.kit import errors
 from sampan.kit.record import Record
@@ -15,62 +19,116 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from sampan.cli.options import Arguments
     from sampan.cli.session import Session
 
-TYPES = ("local", "tar", "oci", "docker", "image", "registry")
 _FILES, _ARCHIVES = ("local", "tar"), ("oci", "docker")
+_DEFAULT = "mode=min,inline-only=true"  # as docker buildx asks for provenance
 
 
 class Output(Record):
     type: str
+    attrs: dict[str, str]  # the engine's part
     dest: str = ""
-    names: tuple[str, ...] = ()
-    push: bool = False
+    unpacked: bool = False  # a directory, not a file
+
+    @property
+    def comes(self) -> bool:
+        """Whether this machine gets something."""
+        return self.type in (*_FILES, *_ARCHIVES) and bool(self.dest)
 
 
 def parse(text: str) -> Output:
-    """`type=TYPE[,dest=PATH][,name=NAME][,push=true]`, or a directory, or - for a tar on stdout."""
+    """`type=TYPE[,dest=PATH][,KEY=VALUE…]`, or a directory, or - for a tar on stdout."""
     if text == "-":
-        return Output(type="tar", dest="-")
+        return Output(type="tar", attrs={}, dest="-")
     if "=" not in text:
-        return Output(type="local", dest=text)
+        return Output(type="local", attrs={}, dest=text, unpacked=True)
     try:
         fields = dict(csv.pairs(text))
     except ValueError as error:
         raise errors.InvalidArgument(f"--output {text}: {error}") from None
-    kind = fields.pop("type", "")
-    if kind not in TYPES:
-        raise errors.InvalidArgument(f"--output {text}: the type is one of {', '.join(TYPES)}")
-    name, dest = fields.pop("name", ""), fields.pop("dest", "")
-    push = fields.pop("push", "false") == "true" or kind == "registry"
-    if fields:
-        raise errors.InvalidArgument(f"--output {text}: unexpected key '{next(iter(fields))}'")
+    kind, dest = fields.pop("type", ""), fields.pop("dest", "")
+    if kind not in output_options.TYPES:
+        known = ", ".join(output_options.TYPES)
+        raise errors.InvalidArgument(f"--output {text}: the type is one of {known}")
     if not dest and kind in _FILES:
         raise errors.InvalidArgument(f"--output {text}: a dest is wanted")
-    names = tuple(part for part in name.split(",") if part)
-    return Output(type=kind, dest=dest, names=names, push=push)
+    if dest and kind not in (*_FILES, *_ARCHIVES):
+        raise errors.InvalidArgument(f"--output {text}: unexpected key 'dest'")
+    unpacked = kind == "local" or fields.pop("tar", "true") == "false"
+    return Output(type=kind, attrs=fields, dest=dest, unpacked=unpacked)
 
 
-def names(outputs: Sequence[Output], tags: Sequence[str]) -> list[str]:
-    """All that the image is to be called."""
-    return [*dict.fromkeys([*tags, *(name for one in outputs for name in one.names)])]
+def wanted(args: Arguments) -> list[Output]:
+    """All that the words ask for. Raises what is wrong with any of them."""
+    found = [parse(text) for text in args["output"]]
+    if args["push"]:
+        found.append(Output(type="registry", attrs={}))
+    notes: dict[str, str] = {}
+    for text in args["annotation"]:
+        notes |= output_options.annotation(text)
+    if notes and not any(one.type not in _FILES for one in found):
+        found.append(Output(type="image", attrs={}))
+    images = [one.type not in _FILES for one in found]
+    found = [
+        one.replace(attrs={**one.attrs, **notes}) if image else one
+        for one, image in zip(found, images, strict=True)
+    ]
+    for one in found:
+        output_options.parse(one.type, one.attrs, args["tag"])
+    return found
 
 
-def deliver(session: Session, outputs: Sequence[Output], image: str, tags: Sequence[str]) -> None:
-    for one in outputs:
-        if one.type in _FILES:
-            path = f"/sampan/images/{image}/files"
-            response = session.client.stream("GET", path)
-            if one.type == "local":
+def told(outputs: Sequence[Output]) -> list[dict[str, Any]]:
+    """As the engine is told; what is asked for without a `dest` is the engine's own image."""
+    return [
+        {"Type": one.type, "Attrs": one.attrs}
+        for one in outputs
+        if one.comes or one.type not in (*_FILES, *_ARCHIVES)
+    ]
+
+
+def attested(args: Arguments, outputs: Sequence[Output]) -> str | None:
+    """What `--provenance` and `--attest` ask for; else what docker buildx asks for by default."""
+    kinds: dict[str, str] = {}
+    for text in args["attest"]:
+        kind, rest = _attest(text)
+        kinds[kind] = rest
+    if text := args["provenance"]:
+        kinds["provenance"] = text
+    if text := args["sbom"]:
+        kinds["sbom"] = {"true": "", "false": "disabled=true"}.get(text, text)
+    provenance.attests(kinds)
+    if "provenance" in kinds:
+        return kinds["provenance"] or "mode=max"
+    return _DEFAULT if outputs else None
+
+
+def _attest(text: str) -> tuple[str, str]:
+    parts = text.split(",")
+    kind = next((part.partition("=")[2] for part in parts if part.startswith("type=")), "")
+    if not kind:
+        raise errors.InvalidArgument(f"--attest {text}: type=provenance is wanted")
+    return kind, ",".join(part for part in parts if not part.startswith("type="))
+
+
+def deliver(session: Session, outputs: Sequence[Output], token: str) -> None:
+    coming = [one for one in outputs if one.comes]
+    if not coming:
+        return
+    path = f"/sampan/build/outputs/{token}"
+    try:
+        for number, one in enumerate(coming):
+            response = session.client.stream("GET", path, {"number": number})
+            if one.unpacked:
+                layout = "/blobs/sha256" if one.type in _ARCHIVES else ""
+                os.makedirs(one.dest + layout, exist_ok=True)  # an archive names files alone
                 _unpacked(response, one.dest)
             else:
                 output.save(response, "" if one.dest == "-" else one.dest)
-        elif one.type in _ARCHIVES and one.dest:
-            wanted = list(one.names or tags) or [image]
-            response = session.client.stream("GET", "/images/get", {"names": wanted})
-            output.save(response, "" if one.dest == "-" else one.dest)
-        if one.push:
-            _pushed(session, one.names or tuple(tags))
+    finally:
+        session.client.call("DELETE", path)
 
 
 def _unpacked(response: Any, directory: str) -> None:
@@ -78,33 +136,17 @@ def _unpacked(response: Any, directory: str) -> None:
 
     from sampan.cli import unpacking
 
-    os.makedirs(directory, exist_ok=True)
     reader: Any = unpacking.Reader(response)
     with tarfile.open(fileobj=reader, mode="r|") as tar:
         unpacking.unpack(tar, directory, unpacking.WHOLE, keep_owners=False)
 
 
-def _pushed(session: Session, tags: Sequence[str]) -> None:
-    if not tags:
-        raise errors.InvalidArgument("--push: the image has no name: give --tag")
-    for name in tags:
-        headers = config_file.registry_auth(session.config, name)
-        repository, colon, tag = name.rpartition(":")
-        if not colon or "/" in tag:
-            repository, tag = name, "latest"
-        path = f"/images/{repository}/push"
-        response = session.client.stream("POST", path, {"tag": tag}, None, headers)
-        progress.show(session.client.messages(response), out=sys.stderr)
+def metadata(told: dict[str, Any]) -> dict[str, Any]:
+    """As buildx writes it."""
+    import binascii
+    import json
 
-
-def metadata(session: Session, image: str, tags: Sequence[str]) -> dict[str, Any]:
-    """As buildx writes it: `containerimage.*` and `image.name`."""
-    found = session.client.call("GET", f"/images/{image}/json")
-    known = found.get("Descriptor") or {}
-    made: dict[str, Any] = {"containerimage.config.digest": image}
-    if known.get("digest"):
-        made["containerimage.descriptor"] = known
-        made["containerimage.digest"] = known["digest"]
-    if tags:
-        made["image.name"] = ",".join(tags)
-    return made
+    found = dict(told)
+    if text := found.get("containerimage.descriptor"):
+        found["containerimage.descriptor"] = json.loads(binascii.a2b_base64(text))
+    return found

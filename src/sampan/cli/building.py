@@ -79,14 +79,19 @@ def packed(
 ) -> Iterator[bytes]:
     """The context as a tar stream. Owners are left out: COPY gives files to root.
 
-    `contexts` are further directories by name; `text` is a Dockerfile that lies nowhere in it.
+    `contexts` are further directories, or tars, by name; `text` is a Dockerfile that lies
+    nowhere in it.
     """
     pack = _Pack()
     kept = walking.needed(dockerfile)
     matcher = walking.matcher(directory, dockerfile)
     yield from pack.tree(directory, "", matcher, kept)
     for name, place in contexts.items():
-        yield from pack.tree(place, f"{INSIDE}/{name}", walking.matcher(place, ""), set())
+        inside = f"{INSIDE}/{name}"
+        if os.path.isdir(place):
+            yield from pack.tree(place, inside, walking.matcher(place, ""), set())
+        else:
+            yield from pack.file(place, inside, os.stat(place))
     if text is not None:
         pack.writer.add(tar.Entry(OUTSIDE), text)
     pack.writer.finish()
@@ -124,17 +129,21 @@ class _Pack:
         if prefix:
             self.writer.begin(tar.Entry(prefix, tar.DIRECTORY, mode=0o755))
         for name, _, status in walking.walk(directory, matcher, kept):
-            path = f"{directory}/{name}"
-            entry = tar.entry_of(path, f"{prefix}/{name}" if prefix else name, status)
-            entry.uid = entry.gid = 0
-            # COPY keeps whole seconds; a fraction would cost each member a header of its own.
-            entry.mtime -= entry.mtime % 10**9
-            self.writer.begin(entry)
-            if entry.kind == tar.REGULAR:
-                yield from self._data(path, entry.size)
-                self.writer.pad(entry.size)
-            if self._size > _ENOUGH:
-                yield from self.flushed()
+            inside = f"{prefix}/{name}" if prefix else name
+            yield from self.file(f"{directory}/{name}", inside, status)
+
+    def file(self, path: str, name: str, status: os.stat_result) -> Iterator[bytes]:
+        """One member and its data, but nothing below it."""
+        entry = tar.entry_of(path, name, status)
+        entry.uid = entry.gid = 0
+        # COPY keeps whole seconds; a fraction would cost each member a header of its own.
+        entry.mtime -= entry.mtime % 10**9
+        self.writer.begin(entry)
+        if entry.kind == tar.REGULAR:
+            yield from self._data(path, entry.size)
+            self.writer.pad(entry.size)
+        if self._size > _ENOUGH:
+            yield from self.flushed()
 
     def _data(self, path: str, size: int) -> Iterator[bytes]:
         """Exactly `size` bytes; a file that shrank meanwhile is filled with zeros."""

@@ -70,7 +70,7 @@ class FromContainer(_Side):
     def run(self, source: str, target: str, *, archive: bool) -> int:
         """Copy `source` to the local `target` ("-": tar on stdout); the bytes of content."""
         source = self._resolve(source)
-        response = self._client.stream("GET", self._path, {"path": source or "/"})
+        response = self._client.stream("GET", self._path, {"path": source})
         if target == "-":
             return _to_stdout(response)
         found = read_stat(response.headers)
@@ -106,13 +106,13 @@ def _place(found: Stat, source: str, target: str) -> tuple[str, str | None]:
     parent, name = os.path.split(target.rstrip("/") or "/")
     if os.path.lexists(target):
         if found.is_directory:
-            raise errors.Conflict(f"cannot copy a directory onto the file {target}")
+            raise errors.Conflict("cannot copy directory")
         if target.endswith("/"):
             raise errors.InvalidArgument(f"{target} is not a directory")
     elif target.endswith("/") and not found.is_directory:
-        raise errors.NotFound(f"destination directory {target} does not exist")
+        raise errors.NotFound("no such directory")
     if not os.path.isdir(parent or "."):
-        raise errors.NotFound(f"{parent} is no directory that exists")
+        raise errors.NotFound(f'invalid output path: directory "{parent}" does not exist')
     return parent or ".", name
 
 
@@ -162,7 +162,7 @@ class ToContainer(_Side):
             return target, root
         parent, name = os.path.split(target.rstrip("/") or "/")
         if found is not None and is_directory:
-            raise errors.Conflict(f"cannot copy a directory onto the file {target}")
+            raise errors.Conflict("cannot copy directory")
         if found is None and target.endswith("/") and not is_directory:
             raise errors.NotFound("no such directory")
         return parent or "/", name

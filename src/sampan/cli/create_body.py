@@ -6,8 +6,6 @@ The body is word for word what Docker's CLI sends for the same options, defaults
 
 from __future__ import annotations
 
-import re
-
 from sampan.cli import endpoint_body, host_body
 from sampan.cli.parse import env_file
 
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
     from sampan.cli.options import Arguments
 
     Body = dict[str, Any]
-
-
-_MAC = re.compile("([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 
 
 def build(args: Arguments) -> Body:
@@ -46,22 +41,26 @@ def _check(args: Arguments) -> None:
         ("cgroupns", "CGROUP", ("host", "private")),
     ):
         mode = args[name]
-        if mode and mode not in known and not (name == "pid" and mode.startswith("container:")):
+        if mode and mode not in known and not (name == "pid" and mode.partition("container:")[2]):
             raise args.fail(f"--{name}: invalid {what} mode")
     if args["pull"] not in ("always", "missing", "never"):
         raise args.fail(
             f"invalid pull option: '{args['pull']}': must be one of "
             '"always", "missing" or "never"'
         )
-    if args["mac-address"] and not _MAC.fullmatch(args["mac-address"]):
+    if args["mac-address"] and not _is_mac(args["mac-address"]):
         raise args.fail(f"{args['mac-address']} is not a valid mac address")
-    for stream in args["attach"]:
-        if stream.lower() not in ("stdin", "stdout", "stderr"):
-            raise args.fail(f"invalid argument {stream!r} for --attach: use stdin, stdout, stderr")
+
+
+def _is_mac(text: str) -> bool:
+    digits = text.replace("-", ":").split(":")
+    return len(digits) == 6 and all(
+        len(pair) == 2 and set(pair) <= set("0123456789abcdefABCDEF") for pair in digits
+    )
 
 
 def _config(args: Arguments) -> Body:
-    attach = {stream.lower() for stream in args["attach"]}
+    attach = set(args["attach"])
     stdin = args["interactive"]
     if not attach and not args.given("attach"):
         attach = {"stdout", "stderr"} | ({"stdin"} if stdin else set())

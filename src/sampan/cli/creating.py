@@ -21,6 +21,7 @@ def create(session: Session, args: Arguments, body: dict[str, Any] | None = None
     """The new container's ID. Raises UsageError, ApiError."""
     body = body if body is not None else create_body.build(args)
     _add_proxies(session, body)
+    secrets = _add_api_socket(session, body) if args["use-api-socket"] else b""
     cid_file = args["cidfile"]
     if cid_file and os.path.exists(cid_file):
         raise args.fail(
@@ -33,6 +34,8 @@ def create(session: Session, args: Arguments, body: dict[str, Any] | None = None
         _write_id(cid_file, "")
     try:
         container_id = _created(session, args, body)
+        if secrets:
+            _put_secrets(session, container_id, secrets)
     except BaseException:
         if cid_file:
             os.unlink(cid_file)
@@ -58,6 +61,18 @@ def _created(session: Session, args: Arguments, body: dict[str, Any]) -> str:
     for warning in answer.get("Warnings") or ():
         print(f"WARNING: {warning}", file=sys.stderr)
     return str(answer["Id"])
+
+
+def _add_api_socket(session: Session, body: dict[str, Any]) -> bytes:
+    from sampan.cli import api_socket
+
+    return api_socket.add(session, body)
+
+
+def _put_secrets(session: Session, container_id: str, archive: bytes) -> None:
+    path = f"/containers/{container_id}/archive"
+    headers = {"Content-Type": "application/x-tar"}
+    session.client.call("PUT", path, {"path": "/"}, archive, headers)
 
 
 _PROXIES = {

@@ -27,7 +27,7 @@ def build(args: Arguments) -> Body:
         **({"Init": args["init"]} if args.given("init") else {}),
         **({"Runtime": args["runtime"]} if args["runtime"] else {}),
         "AutoRemove": args["rm"],
-        "Binds": binds or None,
+        "Binds": list(dict.fromkeys(binds)) or None,
         "ConsoleSize": [0, 0],
         "ContainerIDFile": args["cidfile"],
         "Dns": args["dns"],
@@ -148,7 +148,8 @@ def _seccomp_profile(args: Arguments, path: str) -> str:
             return json.dumps(json.load(file), separators=(",", ":"))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise args.fail(f"opening seccomp profile ({path}) failed: {reason}") from error
+        message = f"opening seccomp profile ({path}) failed: open {path}: {reason}"
+        raise args.fail(message) from error
     except ValueError as error:
         message = f"compacting json for seccomp profile ({path}) failed: {error}"
         raise args.fail(message) from error

@@ -149,6 +149,28 @@ _SYSCTLS = (
 )  # fmt: skip
 
 
+def device_rule(text: str) -> str:
+    """`c 1:3 rwm`, a line of the devices cgroup."""
+    kind, _, rest = text.partition(" ")
+    numbers, _, permissions = rest.partition(" ")
+    major, colon, minor = numbers.partition(":")
+    if (
+        kind not in ("a", "c", "b")
+        or not colon
+        or any(not (number.isdecimal() or number == "*") for number in (major, minor))
+        or not 1 <= len(permissions) <= 3
+        or not set(permissions) <= set("rwm")
+    ):
+        raise ValueError(f"invalid device cgroup format '{text}'")
+    return text
+
+
+def stream(text: str) -> str:
+    if text.lower() not in ("stdin", "stdout", "stderr"):
+        raise ValueError("valid streams are STDIN, STDOUT and STDERR")
+    return text.lower()
+
+
 def _list(parse: Callable[[str], Any], metavar: str = "list") -> Kind:
     return Kind(parse=parse, metavar=metavar, empty=[], collect=_append)
 
@@ -174,7 +196,9 @@ KINDS: dict[str, Kind] = {
     "expose": _list(_page("expose")).replace(told_plainly=True),
     "volume": _list(_page("volumes")),
     "mount": _list(_page("mounts"), "mount"),
-    "device": _list(_page("devices")),
+    "device": _list(_page("devices")).replace(told_plainly=True),
+    "device-rule": _list(device_rule),
+    "stream": _list(stream),
     "ulimit": _list(_page("ulimits"), "ulimit"),
     "throttle": _list(_page("throttle")),
     "host": _list(_page("hosts")),

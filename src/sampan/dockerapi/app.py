@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from sampan.dockerapi import hijack, listeners, metrics, routes
-from sampan.dockerapi.router import Call, headers_of, split_version, to_json
+from sampan.dockerapi.router import BEGUN, Call, headers_of, split_version, to_json
 from sampan.engine import errors as nouns
 from sampan.kit import errors
 
@@ -132,6 +132,8 @@ class Server:
     ) -> web.StreamResponse:
         message = "; ".join([str(error) or repr(error), *getattr(error, "__notes__", ())])
         log.debug("%s %s: %s %s", request.method, request.path_qs, status, message)
+        if request.get(BEGUN):
+            return hijack.Gone()  # the body has no end, by which the client knows
         if status == 304:
             return web.Response(status=304)
         return _json_error(message, status)

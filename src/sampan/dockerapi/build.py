@@ -39,8 +39,6 @@ async def build(call: Call) -> web.StreamResponse:
     # Without a session a tar is all there is, whichever builder was asked for.
     if call.query("version") == "2" and call.query("session"):
         return await _session_build(call, options)
-    if call.query("outputs"):
-        raise errors.Unsupported("outputs are BuildKit's alone (version=2)")
     async with Progress(call) as report:
         await builds.build(call.engine, body_chunks(call), options, report=report)
     return await report.finish()
@@ -87,7 +85,7 @@ def _options(call: Call) -> builds.Options:
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
         quiet=call.flag("q"),
-        platform=call.platform(),
+        platform=call.platform(several=True),
         network=call.query("networkmode"),
         host_config=_host_config(call),
         cache_from=tuple(filter(None, call.document("cachefrom", [shapes.TEXT]) or ())),

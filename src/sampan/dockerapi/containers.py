@@ -244,7 +244,9 @@ async def get_archive(call: Call) -> web.StreamResponse:
     container, path = container_of(call), path_of(call)
     async with archive.Download(container, "get", path) as download:
         headers = {PATH_STAT: _encoded(download.stat)}
-        return await _send(call, download, headers)
+        response = await _send(call, download, headers)
+    container.event("archive-path")
+    return response
 
 
 @routes.get("/containers/{id}/export")
@@ -276,6 +278,7 @@ async def put_archive(call: Call) -> web.StreamResponse:
         no_overwrite_dir_non_dir=call.flag("noOverwriteDirNonDir"),
         to_user=call.flag("copyUIDGID"),
     )
+    container.event("extract-to-dir")
     return web.Response()
 
 

@@ -12,7 +12,6 @@ from sampan.engine.builds import usage as build_usage
 from sampan.engine.containers import list as listing
 from sampan.engine.filters import Filters
 from sampan.image import platforms
-from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
@@ -92,6 +91,7 @@ async def swarm(call: Call) -> web.StreamResponse:
 for _group in ("swarm", "nodes", "services", "tasks", "secrets", "configs"):
     for _path in (f"/{_group}", f"/{_group}/{{rest:.*}}"):
         routes.add(("GET", "POST", "DELETE"), _path)(swarm)
+routes.put("/volumes/{name}")(swarm)  # volumes of a cluster alone can be changed
 
 
 @routes.post("/sampan/shutdown")
@@ -99,13 +99,3 @@ async def shutdown(call: Call) -> web.StreamResponse:
     """Ours, not Docker's: stop containers, leave no trace on the host, end the engine."""
     await call.engine.shutdown()
     return call.empty()
-
-
-@routes.get("/plugins/{name:.*}/json")
-async def plugin(call: Call) -> web.StreamResponse:
-    raise errors.NotFound(f'plugin "{call["name"]}" not found')
-
-
-@routes.get("/plugins")
-async def plugins(call: Call) -> web.StreamResponse:
-    return call.json([])

@@ -11,17 +11,21 @@ protocol looks at each such request first: what follows its body is kept aside
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from sampan.kit import errors
 
 if TYPE_CHECKING:
     from sampan.dockerapi.router import Call
+
+log = logging.getLogger("sampan.api")
 
 CHUNK = 64 << 10
 RAW = "application/vnd.docker.raw-stream"
@@ -47,6 +51,14 @@ class Protocol(RequestHandler):
         """
         if self._streaming is None:
             self._streaming = asyncio.current_task()
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """What a client sends that is no HTTP is its fault: a line, no traceback."""
+        error = kw.get("exc_info")
+        if isinstance(error, HttpProcessingError):
+            log.info("a request that is no HTTP: %s", " ".join(str(error).split()))
+        else:
+            super().log_exception(*args, **kw)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)

@@ -206,7 +206,7 @@ def docker_config(inner: dict[str, Any]) -> dict[str, Any]:
         "WorkingDir": inner.get("WorkingDir", ""),
         "Entrypoint": inner.get("Entrypoint"),
         "OnBuild": inner.get("OnBuild"),
-        "Labels": inner.get("Labels"),
+        "Labels": dict(sorted(labels.items())) if (labels := inner.get("Labels")) else labels,
         **({"StopSignal": inner["StopSignal"]} if inner.get("StopSignal") else {}),
         **({"Shell": inner["Shell"]} if inner.get("Shell") else {}),
     }
@@ -252,6 +252,9 @@ async def tag(call: Call) -> web.StreamResponse:
 
 @routes.delete("/images/{name:.*}")
 async def remove(call: Call) -> web.StreamResponse:
+    wanted = call.platforms() if call.version >= (1, 50) else []
+    if wanted:
+        return call.json(await call.engine.images.remove_platforms(call["name"], wanted))
     removed = await call.engine.images.remove(
         call["name"], force=call.flag("force"), prune=not call.flag("noprune")
     )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Call, Routes
-from sampan.engine import network_options, pools
+from sampan.engine import network_configs, network_options, pools
+from sampan.engine.errors import NotPermitted
 from sampan.kit import errors
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ FILTERS = ("name", "id", "driver", "scope", "type", "label", "label!", "dangling
 
 
 def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) -> dict[str, Any]:
+    configuration = network.spec.get("configuration")
     spec = network.spec
+    if configuration:
+        ipam = {"config": configuration["asked"], "options": configuration["ipam_options"]}
+        spec = {**spec, **configuration, "ipam": ipam}
     found = {
         "Name": network.name,
         "Id": network.id,
@@ -38,8 +43,8 @@ def to_docker(engine: Engine, network: NetworkInfo, *, containers: bool = True) 
         "Internal": bool(spec.get("internal")),
         "Attachable": bool(spec.get("attachable")),
         "Ingress": False,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
+        "ConfigFrom": {"Network": spec.get("after", "")},
+        "ConfigOnly": configuration is not None,
         "Containers": _containers(engine, network) if containers else {},
         "Options": _options(engine, network),
         "Labels": spec.get("labels") or {},
@@ -111,17 +116,28 @@ async def create(call: Call) -> web.StreamResponse:
     ipam = body.get("IPAM") or {}
     asked = [_asked(pool) for pool in ipam.get("Config") or []]
     ipv4, ipv6 = body.get("EnableIPv4") is not False, bool(body.get("EnableIPv6"))
+    words: dict[str, Any] = {
+        "ipam_options": ipam.get("Options") or None,
+        "asked": asked,
+        "ipv4": ipv4,
+        "ipv6": ipv6,
+        "internal": bool(body.get("Internal")),
+        "attachable": bool(body.get("Attachable")),
+        "options": body.get("Options") or {},
+        "labels": body.get("Labels") or {},
+    }
+    after = str((body.get("ConfigFrom") or {}).get("Network") or "")
+    if body.get("ConfigOnly"):
+        if after:
+            raise NotPermitted(
+                "a configuration network cannot depend on another configuration network"
+            )
+        configuration = call.engine.networks.create_configuration(body["Name"], words)
+        return call.json({"Id": configuration.id, "Warning": ""}, 201)
+    if after:
+        words = network_configs.after(call.engine, after, words)
     network = await call.engine.networks.create(
-        body["Name"],
-        driver=body.get("Driver") or "bridge",
-        ipam_options=ipam.get("Options"),
-        asked=asked,
-        ipv4=ipv4,
-        ipv6=ipv6,
-        internal=bool(body.get("Internal")),
-        attachable=bool(body.get("Attachable")),
-        options=body.get("Options") or {},
-        labels=body.get("Labels") or {},
+        body["Name"], driver=body.get("Driver") or "bridge", after=after, **words
     )
     warning = pools.ignored(asked, ipv4=ipv4, ipv6=ipv6)
     return call.json({"Id": network.id, "Warning": warning}, 201)

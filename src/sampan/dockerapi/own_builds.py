@@ -23,9 +23,10 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sampan.build import cache_options, local, providers
+from sampan.build import cache_options, local, output_options, provenance, providers
 from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Routes
+from sampan.engine import builds
 from sampan.engine import errors as nouns
 from sampan.kit import errors
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 routes = Routes()
 T = TypeVar("T")
 
+_ENTRY = {"Type": shapes.TEXT, "Attrs": shapes.Each(shapes.TEXT)}
 _MOST = 64  # builds whose secrets wait; beyond them the oldest are forgotten
 _waiting: dict[str, dict[str, bytes]] = {}
 _directories: dict[str, str] = {}  # that builds may read
@@ -74,6 +76,22 @@ async def lend(call: Call) -> web.StreamResponse:
     return call.json({"Token": _kept(_directories, directory)})
 
 
+@routes.get("/sampan/build/outputs/{token}")
+async def output(call: Call) -> web.StreamResponse:
+    chunks = await builds.kept.chunks(call["token"], call.number("number") or 0)
+    response = await call.stream("application/x-tar")
+    async for chunk in chunks:
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+@routes.delete("/sampan/build/outputs/{token}")
+async def given_up(call: Call) -> web.StreamResponse:
+    builds.kept.drop(call["token"])
+    return call.empty(204)
+
+
 def peer(sock: socket.socket | None) -> int | None:
     """The user id at the other end of a Unix socket that has a name, unix(7); what comes through
     TLS has none: it is a pair of our own."""
@@ -103,6 +121,17 @@ def options(call: Call) -> dict[str, Any]:
         "secrets": providers.GivenSecrets(given or {}),
         "allowed": frozenset(call.request.query.getall("allow", [])),
         "explain": call.flag("explain"),
+        "outputs": tuple(
+            output_options.parse(
+                str(one.get("Type") or ""),
+                one.get("Attrs") or {},
+                call.request.query.getall("t", []),
+            )
+            for one in call.document("outputs", [_ENTRY]) or ()
+        ),
+        "provenance": provenance.parse(call.query("provenance"))
+        if call.query("provenance")
+        else None,
         "imports": tuple(
             cache_options.parse_import(kind, attrs)
             for kind, attrs in _caches(call, "cacheimports", "src")
@@ -117,8 +146,7 @@ def options(call: Call) -> dict[str, Any]:
 
 def _caches(call: Call, name: str, place: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Type and attributes of each; a directory is named by a token, like a context's."""
-    one = {"Type": shapes.TEXT, "Attrs": shapes.Each(shapes.TEXT)}
-    for given in call.document(name, [one]) or ():
+    for given in call.document(name, [_ENTRY]) or ():
         attrs = dict(given.get("Attrs") or {})
         if given.get("Type") == "local":
             attrs[place] = _taken(_directories, attrs.get(place, ""), "the cache's") or ""

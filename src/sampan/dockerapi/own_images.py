@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from sampan.dockerapi.images import body_chunks
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Call, Routes
-from sampan.engine.builds.flattened import flattened
 from sampan.engine.images import convert, copy, mounts, quiet, study
 from sampan.kit import errors
 from sampan.registry import credentials as registry_credentials
@@ -41,16 +40,6 @@ async def diff(call: Call) -> web.StreamResponse:
         call.engine, call["name"], call.query("from"), platform=call.platform()
     )
     return call.json(found)
-
-
-@routes.get("/sampan/images/{name:.*}/files")
-async def files(call: Call) -> web.StreamResponse:
-    chunks = flattened(call.engine, call.engine.images.get(call["name"]))
-    response = await call.stream("application/x-tar")
-    async for chunk in chunks:
-        await response.write(chunk)
-    await response.write_eof()
-    return response
 
 
 @routes.post("/sampan/images/{name:.*}/untag")

@@ -94,16 +94,19 @@ class Call:
         text = self.query(name)
         return shapes.parse(text, shape, name) if text else None
 
-    def platform(self) -> str:
-        """`linux/arm64`, or the JSON object that newer clients send, as text; or nothing."""
+    def platform(self, *, several: bool = False) -> str:
+        """`linux/arm64`, or the JSON object that newer clients send, as text; or nothing.
+
+        `several`: there may be more of them, with commas.
+        """
         text = self.query("platform")
-        if text.startswith("{"):
-            found = shapes.parse(text, shapes.PLATFORM, "platform")
-            words = [found.get(name) or "" for name in ("os", "architecture", "variant")]
-            text = "/".join(words).rstrip("/")
-        if text:
-            oci_image.parse_platform(text)  # what is none is refused before anything is done
-        return text
+        if several and not text.startswith("{"):
+            return ",".join(_platform(one.strip(), "platform") for one in text.split(","))
+        return _platform(text, "platform")
+
+    def platforms(self) -> list[str]:
+        """Those of `platforms`, each as `platform`."""
+        return [_platform(text, "platforms") for text in self.request.query.getall("platforms", [])]
 
     def filters(self) -> Filters:
         return Filters.parse(self.request.query.get("filters"))
@@ -139,10 +142,24 @@ class Call:
         if self.request.version >= (1, 1):
             response.enable_chunked_encoding()
         await response.prepare(self.request)
+        self.request[BEGUN] = True
         streaming = getattr(self.request.protocol, "streaming", None)
         if streaming is not None:
             streaming()
         return response
+
+
+BEGUN = "begun"  # among a request's notes: its answer's head is out
+
+
+def _platform(text: str, name: str) -> str:
+    if text.startswith("{"):
+        found = shapes.parse(text, shapes.PLATFORM, name)
+        words = [found.get(word) or "" for word in ("os", "architecture", "variant")]
+        text = "/".join(words).rstrip("/")
+    if text:
+        oci_image.parse_platform(text)  # what is none is refused before anything is done
+    return text
 
 
 class Routes:

@@ -14,6 +14,7 @@ from sampan.dockerapi import (
     own_networks,
     own_system,
     own_volumes,
+    plugins,
     registries,
     streams,
     system,
@@ -35,6 +36,7 @@ GROUPS = (
     own_system,
     networks,
     volumes,
+    plugins,
     own_networks,
     own_volumes,
 )

@@ -68,8 +68,16 @@ async def attach_websocket(call: Call) -> web.StreamResponse:
         detach_keys=call.query("detachKeys") or protocol.DEFAULT_DETACH_KEYS,
     )
     parsing.detach_keys(wanted.detach_keys)
+    spoken = container.started_at != clock.ZERO
     response = web.WebSocketResponse()
     await response.prepare(call.request)
+    if call.flag("logs") and spoken:
+        said = logs.Options(stdout=wanted.stdout, stderr=wanted.stderr, multiplexed=False)
+        async for chunk in logs.read(container, said):
+            await response.send_bytes(chunk)
+    if call.flag("logs") and not call.flag("stream"):
+        await response.close()
+        return response
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     await attach.attach(container, Client(socket=theirs, attach=wanted))

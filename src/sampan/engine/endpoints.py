@@ -20,10 +20,12 @@ from sampan.engine import (
     containerfiles,
     gateways,
     name_servers,
+    network_configs,
     places,
     policies,
     published_ports,
 )
+from sampan.engine.errors import NotPermitted
 from sampan.engine.places import Place, Plan
 from sampan.network import driver, inside, ports
 from sampan.network.publish import publish, unpublish
@@ -61,6 +63,8 @@ class Endpoints:
             with self._engine.db.transaction():
                 for name, settings in container.networking.items():
                     info = self._engine.networks.get(name)
+                    if network_configs.is_one(info):
+                        raise NotPermitted(f"configuration network {name} is for no containers")
                     if info.driver not in WITHOUT_ENDPOINTS:
                         taken.append(self._take(container, info, settings, taken))
                 if main := gateways.main(taken):

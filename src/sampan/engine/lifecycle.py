@@ -14,6 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import health, runtimes
+from sampan.engine.containers import mounts
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
@@ -88,7 +89,9 @@ def _heard(container: Container, message: Message) -> None:
     elif event == "oom":
         container.oom_killed = True
         container.event("oom")
-    elif event == "detach" and not message.get("exec_id"):
+    elif event == "detach" and (exec_id := message.get("exec_id")):
+        container.event("exec_detach", execID=exec_id)
+    elif event == "detach":
         container.event("detach")
 
 
@@ -134,6 +137,7 @@ async def exited(container: Container, record: dict[str, Any]) -> None:
     except errors.SampanError:
         log.exception("releasing the network of %s", container.id)
     await container.engine.volumes.detach(container)
+    mounts.tell(container, "unmount")
     container.exits += 1
     await container.notify()
     if again:

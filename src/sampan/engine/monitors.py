@@ -47,15 +47,15 @@ class Connection:
 
     async def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         data = unix.encode(message)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        try:
-            sent = self._socket.sendmsg([data], rights, socket.MSG_NOSIGNAL)
-        except BlockingIOError:
-            raise errors.Unavailable("the monitor does not read what it is sent") from None
-        except OSError as error:
-            raise errors.Unavailable("the monitor went away") from error
-        if sent < len(data):
-            await asyncio.get_running_loop().sock_sendall(self._socket, data[sent:])
+        for part, some in unix.pieces(data, fds):
+            try:
+                sent = self._socket.sendmsg([part], unix.rights(some), socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                raise errors.Unavailable("the monitor does not read what it is sent") from None
+            except OSError as error:
+                raise errors.Unavailable("the monitor went away") from error
+            if sent < len(part):
+                await asyncio.get_running_loop().sock_sendall(self._socket, part[sent:])
 
     async def receive(self) -> tuple[Message | None, list[int]]:
         """The next message and the descriptors that came so far; `(None, [])` at the end."""

@@ -9,7 +9,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import network_options, pools
+from sampan.engine import network_configs, network_options, pools
 from sampan.engine.containers import addresses
 from sampan.engine.errors import AmbiguousId, NoSuchNetwork, NotPermitted
 from sampan.engine.filters import Filters
@@ -95,8 +95,12 @@ class Networks:
         attachable: bool = False,
         options: dict[str, str] | None = None,
         labels: dict[str, str] | None = None,
+        after: str = "",
     ) -> NetworkInfo:
-        """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …"""
+        """A new network, up and with its rules. Raises AlreadyExists, InvalidArgument, …
+
+        `after`: the configuration that it was made after, for the record (`network_configs`).
+        """
         self._check_new(name, driver)
         options = options or {}
         shared = network_options.is_shared(driver, options)
@@ -126,6 +130,7 @@ class Networks:
                 "attachable": attachable,
                 "options": options,
                 "labels": labels or {},
+                **({"after": after} if after else {}),
                 "shared": shared,
             }
             found = NetworkInfo(
@@ -148,10 +153,7 @@ class Networks:
     async def adopt(self, info: NetworkInfo) -> NetworkInfo:
         """Have a network that is described already: its row, and what the host needs for it."""
         self._check_new(info.name, info.driver)
-        self._engine.db.execute(
-            "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
-            (info.id, info.name, info.driver, info.created, json.dumps(info.spec)),
-        )
+        self._insert(info)
         try:
             await self._engine.host_networks.ensure(info)
         except BaseException:
@@ -159,6 +161,25 @@ class Networks:
             raise
         self._event("create", info)
         return info
+
+    def create_configuration(self, name: str, asked: dict[str, Any]) -> NetworkInfo:
+        """`--config-only`: `asked` has the words of `create`."""
+        self._check_new(name, "bridge")
+        info = NetworkInfo(
+            id=secrets.token_hex(32),
+            name=name,
+            driver=network_configs.DRIVER,
+            created=clock.now(),
+            spec=network_configs.spec_of(asked),
+        )
+        self._insert(info)
+        return info
+
+    def _insert(self, info: NetworkInfo) -> None:
+        self._engine.db.execute(
+            "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
+            (info.id, info.name, info.driver, info.created, json.dumps(info.spec)),
+        )
 
     def _check_new(self, name: str, driver: str) -> None:
         if name in PREDEFINED:
@@ -184,6 +205,7 @@ class Networks:
             raise NotPermitted(
                 f"error while removing network: network {info.name} has active endpoints ({users})"
             )
+        network_configs.check_unused(self._engine, info)
         if not info.spec.get("shared"):
             await self.forget(info)
             return
@@ -195,8 +217,9 @@ class Networks:
 
     async def forget(self, info: NetworkInfo) -> None:
         """Take its row away, and what the host had for it."""
-        host_networks = self._engine.host_networks
-        await host_networks.driver_of(info.driver).remove(host_networks.describe(info))
+        if not network_configs.is_one(info):
+            host_networks = self._engine.host_networks
+            await host_networks.driver_of(info.driver).remove(host_networks.describe(info))
         self._engine.db.execute("delete from networks where id = ?", (info.id,))
         self._event("destroy", info)
 

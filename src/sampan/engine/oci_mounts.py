@@ -58,6 +58,8 @@ def default_mounts(host: dict[str, Any]) -> list[Mount]:
         mount = {**mount, "options": list(mount["options"])}
         where = mount["destination"]
         if where == "/dev/shm":
+            if host.get("IpcMode") == "none":
+                continue
             mount = _shm(mount, host)
         elif where == "/dev/mqueue" and host.get("IpcMode") == "host" and os.path.exists(where):
             mount = _bind("/dev/mqueue", where, ["rbind", "rprivate"])

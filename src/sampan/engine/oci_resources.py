@@ -28,7 +28,7 @@ def resources(host: dict[str, Any], *, privileged: bool = False) -> dict[str, An
 
 
 def memory(host: dict[str, Any]) -> dict[str, Any]:
-    """Bytes. Docker gives as much swap as memory where nobody says otherwise."""
+    """Bytes."""
     limit, swap = host.get("Memory") or 0, host.get("MemorySwap") or 0
     found: dict[str, Any] = {}
     if limit:

@@ -70,5 +70,5 @@ def moment(text: str) -> int:
         return clock.parse(text)
     except ValueError:
         raise errors.InvalidArgument(
-            f'invalid time "{text}": give RFC 3339, seconds since 1970 or a duration such as 10m'
+            f'failed to parse value as time or duration: "{text}"'
         ) from None

@@ -68,6 +68,15 @@ def layer(
     return made.layer(descriptor, diff_id, "oci")
 
 
+def docker_layer(descriptor: dict[str, Any]) -> dict[str, Any]:
+    """The same layer by Docker's media type. Raises Unsupported where there is none."""
+    form = _FORM_OF.get(descriptor.get("mediaType", ""))
+    if form is None:
+        kind = descriptor.get("mediaType")
+        raise errors.Unsupported(f"Docker has no name of its own for layers of type {kind!r}")
+    return {**descriptor, "mediaType": _LAYERS["docker"][form]}
+
+
 def layer_type(compression: str) -> str:
     return _LAYERS["oci"][compression]
 

@@ -1,7 +1,7 @@
 """Unix sockets: names longer than 108 bytes, and messages that carry file descriptors.
 
-A message is four bytes of length (big-endian), that many bytes of JSON, and up to 253
-descriptors (SCM_RIGHTS, unix(7)) that travel with its first byte:
+A message is four bytes of length (big-endian), that many bytes of JSON, and descriptors
+(SCM_RIGHTS, unix(7)): 253 travel with its first byte, more with its last ones:
 
     send(sock, {"op": "attach", "stdin": True}, [client.fileno()])
     message, fds = receive(sock)          # (None, []) at the end of the stream
@@ -19,12 +19,13 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
 _LENGTH = struct.Struct(">I")
 _MAX_FDS = 253  # SCM_MAX_FD
 _MAX_MESSAGE = 64 << 20
+_CUT = "the connection closed in the middle of a message"
 
 
 def bind(path: str, *, mode: int = 0o600, backlog: int = 128) -> socket.socket:
@@ -80,49 +81,65 @@ def encode(message: object) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
+def pieces(data: bytes, fds: Sequence[int]) -> Iterator[tuple[bytes, list[int]]]:
+    """What is sent one after another: the last bytes alone, as many as it takes for all of them."""
+    more = max(0, (len(fds) - 1) // _MAX_FDS)
+    yield data[: len(data) - more], list(fds[:_MAX_FDS])
+    for number in range(1, more + 1):
+        at = len(data) - more - 1 + number
+        yield data[at : at + 1], list(fds[number * _MAX_FDS : (number + 1) * _MAX_FDS])
+
+
+def rights(fds: Sequence[int]) -> list[tuple[int, int, array.array[int]]]:
+    """As sendmsg(2) wants them."""
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+
+
 def send(sock: socket.socket, message: object, fds: Sequence[int] = ()) -> None:
     """Send one message on a blocking socket."""
-    data = memoryview(encode(message))
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    sent = sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
-    if sent < len(data):
-        sock.sendall(data[sent:])
+    for data, some in pieces(encode(message), fds):
+        sent = sock.sendmsg([data], rights(some), socket.MSG_NOSIGNAL)
+        if sent < len(data):
+            sock.sendall(data[sent:])
 
 
 def receive(sock: socket.socket) -> tuple[Any, list[int]]:
     """Receive one message from a blocking socket; `(None, [])` when the other side closed."""
-    head, fds = _receive_head(sock)
-    if not head:
-        return None, fds
+    fds: list[int] = []
     try:
+        head = _receive(sock, _LENGTH.size, fds)
+        if not head:
+            return None, fds
         (size,) = _LENGTH.unpack(head)
         if size > _MAX_MESSAGE:
             raise ConnectionError(f"a message of {size} bytes is larger than {_MAX_MESSAGE}")
-        return json.loads(_receive_exactly(sock, size)), fds
+        data = _receive(sock, size, fds)
+        if not data:
+            raise ConnectionError(_CUT)
+        return json.loads(data), fds
     except BaseException:
         for fd in fds:
             os.close(fd)
         raise
 
 
-def _receive_head(sock: socket.socket) -> tuple[bytes, list[int]]:
+def _receive(sock: socket.socket, size: int, fds: list[int]) -> bytes:
+    """So many bytes, and onto `fds` what comes with them; nothing at all at the end."""
     space = socket.CMSG_SPACE(_MAX_FDS * 4)
-    head, ancillary, _flags, _ = sock.recvmsg(_LENGTH.size, space, socket.MSG_CMSG_CLOEXEC)
-    fds = array.array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    if head and len(head) < _LENGTH.size:
-        head += _receive_exactly(sock, _LENGTH.size - len(head))
-    return head, list(fds)
-
-
-def _receive_exactly(sock: socket.socket, size: int) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     while size:
-        part = sock.recv(min(size, 1 << 20))
+        part, ancillary, _flags, _ = sock.recvmsg(
+            min(size, 1 << 20), space, socket.MSG_CMSG_CLOEXEC
+        )
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                some = array.array("i")
+                some.frombytes(data[: len(data) - len(data) % some.itemsize])
+                fds.extend(some)
         if not part:
-            raise ConnectionError("the connection closed in the middle of a message")
+            if parts:
+                raise ConnectionError(_CUT)
+            break
         parts.append(part)
         size -= len(part)
     return b"".join(parts)

@@ -124,6 +124,8 @@ def _refused(error: OSError, host_ip: str, port: int, protocol: str) -> Exceptio
             protocol=protocol,
         )
     reason = (error.strerror or str(error)).lower()
+    if error.errno == errno.EMFILE:
+        reason = "the engine has as many open files as it may (ulimit -n); a port needs two"
     if error.errno == errno.EPROTONOSUPPORT:
         reason = f"this kernel has no {protocol.upper()} (module {protocol})"
     return errors.InvalidPort(f"cannot listen on {shown}/{protocol}: {reason}")

@@ -88,6 +88,7 @@ _CHAINS = """\
  }
  chain output {
   type nat hook output priority -100; policy accept;
+  ip6 daddr ::1 return
   fib daddr type local jump translate
  }
  chain translate {
@@ -118,6 +119,7 @@ _CHAINS = """\
   oifname @bridges drop
  }
 """
+# output: the kernel routes nothing from ::1 to another link, so there the monitor relays.
 # guard: route_localnet opens the host's loopback services to containers (CVE-2020-8558); a
 # packet with such an address never comes from a bridge, because replies carry the bridge's own.
 

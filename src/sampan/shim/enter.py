@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from sampan.kit import errors
-from sampan.linux import _libc, mount, namespaces
+from sampan.linux import _libc, files, mount, namespaces
 from sampan.runtime import options
 
 TYPE_CHECKING = False
@@ -74,12 +75,15 @@ def _mount_own(request: Archive) -> None:
     mount_rootfs(root, request.root_path)
     os.chdir(request.root_path)
     _root_here()
+    top = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     for tree, item in trees:
-        where = item["destination"]
-        if os.path.isdir(where) or not os.path.exists(where):
-            os.makedirs(where, exist_ok=True)
-        mount.move_mount(tree, where)
+        is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+        make = files.make_dirs if is_directory else files.make_file
+        place = make(top, item["destination"])
+        mount.move_mount(tree, place)
+        os.close(place)
         os.close(tree)
+    os.close(top)
 
 
 def mount_rootfs(layers: Iterable[Message], place: str) -> None:

@@ -220,7 +220,10 @@ def _saved(config: Message, state: dict[str, Any]) -> int:
 
 def _tell_created(connection: socket.socket, pid: int, *, network: int | str = "") -> None:
     """`network`: whose network namespace is the container's, where not PID 1's."""
-    namespace = os.open(f"/proc/{network or pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        namespace = os.open(f"/proc/{network or pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError):
+        return  # it has failed already; why, it says where it is waited for
     try:
         unix.send(connection, protocol.created(pid), [namespace])
     except OSError as gone:

@@ -41,6 +41,18 @@ class Mount(Record):
     uid: int | None = None
     gid: int | None = None
 
+    @property
+    def cache_mode(self) -> int:
+        return 0o755 if self.mode is None else self.mode
+
+    @property
+    def cache_key(self) -> str:
+        """Of a cache: what is another one for another owner or mode, as in BuildKit."""
+        name = self.id or self.target
+        if (self.uid, self.gid, self.mode) == (None, None, None):
+            return name
+        return f"{name}\0{self.uid or 0} {self.gid or 0} {self.cache_mode:o}"
+
 
 def check(text: str) -> None:
     for field in csv.fields(text, "mounts"):

@@ -14,7 +14,6 @@ from sampan.cli import (
     output,
     progress,
 )
-from sampan.cli.common_options import PLATFORM
 from sampan.cli.options import Command, option
 from sampan.client import errors as client_errors
 
@@ -39,6 +38,13 @@ COMMAND = Command(
     at_most=1,
     options=(
         option("--add-host", "list", "Put a line NAME:ADDRESS into /etc/hosts of the steps"),
+        option(
+            "--annotation",
+            "list",
+            "Annotate the image, [LEVEL[PLATFORM],…:]KEY=VALUE: manifest, index,"
+            " manifest-descriptor",
+        ),
+        option("--attest", "list", "Say what the image is made of: type=provenance[,mode=min|max]"),
         option("--allow", "list", "Let steps do network.host, security.insecure, device[=NAME]"),
         option("--build-arg", "list", "Set an ARG, NAME=VALUE; NAME takes it from here"),
         option(
@@ -90,13 +96,20 @@ COMMAND = Command(
             "-o --output",
             "list",
             "Deliver the result: type=local|tar|oci|docker,dest=PATH,"
-            " type=image|registry,name=NAME; a directory; - is a tar on stdout",
+            " type=image|registry,name=NAME[,compression=zstd]; a directory; - is a tar on stdout",
         ),
-        PLATFORM,
+        option("--platform", "list", "Build for these, os/arch[/variant],…: an index of several"),
+        option(
+            "--provenance",
+            "string",
+            "The same as --attest type=provenance: true, false, or mode=min|max (min with a push"
+            " or an OCI archive)",
+        ),
         option("--pull", "bool", "Ask the registry for newer base images"),
         option("--push", "bool", "Push the image: --output=type=registry"),
         option("-q --quiet", "bool", "Print the image's id alone"),
         option("--rm", "bool", "Accepted: a step's container never stays", default=True),
+        option("--sbom", "string", "Not supported yet"),
         option("--secret", "list", "Give steps a secret: id=NAME[,src=FILE|,env=VARIABLE]"),
         option("--security-opt", "list", "Security options (Windows)", hidden=True),
         option("--shm-size", "bytes", "Size of /dev/shm of the steps"),
@@ -120,34 +133,33 @@ def run(session: Session, args: Arguments) -> int | None:
         raise args.fail(f"--isolation={args['isolation']} is of Windows alone", code=1)
     if args["check"]:
         return _check(session, args)
-    outputs = [build_outputs.parse(text) for text in args["output"]]
-    if args["push"]:
-        outputs.append(build_outputs.Output(type="registry", push=True))
-    tags = build_outputs.names(outputs, args["tag"])
+    outputs = build_outputs.wanted(args)
     told, along = build_inputs.contexts(session, args["build-context"])
-    query = _query(args, tags) | {
+    query = _query(args) | {
+        "outputs": _json(build_outputs.told(outputs)),
+        "provenance": build_outputs.attested(args, outputs),
         "contexts": _json(told),
         "agents": _json(build_inputs.agents(args["ssh"], os.environ)),
         "secrets": _kept(session, build_inputs.secrets(args["secret"], os.environ)),
         "cacheimports": _json(build_caches.imports(session, args["cache-from"])),
         "cacheexports": _json(build_caches.exports(session, args["cache-to"])),
     }
-    image = _built(session, args, query, where, along)
-    build_outputs.deliver(session, outputs, image, tags)
+    made = _built(session, args, query, where, along)
+    build_outputs.deliver(session, outputs, made.get("Outputs", ""))
     if args["iidfile"]:
         with open(args["iidfile"], "w") as file:
-            file.write(image)
+            file.write(made.get("ID", ""))
     if args["metadata-file"]:
         import json
 
         with open(args["metadata-file"], "w") as file:
-            json.dump(build_outputs.metadata(session, image, tags), file, indent=2)
+            json.dump(build_outputs.metadata(made.get("Metadata") or {}), file, indent=2)
     return None
 
 
-def _query(args: Arguments, tags: list[str]) -> dict[str, Any]:
+def _query(args: Arguments) -> dict[str, Any]:
     return {
-        "t": tags,
+        "t": args["tag"],
         "allow": args["allow"],
         "buildargs": _json(building.arguments(args["build-arg"], os.environ)),
         "cachefrom": _json([text for text in args["cache-from"] if "=" not in text]),
@@ -160,7 +172,7 @@ def _query(args: Arguments, tags: list[str]) -> dict[str, Any]:
         "q": args["quiet"] or None,
         "rm": 1,
         "networkmode": args["network"] or None,
-        "platform": output.platform(args["platform"]),
+        "platform": ",".join(args["platform"]) or None,
         "memory": args["memory"] or None,
         "shmsize": args["shm-size"] or None,
         "cpuperiod": args["cpu-period"] or None,
@@ -179,7 +191,7 @@ def _query(args: Arguments, tags: list[str]) -> dict[str, Any]:
 
 def _built(
     session: Session, args: Arguments, query: dict[str, Any], where: str, along: dict[str, str]
-) -> str:
+) -> dict[str, Any]:
     dockerfile = args["file"] or ""
     if along and (where == "-" or building.is_remote(where)):
         raise args.fail("--build-context with a directory needs a PATH to travel with", code=1)
@@ -252,7 +264,7 @@ def _check(session: Session, args: Arguments) -> int:
         sys.stdout,
         args={name: value for name, value in given.items() if value is not None},
         target=args["target"],
-        platform=args["platform"] or "",
+        platform=args["platform"][0].partition(",")[0] if args["platform"] else "",
         base=base,
     )
 
@@ -263,16 +275,18 @@ def _json(values: Mapping[str, str | None] | Sequence[Any]) -> str | None:
     return json.dumps(values) if values else None
 
 
-def _send(session: Session, args: Arguments, query: dict[str, Any], pieces: object) -> str:
-    """The image's id."""
-    ids: list[str] = []
+def _send(
+    session: Session, args: Arguments, query: dict[str, Any], pieces: object
+) -> dict[str, Any]:
+    """What the engine says of the result: "ID", "Outputs" (a token), "Metadata"."""
+    said: dict[str, Any] = {}
     headers = {"Content-Type": "application/x-tar", **build_inputs.registry_config(session.config)}
     response = session.client.stream("POST", "/build", query, pieces, headers)
     messages = session.client.messages(response)
     # With a tar on stdout the words go where they do not spoil it.
     out = sys.stderr if _to_stdout(args) else sys.stdout
-    progress.show(messages, out=out, on_aux=lambda aux: ids.append(str(aux.get("ID", ""))))
-    return ids[-1] if ids else ""
+    progress.show(messages, out=out, on_aux=said.update)
+    return said
 
 
 def _to_stdout(args: Arguments) -> bool:

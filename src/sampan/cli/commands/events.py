@@ -39,9 +39,24 @@ def run(session: Session, args: Arguments) -> int:
     }
     response = session.client.stream("GET", "/events", query)
     for event in session.client.messages(response):
-        print(listing.render(args["format"], event) if args["format"] else _line(event))
+        print(listing.render(args["format"], _Event(event)) if args["format"] else _line(event))
         sys.stdout.flush()
     return 0
+
+
+class _Event(dict[str, object]):
+    """With the names of Docker's own type for what the API has in small letters."""
+
+    _NAMES = {name.title(): name for name in ("status", "from", "scope", "time")} | {
+        "ID": "id",
+        "TimeNano": "timeNano",
+    }
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(self._NAMES.get(str(name), name))
+
+    def __getitem__(self, name: str) -> object:
+        return super().__getitem__(self._NAMES.get(name, name))
 
 
 def _line(event: dict[str, Any]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from sampan.cli import output
 from sampan.cli.main import describe
 from sampan.cli.options import Command, option
-from sampan.client import errors
+from sampan.client import errors, wirejson
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,13 +23,19 @@ COMMAND = Command(
     options=(
         option("-f --force", "bool", "Remove it although containers use it"),
         option("--no-prune", "bool", "Keep parents that have no name"),
+        option("--platform", "commas", "Remove these platforms alone, os/arch[/variant]"),
     ),
     completes="image",
 )
 
 
 def run(session: Session, args: Arguments) -> int:
-    query = {"force": args["force"] or None, "noprune": args["no-prune"] or None}
+    platforms = [wirejson.dumps(output.platform(text)) for text in args["platform"]]
+    query = {
+        "force": args["force"] or None,
+        "noprune": args["no-prune"] or None,
+        "platforms": platforms,
+    }
     failed = 0
     for image in args.operands:
         try:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     name="swarm",
-    aliases=("config", "node", "secret", "service", "stack"),
+    aliases=("config", "node", "secret", "service", "stack", "volume update"),
     summary="Tell whether the engine belongs to a swarm",
     description="An engine of Sampan never does, and says so as Docker does. Docker's commands for"
     " swarms are taken with any words and end with that answer and exit code 1.",

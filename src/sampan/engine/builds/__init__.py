@@ -10,61 +10,65 @@ import asyncio
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from sampan.build import dockerfile, local, scope, solve
-from sampan.engine.builds import cache_elsewhere, cache_exports, contexts, scratch
+from sampan.build import dockerfile, local, provenance, scope, solve
+from sampan.engine.builds import cache_elsewhere, contexts, scratch
+from sampan.engine.builds.assembly import Built
 from sampan.engine.builds.options import Options
+from sampan.engine.builds.outcome import Outcome
+from sampan.engine.builds.outputs import classic, kept
 from sampan.engine.builds.told import Classic, Silent
 from sampan.engine.builds.workshop import Workshop
-from sampan.engine.images import archives, parents, register
-from sampan.image import archive
+from sampan.engine.images import archives
 from sampan.kit.threads import in_thread
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from sampan.build.files import Files
     from sampan.build.progress import Progress
-    from sampan.build.state import State
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
-    from sampan.engine.images.leases import Lease
+    from sampan.spec.oci_image import Platform
 
-__all__ = ["Options", "Workshop", "build", "carries_cache", "request_of", "solved"]
+__all__ = ["Built", "Options", "Outcome", "Workshop", "build", "kept", "request_of", "solved"]
 
 
 async def build(
     engine: Engine, chunks: AsyncIterator[bytes], options: Options, *, report: Report
 ) -> str:
     """The new image's id. Tells everything as the classic builder does."""
-    names = [str(reference.parse(name)) for name in options.names]
     with ExitStack() as held:
         place = await in_thread(held.enter_context, scratch.directory(engine.paths.root))
         lease = held.enter_context(engine.images.lease("build"))
+        workshop = Workshop(engine, lease, place, options, report)
         context: Files
         if options.directory:
             root, directory = engine.paths.root, options.directory
             context = await in_thread(contexts.lying, root, directory, options.dockerfile)
         elif options.remote:
-            context = await in_thread(contexts.fetched, options.remote, place)
+            note = workshop.material
+            context = await in_thread(contexts.fetched, options.remote, place, note)
         else:
             async with archives.piped(chunks) as stream:
                 context = await in_thread(contexts.streamed, stream, place)
-        workshop = Workshop(engine, lease, place, options, report)
-        told = Silent() if options.quiet else Classic(workshop.say)
         request = await in_thread(_request, context, options, place)
-        told.expect(solve.stages_of(request))
+        tell = cache_elsewhere.classic(report, quiet=options.quiet)
+        several = len(platforms(options)) > 1
+
+        def told(platform: Platform) -> Progress:
+            made = Silent() if options.quiet else Classic(workshop.say)
+            made.expect(solve.stages_of(request), f"Platform {platform}\n" if several else "")
+            return made
+
         try:
-            tell = cache_elsewhere.classic(report, quiet=options.quiet)
-            made = await solved(request, workshop, told, options, tell)
+            outcome = await solved(request, workshop, options, told, tell)
         finally:
             if isinstance(context, local.Directory):
                 await in_thread(contexts.saved, engine.paths.root, context)
-        await cache_elsewhere.give_out(workshop, [made], options.exports, tell)
-        if carries_cache(options):
-            made = cache_exports.inline(workshop.caching, made)
-        image_id = await _registered(engine, lease, made, names)
-    await report({"aux": {"ID": image_id}})
+        states = [one.state for one in outcome.built]
+        await cache_elsewhere.give_out(workshop, states, options.exports, tell)
+        image_id, names = await classic(outcome, held, report)
     short = image_id.partition(":")[2][:12]
     await report({"stream": f"{image_id}\n" if options.quiet else f"Successfully built {short}\n"})
     for name in names if not options.quiet else ():
@@ -72,39 +76,58 @@ async def build(
     return image_id
 
 
-async def _registered(engine: Engine, lease: Lease, made: State, names: list[str]) -> str:
-    layers = [layer.descriptor for layer in made.layers]
-    manifest = archive.write_image(lease.store, made.document, layers)
-    base = parents.base(engine.db, made.document)
-    image_id = await register.register(engine, lease, manifest, names, parent=base)
-    for name in names:
-        engine.events.publish("image", "tag", image_id, {"name": reference.familiar(name)})
-    return image_id
-
-
-def carries_cache(options: Options) -> bool:
-    """Whether the image is to have its cache in it; the argument is BuildKit's."""
-    asked = options.args.get("BUILDKIT_INLINE_CACHE", "").lower() in ("1", "t", "true")
-    return asked or any(one.type == "inline" for one in options.exports)
+def platforms(options: Options) -> list[Platform]:
+    """What is built, in the order that was asked for."""
+    texts = [text for text in options.platform.split(",") if text]
+    found = [oci_image.parse_platform(text.strip()) for text in texts]
+    return [*dict.fromkeys(found)] or [oci_image.host_platform()]
 
 
 async def solved(
     request: solve.Request,
     workshop: Workshop,
-    progress: Progress,
     options: Options,
+    told: Callable[[Platform], Progress],
     tell: cache_elsewhere.Tell,
-) -> State:
-    """The target's state; cancelled, it has left nothing behind when it is raised."""
+) -> Outcome:
+    """All platforms, one after the other: what they share is made once. Cancelled, it has left
+    nothing behind when it is raised."""
     request = request.replace(cache_from=await workshop.caches())
     await cache_elsewhere.take_in(workshop, options.imports, tell)
-    work = asyncio.create_task(in_thread(solve.solve, request, workshop, progress))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        workshop.leave()
-        await asyncio.gather(work, return_exceptions=True)
-        raise
+    built = []
+    for platform in platforms(options):
+        one = request.replace(platform=scope.Platform.of(str(platform)))
+        if options.platform:
+            one = one.replace(base_platform=str(platform))
+        work = asyncio.create_task(in_thread(solve.solve, one, workshop, told(platform)))
+        try:
+            built.append(Built(platform=platform, state=await asyncio.shield(work)))
+        except asyncio.CancelledError:
+            workshop.leave()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+    return Outcome(workshop, options, built, _facts(request, workshop, options))
+
+
+def _facts(request: solve.Request, workshop: Workshop, options: Options) -> provenance.Facts:
+    """The same, whichever door the build came through."""
+    args = {f"build-arg:{name}": value for name, value in options.args.items()}
+    args |= {f"label:{name}": value for name, value in options.labels.items()}
+    args |= {"target": options.target} if options.target else {}
+    args |= {"force-network-mode": options.network} if options.network else {}
+    used = workshop.caching.used
+    remote = options.remote if "://" in options.remote else ""
+    return provenance.Facts(
+        args=args,
+        dockerfile=options.dockerfile,
+        text=request.text,
+        remote=remote,
+        locals=() if remote else ("context", "dockerfile"),
+        secrets=tuple(sorted(name for kind, name in used if kind == "secret")),
+        agents=tuple(sorted(name for kind, name in used if kind == "ssh")),
+        materials=tuple(workshop.materials),
+        networked=("network", "") in used,
+    )
 
 
 def _request(context: Files, options: Options, place: str) -> solve.Request:
@@ -117,14 +140,11 @@ def _request(context: Files, options: Options, place: str) -> solve.Request:
 
 def request_of(text: str, context: Files, options: Options) -> solve.Request:
     """`text` is the Dockerfile's; `context` has no more than `.dockerignore` leaves."""
-    wanted = options.platform
-    runs_on = oci_image.parse_platform(wanted) if wanted else oci_image.host_platform()
     return solve.Request(
         dockerfile=dockerfile.parse(text),
+        text=text,
         context=context,
-        platform=scope.Platform(
-            os=runs_on.os, architecture=runs_on.architecture, variant=runs_on.variant
-        ),
+        platform=scope.Platform.of(str(platforms(options)[0])),
         target=options.target,
         args=options.args,
         labels=options.labels,

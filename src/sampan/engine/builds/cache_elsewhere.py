@@ -30,7 +30,7 @@ async def take_in(workshop: Workshop, wanted: Iterable[Import], tell: Tell) -> N
         with suppress(errors.SampanError):
             async with tell(f"importing cache manifest from {one.place}"):
                 place = await workshop.place(one)
-                found = await caching.opened(place, workshop.store_held)
+                found = await caching.opened(place, workshop.lease.store)
                 workshop.caching.imported.append(found)
 
 
@@ -47,9 +47,7 @@ async def give_out(
         with suppress(*ignored):
             async with tell(f"exporting cache to {title}"):
                 place = await workshop.place(one)
-                made = await cache_exports.export(
-                    workshop.store_held, workshop.root, workshop.caching, states, one, place
-                )
+                made = await cache_exports.export(workshop, states, one, place)
             answer["cache.manifest"] = json.dumps(made)
     return answer
 

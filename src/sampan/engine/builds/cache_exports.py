@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from sampan.build.state import State
     from sampan.engine.builds.cache_places import Place
     from sampan.engine.builds.caching import Caching
+    from sampan.engine.builds.workshop import Workshop
     from sampan.image.content import ContentStore
 
 
 async def export(
-    store: ContentStore, root: str, caching: Caching, states: Iterable[State], wanted: Export,
-    place: Place,
-) -> dict[str, object]:  # fmt: skip
+    workshop: Workshop, states: Iterable[State], wanted: Export, place: Place
+) -> dict[str, object]:
     """The descriptor of the manifest that was delivered. Raises what the place raises."""
+    store, root, caching = workshop.lease.store, workshop.engine.paths.root, workshop.caching
     entries = await in_thread(_entries, store, root, caching, [*states], wanted)
     config, manifest = cache_manifest.documents(
         entries, image_manifest=wanted.image_manifest, oci=wanted.oci
@@ -75,9 +76,9 @@ def _converted(store: ContentStore, layer: Layer | None, wanted: Export) -> Laye
     return layer.replace(descriptor=made)
 
 
-def _mount(store: ContentStore, root: str, ident: str, wanted: Export) -> Layer | None:
+def _mount(store: ContentStore, root: str, key: str, wanted: Export) -> Layer | None:
     """The contents of a cache mount, while nobody has it for themselves; None: it is not here."""
-    directory = f"{caches.place(root)}/{caches.name_of(ident)}-0"
+    directory = f"{caches.place(root)}/{caches.name_of(key)}-0"
     if not os.path.isdir(directory):
         return None
     fd = os.open(f"{directory}.lock", os.O_RDWR | os.O_CLOEXEC)

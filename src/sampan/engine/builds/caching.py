@@ -79,11 +79,12 @@ class Caching:
         self._made: dict[str, Layer] = {}  # by this build
         self.imported: list[Imported] = []
         self.steps: dict[str, Layer | None] = {}
-        self.mounts: set[str] = set()  # ids
+        self.mounts: set[str] = set()  # keys of caches
+        self.used: set[tuple[str, str]] = set()  # ("secret", id), ("ssh", id), ("network", "")
 
     def recall(self, parts: explain.Parts, *, fresh: bool = False) -> Layer | None:
         """`fresh`: only what this very build has made, for another of its platforms."""
-        self._note_mounts(parts)
+        self._note(parts)
         key = parts.key
         found = self._made.get(key) if fresh else self._known(key) or self._elsewhere(parts)
         if found is not None:
@@ -130,18 +131,22 @@ class Caching:
 
     # -- cache mounts
 
-    def _note_mounts(self, parts: explain.Parts) -> None:
-        for kind, target, ident, *_ in parts.parts.get("mounts") or ():
+    def _note(self, parts: explain.Parts) -> None:
+        for kind, _, ident, *_ in parts.parts.get("mounts") or ():
             if kind == "cache":
-                self.mounts.add(ident or target)
+                self.mounts.add(ident)
+            elif kind in ("secret", "ssh"):
+                self.used.add((kind, ident))
+        if parts.kind == "run" and parts.parts.get("network") != "none":
+            self.used.add(("network", ""))
 
-    def fill(self, ident: str, directory: str) -> bool:
+    def fill(self, key: str, directory: str) -> bool:
         """Make the directory with what a cache from elsewhere has of that mount."""
         with self._lock:  # two steps may want it at once
             if os.path.exists(directory):
                 return False
             for one in self.imported:
-                layer = one.entries.mounts.get(ident)
+                layer = one.entries.mounts.get(key)
                 if layer is not None and self._fetched(one, layer):
                     self._unpack(layer, directory)
                     return True

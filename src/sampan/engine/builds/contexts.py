@@ -11,7 +11,7 @@ from sampan.image import compress, tar
 from sampan.kit import collector, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sampan.build.files import Files
 
@@ -39,14 +39,17 @@ def saved(root: str, context: local.Directory) -> None:
     digests.shrink(root)
 
 
-def fetched(address: str, scratch: str) -> Files:
+def fetched(
+    address: str, scratch: str, note: Callable[[str, str], object] = lambda address, digest: None
+) -> Files:
     """A repository, or a file behind http: an archive, or a Dockerfile that needs no others."""
     if remote.is_git(address):
-        return remote.clone(address, scratch)
+        return remote.clone(address, scratch, note=note)
     if not remote.is_url(address):
         raise errors.InvalidArgument(f"{address}: a remote context is a git or http address")
     single = remote.fetch(address, scratch)
     (name,) = single.children("")
+    note(address, f"sha256:{single.digest(name).hex()}")
     with tempfile.TemporaryFile(dir=scratch) as packed:
         single.copy(name, packed.write)
         packed.seek(0)
@@ -57,7 +60,7 @@ def fetched(address: str, scratch: str) -> Files:
 
 
 def named(context: Files, given: Mapping[str, str], scratch: str) -> dict[str, Files | str]:
-    """`--build-context`: an image by name, a repository, or a directory that came along."""
+    """`--build-context`: an image by name, a repository, or a directory or tar that came along."""
     found: dict[str, Files | str] = {}
     for name, value in given.items():
         if value.startswith(_IMAGE):
@@ -65,12 +68,24 @@ def named(context: Files, given: Mapping[str, str], scratch: str) -> dict[str, F
         elif value.startswith("local:"):
             inside = f"{INSIDE}/{value.removeprefix('local:')}"
             entry = context.entry(inside)
-            if entry is None or entry.kind != tar.DIRECTORY:
+            if entry is None or entry.kind not in (tar.DIRECTORY, tar.REGULAR):
                 raise errors.InvalidArgument(f"the build context {name} did not come along")
-            found[name] = files.Subtree(context, inside)
+            packed = entry.kind == tar.REGULAR
+            whole = files.Subtree(context, inside)
+            found[name] = _unpacked(context, inside, name, scratch) if packed else whole
         else:
             found[name] = fetched(value, scratch)
     return found
+
+
+def _unpacked(context: Files, place: str, name: str, scratch: str) -> Files:
+    with tempfile.TemporaryFile(dir=scratch) as packed:
+        context.copy(place, packed.write)
+        packed.seek(0)
+        try:
+            return streamed(compress.chunks(packed), scratch)
+        except (tar.TarError, compress.Corrupt) as error:
+            raise errors.InvalidArgument(f"the build context {name} is no tar: {error}") from error
 
 
 def ignored(context: Files, dockerfile: str) -> ignore.Matcher | None:

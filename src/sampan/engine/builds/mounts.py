@@ -52,7 +52,7 @@ class Mounts:
     def __init__(self, given: Given, process: Process) -> None:
         self._given, self._process = given, process
         self._held = contextlib.ExitStack()
-        self._caches = Caches(given.root, self._held, given.cancelled, given.fill)
+        self._caches = Caches(given.root, given.scratch, self._held, given.cancelled, given.fill)
         self._targets: list[str] = []
         self.environment: dict[str, str] = {}
         self.host_config: dict[str, Any] = {}
@@ -69,11 +69,11 @@ class Mounts:
 
     def _make(self) -> None:
         numbered = [*enumerate(self._process.mounts)]
-        self._caches.take([(n, m) for n, m in numbered if m.type == "cache"])
-        binds = iter(self._process.binds)
+        binds = self._process.binds
+        self._caches.take([(n, m) for n, m in numbered if m.type == "cache"], binds)
         listed = []
         for number, mount in numbered:
-            made = self._one(number, mount, next(binds) if mount.type == "bind" else None)
+            made = self._one(number, mount, binds.get(number))
             if made:
                 listed.append(made)
         if self._process.script:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sampan.build.cache_options import Export, Import
+    from sampan.build.output_options import Output
+    from sampan.build.provenance import Wanted
     from sampan.build.providers import Agents, Secrets
     from sampan.registry.auth import Credentials
 
@@ -28,6 +30,8 @@ class Options(Record):
     no_cache: bool = False
     no_cache_stages: tuple[str, ...] = ()
     cache_from: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = ()  # none: an image of the engine
+    provenance: Wanted | None = None
     imports: tuple[Import, ...] = ()  # caches beside the engine's own
     exports: tuple[Export, ...] = ()
     pull: bool = False
@@ -41,3 +45,9 @@ class Options(Record):
     secrets: Secrets = providers.GivenSecrets()
     agents: Agents = providers.LocalAgents()
     credentials: Mapping[str, Credentials] = {}  # by registry
+
+    @property
+    def carries_cache(self) -> bool:
+        """Whether the image is to have its cache in it; the argument is BuildKit's."""
+        asked = self.args.get("BUILDKIT_INLINE_CACHE", "").lower() in ("1", "t", "true")
+        return asked or any(one.type == "inline" for one in self.exports)

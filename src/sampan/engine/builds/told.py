@@ -27,13 +27,18 @@ class Classic:
         self._lock = threading.RLock()
         self._waiting: dict[int, list[str]] = {}  # by stage, in the order of their beginning
         self._ended: set[int] = set()
+        self._heading = ""
 
-    def expect(self, stages: list[int]) -> None:
+    def expect(self, stages: list[int], heading: str = "") -> None:
         self._waiting = {stage: [] for stage in stages}
+        self._heading = heading  # said before everything else
 
     def _tell(self, stage: int, text: str) -> None:
         with self._lock:
             first = next(iter(self._waiting), stage)
+            if self._heading:
+                self._say(self._heading)
+                self._heading = ""
             if stage == first:
                 self._say(text)
             else:

@@ -153,7 +153,9 @@ async def prune(engine: Engine, limits: Limits) -> tuple[list[str], int]:
     free = shutil.disk_usage(engine.paths.root).free
     gone = await in_thread(_forget, engine.paths.root, _chosen(found, limits, free))
     freed = await engine.images.collect_garbage()
-    return [one.id for one in gone], freed + sum(one.size for one in gone if not one.blob)
+    freed += sum(one.size for one in gone if not one.blob)
+    engine.events.publish("builder", "prune", "", {"reclaimed": str(freed)})
+    return [one.id for one in gone], freed
 
 
 def _chosen(found: list[Record], limits: Limits, free: int) -> list[Record]:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sampan.build import running, state
 from sampan.build.files import NOTHING
+from sampan.build.provenance import Material
 from sampan.build.stack import Stack
-from sampan.engine.builds import cache_places, caching, devices, leftovers
+from sampan.engine.builds import assembly, cache_places, caching, devices, leftovers
 from sampan.engine.builds.mounts import Given, Mounts
 from sampan.engine.containers import create, logs, remove, start, wait
 from sampan.engine.errors import NoSuchImage
-from sampan.engine.images import Image, register
+from sampan.engine.images import Image, register, variants
 from sampan.image import archive
 from sampan.kit import errors
+from sampan.linux import binfmt
 from sampan.spec import docker_stream, oci_image, reference
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
     from sampan.engine.images.leases import Lease
-    from sampan.image.content import ContentStore
     from sampan.registry.auth import Credentials
 
 T = TypeVar("T")
@@ -41,7 +42,8 @@ class Workshop:
     def __init__(
         self, engine: Engine, lease: Lease, scratch: str, options: Options, report: Report
     ) -> None:
-        self._engine, self._lease, self._options, self._report = engine, lease, options, report
+        self._options, self._report = options, report
+        self.engine, self.lease = engine, lease
         self._loop = asyncio.get_running_loop()
         self._containers: set[Container] = set()
         self._pulling = threading.Lock()
@@ -51,6 +53,8 @@ class Workshop:
         self.remember, self.trace = self.caching.remember, self.caching.trace
         self.cancelled = threading.Event()
         self.left = False
+        self.materials: list[Material] = []  # what the build was made from
+        self.based_on: set[str] = set()  # diff_ids of layers that base images have
         self._given = Given(
             root=engine.paths.root,
             run=engine.paths.run,
@@ -85,81 +89,91 @@ class Workshop:
         """From any thread: nothing new begins, and what runs is killed."""
         self.cancelled.set()
         for container in [*self._containers]:
-            asyncio.run_coroutine_threadsafe(_killed(container), self._loop)
+            asyncio.run_coroutine_threadsafe(_gone(container), self._loop)
 
     # -- caches of other places
 
     async def place(self, wanted: Import | Export) -> cache_places.Place:
         if wanted.type == "registry":
             known = await self._credentials(wanted.place)
-            return cache_places.Repository(self._engine, wanted.place, known)
+            return cache_places.Repository(self.engine, wanted.place, known)
         return cache_places.directory(wanted)
-
-    @property
-    def root(self) -> str:
-        return self._engine.paths.root
-
-    @property
-    def store_held(self) -> ContentStore:
-        """The store, under the build's lease."""
-        return self._lease.store
 
     # -- images
 
     def base(self, name: str, platform: str) -> State:
         with self._pulling:  # two stages that start from one image pull it once
-            return self._await(self._base(name, platform or self._options.platform))
+            return self._await(self._base(name, platform))
 
     async def _base(self, name: str, platform: str) -> State:
-        image = None if self._options.pull else self._local(name)
-        if image is None:
-            await self._engine.images.pull(
-                name,
-                platform=platform,
-                credentials=await self._credentials(name),
-                report=self._report,
-            )
-        return await self._state(name)
+        image = self._local(name, platform)
+        if image is not None and not self._options.pull:
+            self._from(name, platform, variants.target(self.engine, name))
+            return self._state(image.manifest)
+        known = await self._credentials(name)
+        images = self.engine.images
+        asked: dict[str, Any] = {"platform": platform, "report": self._report}
+        if platform and not _here(platform):
+            try:
+                pulled = await images.fetch(self.lease, name, credentials=known, **asked)
+            except errors.SampanError as error:
+                if self._local(name) is None:
+                    raise
+                raise variants.NotForPlatform(name, platform) from error
+            self._from(name, platform, pulled.target["digest"])
+            return self._state(pulled.manifest["digest"])
+        await images.pull(name, credentials=known, **asked)
+        self._from(name, platform, variants.target(self.engine, name))
+        return self._state(images.get(name).manifest)
+
+    def _from(self, name: str, platform: str, digest: str) -> None:
+        wanted = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
+        known = self.engine.images.is_id(name)
+        self.material(name if known else assembly.purl(name, wanted), digest)
+
+    def material(self, uri: str, digest: str) -> None:
+        self.materials.append(Material(uri=uri, digest=digest))
 
     async def _credentials(self, name: str) -> Credentials | None:
         """Who we are at the registry of this image."""
         return self._options.credentials.get(reference.parse(name).domain)
 
-    async def _state(self, name: str) -> State:
-        image = self._engine.images.get(name)
-        manifest, config = register.read(self._lease.store, image.manifest)
+    def _state(self, digest: str) -> State:
+        manifest, config = register.read(self.lease.store, digest)
         layers = tuple(
             state.Layer(descriptor=descriptor, diff_id=diff_id)
             for descriptor, diff_id in oci_image.layers_of(manifest, config)
         )
-        self._lease.hold_all(layer.descriptor["digest"] for layer in layers)
+        self.lease.hold_all(layer.descriptor["digest"] for layer in layers)
+        self.based_on.update(layer.diff_id for layer in layers)
         return state.based(config, layers)
 
-    def _local(self, name: str) -> Image | None:
+    def _local(self, name: str, platform: str = "") -> Image | None:
         try:
-            return self._engine.images.get(name)
-        except NoSuchImage:
+            images = self.engine.images
+            return images.for_platform(name, platform) if platform else images.get(name)
+        except (NoSuchImage, variants.NotForPlatform):
             return None
 
     async def caches(self) -> tuple[State, ...] | None:
         """Those of `--cache-from` that are here; None where nothing was named."""
         if not self._options.cache_from:
             return None
-        there = [name for name in self._options.cache_from if self._local(name) is not None]
-        return tuple([await self._state(name) for name in there])
+        there = [self._local(name) for name in self._options.cache_from]
+        return tuple(self._state(image.manifest) for image in there if image is not None)
 
     def tree(self, made: State) -> Files:
         if made.chain_id is None:
             return NOTHING
         self._await(self._unpacked(made))
-        return Stack(self._engine.snapshots.stack(made.chain_id))
+        return Stack(self.engine.snapshots.stack(made.chain_id))
 
     async def _unpacked(self, made: State) -> None:
         chain = oci_image.chain_ids(layer.diff_id for layer in made.layers)
         for at, layer in enumerate(made.layers):
             await register.unpack(
-                self._engine,
-                self._lease,
+                self.engine,
+                self.lease,
                 layer.descriptor["digest"],
                 chain=[*chain[: at + 1]],
                 diff_id=layer.diff_id,
@@ -168,7 +182,7 @@ class Workshop:
     # -- layers
 
     def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer:
-        with archive.new_layer(self._lease.store) as layer:
+        with archive.new_layer(self.lease.store) as layer:
             body(layer.write)
             descriptor, diff_id = layer.finish()
         return state.Layer(descriptor=descriptor, diff_id=diff_id)
@@ -178,6 +192,7 @@ class Workshop:
     def run(
         self, made: State, process: running.Process, tell: Callable[[int, bytes], object]
     ) -> Layer:
+        _must_run(made)
         self._await(self._unpacked(made))
         with Mounts(self._given, process) as mounts:
             return self._run(made, process, mounts, tell)
@@ -190,7 +205,7 @@ class Workshop:
         tell: Callable[[int, bytes], object],
     ) -> Layer:
         stubs = mounts.stubs(self.tree(made)) if mounts.host_config else []
-        settings, allowed = self._engine.settings, self._options.allowed
+        settings, allowed = self.engine.settings, self._options.allowed
         names = devices.wanted(
             process.devices, settings, allowed, lambda text: tell(0, text.encode())
         )
@@ -203,12 +218,12 @@ class Workshop:
                 raise errors.Unavailable("the build was cancelled")
             if code:
                 raise running.CommandFailed(process.args, code)
-            self._engine.snapshots.remove_empty(container.id, stubs)
-            snapshots, latest = self._engine.snapshots, process.epoch
+            self.engine.snapshots.remove_empty(container.id, stubs)
+            snapshots, latest = self.engine.snapshots, process.epoch
             layer = self.store(lambda out: snapshots.diff(container.id, out, latest=latest))
         finally:
             self._containers.discard(container)
-            asyncio.run_coroutine_threadsafe(_killed(container), self._loop).result()
+            asyncio.run_coroutine_threadsafe(_gone(container), self._loop).result()
         tell(0, f" ---> Removed intermediate container {container.id[:12]}\n".encode())
         return layer
 
@@ -240,7 +255,7 @@ class Workshop:
         if names:
             host["DeviceRequests"] = [{"Driver": "cdi", "DeviceIDs": names}]
         variables = tuple(f"{name}={value}" for name, value in mounts.environment.items())
-        return await create.from_image(self._engine, image, config, host, variables)
+        return await create.from_image(self.engine, image, config, host, variables)
 
     def _ended(self, container: Container, tell: Callable[[int, bytes], object]) -> int:
         self._await(start.start(container))
@@ -253,6 +268,22 @@ class Workshop:
         return ended.result()
 
 
+def _here(platform: str) -> bool:
+    wanted, host = oci_image.parse_platform(platform), oci_image.host_platform()
+    return (wanted.os, wanted.architecture) == (host.os, host.architecture)
+
+
+def _must_run(made: State) -> None:
+    """Raises Unsupported, before anything is unpacked for it."""
+    architecture = str(made.config.get("architecture") or "")
+    if architecture and not binfmt.runs(architecture):
+        platform = f"{made.config.get('os') or 'linux'}/{architecture}"
+        raise errors.Unsupported(
+            f"RUN for {platform} needs a host that runs its programs: binfmt_misc has no"
+            f" interpreter for {architecture} (Debian has one in qemu-user-static)"
+        )
+
+
 async def _next(chunks: Any) -> bytes:
     return await anext(chunks, b"")
 
@@ -261,9 +292,9 @@ async def _exit_code(container: Container) -> int:
     return await wait.prepare(container)
 
 
-async def _killed(container: Container) -> None:
-    """Nothing is left of it, whether we or somebody else began to remove it."""
-    if container.status == "removing":
-        await wait.prepare(container, "removed")
-    else:
+async def _gone(container: Container) -> None:
+    """Removed, whoever does it: an abandoned build's steps are killed from two sides."""
+    try:
         await remove.remove(container, force=True, volumes=True)
+    except errors.Conflict:  # its removal is in progress
+        await wait.prepare(container, "removed")

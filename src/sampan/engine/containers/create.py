@@ -189,7 +189,8 @@ def merge_image(config: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]
         if not merged.get(key) and image.get(key):
             merged[key] = image[key]
     merged["Env"] = _merge_env(image.get("Env") or [], config.get("Env") or [])
-    merged["Labels"] = {**(image.get("Labels") or {}), **(config.get("Labels") or {})}
+    labels = {**(image.get("Labels") or {}), **(config.get("Labels") or {})}
+    merged["Labels"] = dict(sorted(labels.items()))
     for key in ("ExposedPorts", "Volumes"):
         together = {**(image.get(key) or {}), **(config.get(key) or {})}
         merged[key] = together or None
@@ -222,6 +223,8 @@ def _fill_host_config(host: dict[str, Any], settings: Settings) -> None:
     usual = [u for name, u in settings["default-ulimits"].items() if name not in named]
     if usual:
         host["Ulimits"] = [*(host.get("Ulimits") or ()), *usual]
+    if host.get("Memory") and not host.get("MemorySwap"):
+        host["MemorySwap"] = 2 * host["Memory"]
     if host.get("MemorySwappiness") == -1:  # docker's CLI says so what it was not asked
         host["MemorySwappiness"] = None
     if (host.get("PidsLimit") or 0) <= 0:

@@ -26,7 +26,6 @@ async def kill(container: Container, name: str = "") -> None:
         container.stopped_by_user = True
         container.save()
     await send(container, number)
-    container.event("kill", signal=str(number))
     if number == signal.SIGKILL:
         from sampan.engine.containers import wait
 
@@ -48,11 +47,14 @@ async def settle(container: Container) -> None:
 
 
 async def send(container: Container, number: int) -> None:
-    """Deliver it; a container that has just ended is NotRunning."""
+    """Deliver it; a container that has just ended is NotRunning. Told of first: `kill` precedes the
+    `die` that it may bring."""
     if container.status == "paused" and number == signal.SIGKILL:
         from sampan.engine.containers import pause
 
         await pause.thaw(container)  # v1's freezer holds even SIGKILL back
+    container.require_running()
+    container.event("kill", signal=str(int(number)))
     try:
         await monitors.ask(
             container.engine.paths.monitor_socket(container.id), protocol.kill(number)

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 _KINDS = ("bind", "volume", "tmpfs", "image")
 _PROPAGATIONS = {"private", "rprivate", "shared", "rshared", "slave", "rslave"}
+_TMPFS_VALUES = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol")
+_TMPFS_FLAGS = {
+    "atime", "async", "defaults", "dev", "diratime", "dirsync", "exec", "loud", "mand", "noatime",
+    "nodev", "nodiratime", "noexec", "nomand", "norelatime", "nostrictatime", "nosuid", "rbind",
+    "relatime", "remount", "ro", "rw", "silent", "strictatime", "suid", "sync", "bind",
+    *_PROPAGATIONS,
+}  # fmt: skip
+_ONE_OF = ({"ro", "rw"}, {"z", "Z"}, _PROPAGATIONS, {"consistent", "cached", "delegated"})
 _FLAGS = {"ro", "rw", "z", "Z", "nocopy", "volume-nocopy", "consistent", "cached", "delegated"}
 
 
@@ -62,8 +70,12 @@ def validate(host_config: dict[str, Any]) -> None:
             _validate_mount(mount)
         except errors.InvalidArgument as error:
             raise _invalid_mount(mount.get("Type") or "", error) from error
-    for where in host_config.get("Tmpfs") or ():
+    for where, text in (host_config.get("Tmpfs") or {}).items():
         _destination(where)
+        for option in filter(None, (text or "").split(",")):
+            name, equals, _ = option.partition("=")
+            if name not in _TMPFS_VALUES if equals else option not in _TMPFS_FLAGS:
+                raise errors.InvalidArgument(f'invalid tmpfs option ["{option}"]')
 
 
 def _validate_mount(mount: dict[str, Any]) -> None:
@@ -101,6 +113,9 @@ def _validate_bind(source: str, options: dict[str, Any]) -> None:
         raise errors.InvalidArgument("field Source must not be empty")
     if not source.startswith("/"):
         raise errors.InvalidArgument(f"invalid mount path: '{source}' mount path must be absolute")
+    propagation = options.get("Propagation")
+    if propagation and propagation not in _PROPAGATIONS:
+        raise errors.InvalidArgument(f"invalid propagation mode: {propagation}")
     if not os.path.exists(source) and not options.get("CreateMountpoint"):
         raise errors.InvalidArgument(f"bind source path does not exist: {source}")
 
@@ -129,9 +144,9 @@ def _split(text: str) -> tuple[str, str, list[str]]:
     if len(parts) not in (2, 3) or not parts[0] or not parts[1]:
         raise errors.InvalidArgument(f"invalid volume specification: '{text}'")
     options = [option for option in (parts[2] if len(parts) == 3 else "").split(",") if option]
-    for option in options:
-        if option not in _FLAGS | _PROPAGATIONS:
-            raise errors.InvalidArgument(f"invalid mode: {parts[2]}")
+    known = _FLAGS | _PROPAGATIONS
+    if {*options} - known or any(len(kind & {*options}) > 1 for kind in _ONE_OF):
+        raise errors.InvalidArgument(f"invalid mode: {parts[2]}")
     try:
         where = _destination(parts[1])
     except errors.InvalidArgument as error:
@@ -270,3 +285,18 @@ def _from_container(engine: Engine, text: str) -> list[MountPoint]:
     except errors.NotFound as error:  # 404 would mean the image
         raise errors.InvalidArgument(str(error)) from error
     return [{**point, "RW": point["RW"] and mode != "ro"} for point in found]
+
+
+def tell(container: Container, action: str) -> None:
+    """Docker's events of its volumes: `mount` before it starts, `unmount` after its end."""
+    for point in container.mounts:
+        if point["Type"] != "volume":
+            continue
+        about = {"container": container.id, "driver": point["Driver"]}
+        if action == "mount":
+            about |= {
+                "destination": point["Destination"],
+                "propagation": point.get("Propagation") or "",
+                "read/write": str(point["RW"]).lower(),
+            }
+        container.engine.events.publish("volume", action, point["Name"], about)

@@ -58,7 +58,7 @@ async def _make_stop(container: Container, *, force: bool) -> None:
     if not force:
         state = container.status
         raise errors.Conflict(
-            f'cannot remove container "/{container.name}": container is {state}: '
+            f'cannot remove container "{container.name}": container is {state}: '
             "stop the container before removing or force remove"
         )
     container.stopped_by_user = True
@@ -70,7 +70,6 @@ async def _make_stop(container: Container, *, force: bool) -> None:
         return
     try:
         await kill.send(container, 9)
-        container.event("kill", signal="9")
     except NotRunning:
         pass
     if not await wait.ended(container, 10):
@@ -113,20 +112,21 @@ def delete_files(engine: Engine, container_id: str) -> None:
 async def prune(engine: Engine, filters: Filters) -> dict[str, Any]:
     """Remove every container that does not run: Docker's answer, with the bytes won."""
     from sampan.engine.containers import usage
-    from sampan.engine.events import parse_time
+    from sampan.engine.units import moment
     from sampan.kit import clock
 
     filters.accept("label", "label!", "until")
-    until = parse_time(next(iter(filters.get("until")), None))
+    until = [moment(text) for text in filters.get("until")]
     deleted, reclaimed = [], 0
     for container in engine.containers:
         if container.running or container.status in ("restarting", "removing"):
             continue
         if not filters.labels(container.labels):
             continue
-        if until is not None and clock.parse(container.created) > until:
+        if any(clock.parse(container.created) > when for when in until):
             continue
         reclaimed += await in_thread(usage.reclaimable, container)
         await remove(container)
         deleted.append(container.id)
+    engine.events.publish("container", "prune", "", {"reclaimed": str(reclaimed)})
     return {"ContainersDeleted": deleted or None, "SpaceReclaimed": reclaimed}

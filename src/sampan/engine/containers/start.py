@@ -28,7 +28,7 @@ from sampan.engine import (
     user_namespaces,
     users,
 )
-from sampan.engine.containers import links, log_config
+from sampan.engine.containers import links, log_config, mounts
 from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
@@ -86,6 +86,7 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
     connection = None
     try:
         await engine.volumes.attach(container)
+        mounts.tell(container, "mount")
         if container.host_config.get("StorageOpt"):
             await in_thread(sized_layers.mount, engine, container.id)
         resolve = log_config.resolve

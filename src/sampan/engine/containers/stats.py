@@ -130,10 +130,17 @@ def _no_blkio() -> dict[str, Any]:
 
 
 def _blkio(counted: Stats) -> dict[str, Any]:
-    found = _no_blkio()
+    """Of v2 Docker tells reads and writes only, and those in small letters."""
+    found, v2 = _no_blkio(), cgroup.unified()
     found["io_service_bytes_recursive"] = [
-        {"major": entry.major, "minor": entry.minor, "op": entry.op, "value": entry.value}
+        {
+            "major": entry.major,
+            "minor": entry.minor,
+            "op": entry.op.lower() if v2 else entry.op,
+            "value": entry.value,
+        }
         for entry in counted.io.service_bytes
+        if not v2 or entry.op in ("Read", "Write")
     ]
     return found
 

@@ -75,11 +75,9 @@ async def _stop(container: Container, patience: int | None, signal_name: str | N
         patience = TIMEOUT
     try:
         await kill.send(container, number)
-        container.event("kill", signal=str(int(number)))
         if await wait.ended(container, None if patience < 0 else patience):
             return note
         await kill.send(container, signal.SIGKILL)
-        container.event("kill", signal=str(int(signal.SIGKILL)))
     except NotRunning:
         pass
     if not await wait.ended(container, AFTER_KILL):

@@ -42,6 +42,6 @@ async def update(container: Container, changes: dict[str, Any]) -> None:
                 await monitors.call(container, "update", resources)
             else:
                 await in_thread(cgroup.manager(container.cgroup).apply, resources)
-        container.host_config = merged
+        container.host_config = {**merged, "PidsLimit": max(0, merged.get("PidsLimit") or 0)}
         container.save_settings()
     container.event("update")

@@ -49,7 +49,10 @@ def check(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
 
 
 def check_joined(config: dict[str, Any], host: dict[str, Any]) -> None:
-    """`--network container:NAME`: what would be the other's to decide; `config` is the user's."""
+    """`--network container:NAME` and `--uts host`: what is not ours to decide then; `config` is
+    the user's."""
+    if host.get("UTSMode") == "host" and config.get("Hostname"):
+        raise errors.InvalidArgument("conflicting options: hostname and the UTS mode")
     if not (host.get("NetworkMode") or "").startswith("container:"):
         return
     for given, what in (
@@ -81,7 +84,10 @@ def _check_policy(host: dict[str, Any]) -> None:
     policy = host.get("RestartPolicy") or {}
     name, count = policy.get("Name") or "", policy.get("MaximumRetryCount") or 0
     if name not in RESTART_POLICIES:
-        raise errors.InvalidArgument(f"invalid restart policy: unknown policy '{name}'")
+        raise errors.InvalidArgument(
+            f"invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', "
+            "'on-failure', or 'unless-stopped'"
+        )
     if count and name != "on-failure":
         raise errors.InvalidArgument(
             "invalid restart policy: maximum retry count can only be used with 'on-failure'"

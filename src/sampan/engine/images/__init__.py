@@ -30,6 +30,7 @@ from sampan.engine.images import (
     pull,
     push,
     remove,
+    remove_platforms,
     spare_memory,
     variants,
 )
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.filters import Filters
     from sampan.registry.auth import Credentials
+    from sampan.registry.pull import Pulled
 
     Report = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -182,6 +184,9 @@ class Images:
                 report=report,
             )
 
+    async def fetch(self, lease: leases.Lease, name: str, **options: Any) -> Pulled:
+        return await pull.fetch(self._engine, lease, name, **options)
+
     async def push(
         self,
         name: str,
@@ -246,6 +251,9 @@ class Images:
         self, name: str, *, force: bool = False, prune: bool = True
     ) -> Sequence[dict[str, str]]:
         return await remove.remove(self._engine, name, force=force, prune=prune)
+
+    async def remove_platforms(self, name: str, wanted: Sequence[str]) -> Sequence[dict[str, str]]:
+        return await remove_platforms.remove(self._engine, name, wanted)
 
     async def prune(self, filters: Filters) -> tuple[Sequence[dict[str, str]], int]:
         return await remove.prune(self._engine, filters)

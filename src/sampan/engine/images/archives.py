@@ -87,8 +87,10 @@ def save(
             raise NoSuchImage(name)
         if every:
             digest = variants.target(engine, name)
-        else:
+        elif platform:
             digest = variants.manifest(engine, name, platform)
+        else:
+            digest = variants.whole(engine, name)
         tags = images.setdefault(digest, [])
         if not engine.images.is_id(name):
             tags.append(reference.full(name))
@@ -101,6 +103,8 @@ async def _saving(engine: Engine, images: list[archive.Saved]) -> AsyncIterator[
         lease.hold_all(platforms.reachable(engine.store, [image.digest for image in images]))
         async for chunk in produced(lambda write: archive.save(engine.store, images, write)):
             yield chunk
+    for image in images:
+        engine.events.publish("image", "save", image.digest, {"name": image.digest})
 
 
 async def produced(body: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:

@@ -66,9 +66,10 @@ async def commit(
     finally:
         if pausing and container.status == "paused":  # it may have been killed meanwhile
             await pausing_verbs.unpause(container)
-    engine.events.publish(
-        "container", "commit", container.id, {"comment": comment, "imageID": image_id}
-    )
+    told = reference.familiar(full[0]) if full else ""
+    if told:
+        engine.events.publish("image", "tag", image_id, {"name": told})
+    container.event("commit", comment=comment, imageID=image_id, imageRef=told)
     return image_id
 
 

@@ -17,6 +17,26 @@ if TYPE_CHECKING:
     from sampan.registry.events import Event
 
 
+async def fetch(
+    engine: Engine,
+    lease: Lease,
+    name: str,
+    *,
+    platform: str,
+    credentials: Credentials | None,
+    report: Report,
+) -> distribution.Pulled:
+    """The bytes of an image for a platform, and no name for it."""
+    wanted = reference.parse(name)
+    async with (
+        registries.client(engine, wanted, credentials) as client,
+        told.Teller(report, told.PULL) as tell,
+    ):
+        return await distribution.pull(
+            client, lease.store, platform=oci_image.parse_platform(platform), on_event=tell
+        )
+
+
 async def pull(
     engine: Engine,
     lease: Lease,

@@ -30,8 +30,8 @@ async def push(
     credentials: Credentials | None,
     report: Report,
 ) -> None:
-    """Send a tagged image to the registry of its name, or all tags where the name has none;
-    `every`: all of the index it stands for."""
+    """Send a tagged image to the registry of its name, or all tags where the name has none; an
+    index where all of it is here, or with `every` what is here of it."""
     repository = reference.parse(name).repository
     await report({"status": f"The push refers to repository [{repository}]"})
     if reference.is_bare(name):
@@ -41,25 +41,39 @@ async def push(
         wanted = [row["name"]] if row else []
     if not wanted:
         raise errors.NotFound(f"An image does not exist locally with the tag: {repository}")
-    digests = [
-        variants.target(engine, one) if every else variants.manifest(engine, one, platform)
-        for one in wanted
-    ]
+    digests = [_meant(engine, one, platform, every) for one in wanted]
     lazy.must_be_whole(engine, digests)
-    lease.hold_all(platforms.reachable(engine.store, digests))
     for one, digest in zip(wanted, digests, strict=True):
-        await _push(engine, lease, reference.parse(one), digest, credentials, report)
+        image = engine.images.get(one)
+        await send(
+            engine, lease, one, digest,
+            told_of=True, credentials=credentials, report=report,
+        )  # fmt: skip
+        names.put(engine.db, f"{repository}@{digest}", image.id, digest)
 
 
-async def _push(
+def _meant(engine: Engine, name: str, platform: str, every: bool) -> str:
+    if every:
+        return variants.target(engine, name)
+    return variants.manifest(engine, name, platform) if platform else variants.whole(engine, name)
+
+
+async def send(
     engine: Engine,
     lease: Lease,
-    wanted: reference.Reference,
+    name: str,
     digest: str,
+    *,
+    by_digest: bool = False,
+    told_of: bool = False,
     credentials: Credentials | None,
     report: Report,
 ) -> None:
-    image = engine.images.get(str(wanted))
+    """A manifest or index that is here, as the tag of the name, or by its digest alone."""
+    wanted = reference.parse(name)
+    lease.hold_all(platforms.reachable(engine.store, [digest]))
+    if not told_of:
+        await report({"status": f"The push refers to repository [{wanted.repository}]"})
     async with (
         registries.client(engine, wanted, credentials) as client,
         told.Teller(report, told.PUSH) as tell,
@@ -68,11 +82,10 @@ async def _push(
             client,
             lease.store,
             digest,
-            wanted.identifier,
+            "" if by_digest else wanted.identifier,
             mount_from=lambda digest: _others(engine, wanted, digest),
             on_event=tell,
         )
-    names.put(engine.db, f"{wanted.repository}@{digest}", image.id, digest)
     tag, size = wanted.identifier, target["size"]
     await report({"status": f"{tag}: digest: {digest} size: {size}"})
     await report({"progressDetail": {}, "aux": {"Tag": tag, "Digest": digest, "Size": size}})

@@ -150,12 +150,13 @@ async def _delete_counting(engine: Engine, images: list[Image]) -> tuple[list[di
 async def prune(engine: Engine, filters: Filters) -> tuple[list[dict[str, str]], int]:
     """Unused images: only unnamed ones unless `dangling=false`. What went, and bytes freed."""
     only_dangling = filters.flag("dangling", True)
+    until = [moment(text) for text in filters.get("until")]
     removed: list[dict[str, str]] = []
     doomed: dict[str, Image] = {}
     for image in engine.images.list(filters_without_dangling(filters)):
         if image.containers or (only_dangling and image.tags):
             continue
-        if "until" in filters and not _older(image.created, filters):
+        if any(clock.parse(image.created) >= when for when in until):
             continue
         if mounts.where(engine, image.id) or parents.children(engine.db, image.id):
             continue
@@ -173,7 +174,3 @@ def filters_without_dangling(filters: Filters) -> Filters:
     from sampan.engine.filters import Filters as Kind
 
     return Kind({name: filters.get(name) for name in ("label", "label!")})
-
-
-def _older(created: str, filters: Filters) -> bool:
-    return all(clock.parse(created) < moment(text) for text in filters.get("until"))

@@ -43,6 +43,15 @@ def target(engine: Engine, name: str) -> str:
     return found if found and found in engine.store else image.manifest
 
 
+def whole(engine: Engine, name: str) -> str:
+    """What `push` and `save` of a name mean: the index, where all of it is here; else the image."""
+    found = target(engine, name)
+    if found not in engine.store or engine.images.is_id(name):
+        return manifest(engine, name, "")
+    here = all(member.here for member in platforms.members(engine.store, found))
+    return found if here else manifest(engine, name, "")
+
+
 def manifest(engine: Engine, name: str, platform: str) -> str:
     """The manifest of an image for a platform, with all its blobs here; NotForPlatform."""
     image = engine.images.get(name)

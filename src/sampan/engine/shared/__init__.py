@@ -56,6 +56,7 @@ class SharedNetworks:
 
     def start(self) -> None:
         rows = self._engine.db.rows("select id from networks where driver = 'overlay'")
+        self._following.settle(self.mirror.known.definitions())  # after a reboot, tunnels are empty
         if self._choice.asked or any(self.mirror.defined(row["id"]) for row in rows):
             self._following.start()
 

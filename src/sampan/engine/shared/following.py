@@ -97,6 +97,9 @@ class Following:
                 self._why = str(e)
                 if self._online.is_set():
                     log.warning("%s; shared networks go on with what is known", e)
+            except Exception:  # whatever others write must not keep this host from following
+                self._why = "an error, which the log has"
+                log.exception("following the network store failed; it begins again")
             self._online.clear()
             await asyncio.sleep(_PAUSE)
 

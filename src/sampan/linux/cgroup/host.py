@@ -60,11 +60,16 @@ def parse(mountinfo: str) -> Layout:
             continue
         here = Hierarchy(mount_point=mount_point, root=root)
         if fstype == "cgroup2":
-            unified = unified or here
+            unified = _upper(unified, here)
         else:
             for controller in _controllers(rest.split(" ")[-1]):
-                v1.setdefault(controller, here)
+                v1[controller] = _upper(v1.get(controller), here)
     return Layout(v1=v1, unified=unified)
+
+
+def _upper(known: Hierarchy | None, found: Hierarchy) -> Hierarchy:
+    """The first mount of a hierarchy, or a later one of it that lies on that very place."""
+    return found if known is None or known.mount_point == found.mount_point else known
 
 
 def own_cgroups(pid: int | str = "self") -> dict[str, str]:

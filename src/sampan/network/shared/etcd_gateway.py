@@ -10,7 +10,9 @@ message, which is in "result"; a lost comparison has no "succeeded" at all.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -53,7 +55,7 @@ class Gateway:
                     return found
                 failure = f"{member}: {_words(found, answer.status)}"
             except (aiohttp.ClientError, OSError, ValueError) as e:  # TimeoutError is an OSError
-                failure = f"{member}: {str(e) or 'no answer'}"
+                failure = f"{member}: {_reason(e)}"
         raise StoreUnavailable(f"etcd at {failure}")
 
     async def follow(self, path: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -68,7 +70,7 @@ class Gateway:
                         raise StoreUnavailable(f"etcd at {member}: {failure}")
                     yield message["result"]
         except (aiohttp.ClientError, OSError, ValueError) as e:
-            raise StoreUnavailable(f"etcd at {member}: {str(e) or 'no answer'}") from e
+            raise StoreUnavailable(f"etcd at {member}: {_reason(e)}") from e
         raise StoreUnavailable(f"etcd at {member}: it ended the stream")
 
     def _post(
@@ -82,6 +84,15 @@ class Gateway:
         if self._members[0] != member:
             self._members.remove(member)
             self._members.insert(0, member)
+
+
+def _reason(error: Exception) -> str:
+    """What a user can do something about, where it is known."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    number = cause.errno if isinstance(cause, OSError) else None
+    if number is not None and number in errno.errorcode:
+        return os.strerror(number).lower()
+    return str(error) or "no answer"
 
 
 def _words(answer: Any, status: int) -> str:

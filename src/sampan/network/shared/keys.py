@@ -12,10 +12,13 @@ The last three keep a name, a subnet and a VXLAN's number from being had by two 
 from __future__ import annotations
 
 import json
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sampan.kit import clock
 from sampan.kit.record import Record
+from sampan.network import dns_zone
+from sampan.network.overlay import VNI
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +30,11 @@ class Host(Record):
     name: str
     address: str  # "" where it has no tunnels
 
+    def check(self) -> None:
+        """Raises what is wrong, of whatever kind; so do the others."""
+        if self.address:
+            ip_address(self.address)
+
 
 class Definition(Record):
     """A network as the engine's row has it."""
@@ -34,6 +42,12 @@ class Definition(Record):
     name: str
     created: str
     spec: dict[str, Any]
+
+    def check(self) -> None:
+        clock.parse(self.created)
+        int(self.spec["options"][VNI])
+        for pool in self.spec["ipam"]["config"]:
+            ip_network(pool["subnet"])
 
 
 class Endpoint(Record):
@@ -43,6 +57,13 @@ class Endpoint(Record):
     mac: str
     addresses: tuple[str, ...]
     names: dict[str, Any]
+
+    def check(self) -> None:
+        dns_zone.parse_host(self.names)
+        if len(bytes.fromhex(self.mac.replace(":", ""))) != 6:
+            raise ValueError(self.mac)
+        for address in self.addresses:
+            ip_address(address)
 
 
 T = TypeVar("T", Host, Definition, Endpoint)
@@ -91,8 +112,13 @@ class Known:
 
     def parts(self, network: str) -> dict[Subnet, str]:
         """Which host gives addresses from which part."""
-        below = self._below(f"networks/{network}/parts/")
-        return {ip_network(key.replace("-", "/")): text for key, text in below}
+        found = {}
+        for key, text in self._below(f"networks/{network}/parts/"):
+            try:
+                found[ip_network(key.replace("-", "/"))] = text
+            except ValueError:
+                continue
+        return found
 
     def endpoints(self, network: str) -> dict[str, Endpoint]:
         """By container id."""
@@ -120,12 +146,14 @@ def text(record: Host | Endpoint | Definition) -> str:
 
 
 def _parse(kind: type[T], text: str) -> T | None:
-    """None for what another program, or a later one, has written."""
+    """None for what is not sound: another program may write there, or a later one."""
     try:
         found = json.loads(text)
-        return kind(**{name: found[name] for name in kind._fields})
-    except (ValueError, TypeError, KeyError):
+        one = kind(**{name: found[name] for name in kind._fields})
+        one.check()
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
+    return one
 
 
 def _plain(subnet: Subnet) -> str:
