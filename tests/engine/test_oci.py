@@ -16,11 +16,13 @@ class FakeContainer:
 
     id = "a" * 64
     cgroup = "/sampan/aaa"
+    variables: tuple[str, ...] = ()
 
     def __init__(self, config: dict[str, Any], host: dict[str, Any]) -> None:
         self.config = {"Cmd": ["sh"], **config}
         self.host_config = host
         self.mounts: list[dict[str, Any]] = []
+        self.variables: tuple[str, ...] = ()
 
     @property
     def tty(self) -> bool:
