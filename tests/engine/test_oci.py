@@ -21,6 +21,7 @@ class FakeContainer:
         self.config = {"Cmd": ["sh"], **config}
         self.host_config = host
         self.mounts: list[dict[str, Any]] = []
+        self.variables: tuple[str, ...] = ()
 
     @property
     def tty(self) -> bool:

@@ -155,7 +155,7 @@ def check_endpoint(settings: dict[str, Any]) -> None:
     """What a container asks for on a network but its addresses, before anything is made of it."""
     endpoint_options(settings)
     mac = settings.get("MacAddress") or ""
-    if mac and not re.fullmatch(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", mac):
+    if mac and not re.fullmatch(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}", mac):
         raise errors.InvalidArgument(
             f"invalid MAC address {mac}: it must be six bytes, like 02:42:ac:11:00:02"
         )

@@ -100,7 +100,9 @@ class Allocator:
             "network": info.id,
             "address": four,
             "address6": six,
-            "mac": settings.get("MacAddress") or _usual_mac(info, four or six),
+            "mac": (settings.get("MacAddress") or _usual_mac(info, four or six))
+            .lower()
+            .replace("-", ":"),
             "interface": interface or next(free),
             "settings": json.dumps(settings),
         }
