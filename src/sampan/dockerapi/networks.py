@@ -118,7 +118,7 @@ async def create(call: Call) -> web.StreamResponse:
     asked = [_asked(pool) for pool in ipam.get("Config") or []]
     ipv4, ipv6 = body.get("EnableIPv4") is not False, bool(body.get("EnableIPv6"))
     words: dict[str, Any] = {
-        "ipam_options": ipam.get("Options") or None,
+        "ipam_options": ipam.get("Options"),
         "asked": asked,
         "ipv4": ipv4,
         "ipv6": ipv6,

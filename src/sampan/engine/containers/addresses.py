@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.engine import Engine
 
+_OWN_RULES = ("cni", "overlay")  # whose addresses others give out, or several hosts agree on
 _ONLY_CUSTOM = "user specified IP address is supported on user defined networks only"
 _ONLY_SUBNETS = (
     "user specified IP address is supported only when connecting to networks with user configured "
@@ -44,7 +45,7 @@ def _problems(engine: Engine, network: str, asked: dict[str, Any]) -> Iterator[s
         info = engine.networks.get(network)
     except errors.NotFound:
         return
-    if info.driver != "cni" and "ipam" in info.spec:
+    if info.driver not in _OWN_RULES and "ipam" in info.spec:
         for version, text in wanted.items():
             if text and (problem := _problem(info.spec, version, text)):
                 yield problem
