@@ -98,3 +98,9 @@ def test_provenance_is_refused_or_wrong() -> None:
     with pytest.raises(errors.Unsupported, match="type sbom are not supported"):
         provenance.attests({"sbom": ""})
     assert provenance.attests({"sbom": "disabled=true"}) is None
+
+
+def test_compose_loads_what_it_builds():
+    assert output_options.parse("moby", {"name": "a", "load": "true"}).names == (
+        "docker.io/library/a:latest",
+    )

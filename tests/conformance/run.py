@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import pkgutil
+import signal
 import sys
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def main(words: list[str]) -> int:
 
 
 def _play(chosen: list[str], engine: str, arguments: list[str]) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a suite then puts its engine away
     work, modules = {}, {}
     for name in chosen:
         module = name.replace("-", "_")

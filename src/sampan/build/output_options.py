@@ -22,9 +22,10 @@ LEVELS = ("manifest", "index", "manifest-descriptor", "index-descriptor")
 _IMAGES = ("image", "registry", "moby", "oci", "docker")
 _FILES = ("local", "tar")
 TYPES = (*_IMAGES, *_FILES, "cacheonly")
+# "load" is what compose says to moby and docker, where it is no news.
 _COMMON = ("name", "compression", "compression-level", "force-compression", "oci-mediatypes",
            "oci-artifact", "rewrite-timestamp", "attestation-inline", "source-date-epoch",
-           "prefer-nondist-layers")  # fmt: skip
+           "prefer-nondist-layers", "load")  # fmt: skip
 _KNOWN = {
     "image": (*_COMMON, "push", "push-by-digest", "name-canonical", "store", "unpack",
               "dangling-name-prefix", "registry.insecure"),

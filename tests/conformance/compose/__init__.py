@@ -83,7 +83,7 @@ class _Teller:
         end = time.monotonic() + PATIENCE
         while wrong := self._wrong(step):
             assert step.until and time.monotonic() < end, wrong
-            time.sleep(0.1)
+            time.sleep(2 if step.write else 0.1)  # watch waits for half a second of quiet
 
     def _wrong(self, step: Step) -> str:
         if step.write:  # each time: who watches it may not have looked yet
