@@ -11,7 +11,8 @@ from tests.engine_process import SOURCE, Engine
 
 pytestmark = pytest.mark.needs("mount")
 
-COUNT = "mkfifo /in; n=0; while read line </in; do n=$((n+1)); echo $n $line; done"
+# Open for both: a reader that opens it anew may meet the end of the writer before.
+COUNT = "mkfifo /in; exec 3<>/in; n=0; while read l <&3; do n=$((n+1)); echo $n $l; done"
 
 
 @pytest.fixture
