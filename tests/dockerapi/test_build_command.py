@@ -161,7 +161,8 @@ def test_bake_builds_a_target_and_the_one_that_it_stands_on(
         '  contexts = { base = "target:low" }\n'
         "  dockerfile-inline = <<EOF\nFROM base\nARG WORD\nENV WORD=$WORD\n"
         "COPY --from=base /low /up\nEOF\n"
-        '  args = { WORD = WORD }\n  tags = ["baked:1"]\n  output = ["out"]\n}\n'
+        '  args = { WORD = WORD }\n  tags = ["baked:1"]\n  output = ["out"]\n'
+        '  cache-to = ["type=local,dest=kept"]\n  attest = ["type=provenance,mode=max"]\n}\n'
         'target "low" {\n  context = "context"\n  tags = ["never:1"]\n}\n'
     )
     os.environ["WORD"] = "flood"
@@ -170,7 +171,8 @@ def test_bake_builds_a_target_and_the_one_that_it_stands_on(
     finally:
         del os.environ["WORD"]
     assert done.stdout.index(b"==> low") < done.stdout.index(b"==> default")
-    assert sorted(os.listdir(tmp_path / "out")) == ["low", "up"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["low", "provenance.json", "up"]
+    assert (tmp_path / "kept/index.json").exists()
     made = json.loads((tmp_path / "made.json").read_text())
     assert [*made] == ["default"] and made["default"]["image.name"] == "docker.io/library/baked:1"
     shown = json.loads(sampan("inspect", "baked:1").stdout)[0]

@@ -106,7 +106,7 @@ def hosts() -> Iterator[Hosts]:
 @pytest.fixture
 def sea(hosts: Hosts) -> Iterator[str]:
     """A network that the first host made; all have it."""
-    create(hosts.engines[0], "sea")
+    create(hosts.engines[0], "sea", IPAM={"Config": [{"Subnet": "10.0.0.0/24"}]})
     for engine in hosts.engines:
         until(lambda engine=engine: here(engine, "sea"))
     yield "sea"

@@ -19,6 +19,8 @@ def test_a_monitor_whose_process_has_just_ended_means_not_running(monkeypatch):
 
     monkeypatch.setattr(monitors, "ask", ended)
     engine = types.SimpleNamespace(paths=paths.Paths(root="/r", run="/r"))
-    container = types.SimpleNamespace(id="1", status="running", engine=engine)
+    container = types.SimpleNamespace(
+        id="1", status="running", engine=engine, require_running=bool, event=lambda *_, **__: None
+    )
     with pytest.raises(NotRunning):
         asyncio.run(kill.send(container, 9))

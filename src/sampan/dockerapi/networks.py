@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Call, Routes
 from sampan.engine import network_configs, network_options, pools
+from sampan.engine.containers import connecting
 from sampan.engine.errors import NotPermitted
 from sampan.kit import errors
 
@@ -168,8 +169,8 @@ async def remove(call: Call) -> web.StreamResponse:
 @routes.post("/networks/{name}/connect")
 async def connect(call: Call) -> web.StreamResponse:
     body = await call.body(shapes.CONNECT)
-    await call.engine.networks.connect(
-        call["name"], body.get("Container") or "", body.get("EndpointConfig") or {}
+    await connecting.connect(
+        call.engine, call["name"], body.get("Container") or "", body.get("EndpointConfig") or {}
     )
     return call.empty(200)
 
@@ -177,7 +178,7 @@ async def connect(call: Call) -> web.StreamResponse:
 @routes.post("/networks/{name}/disconnect")
 async def disconnect(call: Call) -> web.StreamResponse:
     body = await call.body(shapes.DISCONNECT)
-    await call.engine.networks.disconnect(
-        call["name"], body.get("Container") or "", force=bool(body.get("Force"))
+    await connecting.disconnect(
+        call.engine, call["name"], body.get("Container") or "", force=bool(body.get("Force"))
     )
     return call.empty(200)

@@ -1,6 +1,7 @@
 """Networks by name: their rows; `engine/host_networks.py` has them on the host.
 
-What a container does with one is in `engine/endpoints.py`.
+What a container does with one is in `engine/endpoints.py`; it joins and leaves by
+`engine/containers/connecting.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import network_configs, network_options, pools
-from sampan.engine.containers import addresses
 from sampan.engine.errors import AmbiguousId, NoSuchNetwork, NotPermitted
 from sampan.engine.filters import Filters
 from sampan.engine.settings import address_pools
@@ -236,49 +236,6 @@ class Networks:
             self._engine.events.publish("network", "prune", "", {"reclaimed": "0"})
         return removed
 
-    async def connect(self, name: str, container_name: str, settings: dict[str, Any]) -> None:
-        """Join a container to a network, at once if it runs."""
-        info, container = self.get(name), self._engine.containers.get(container_name)
-        _check_sharing(info, container)
-        addresses.check_one(self._engine, info.name, settings)
-        network_options.check_endpoint(settings)
-        async with container.lock:
-            if info.name in container.networking or info.id in container.networking:
-                raise NotPermitted(
-                    f"endpoint with name {container.name} already exists in network {info.name}"
-                )
-            main = container.network_mode() in (info.name, info.id)
-            if main and not settings.get("MacAddress") and container.config.get("MacAddress"):
-                settings = {**settings, "MacAddress": container.config["MacAddress"]}
-            container.networking[info.name] = settings  # where the names' side looks for its links
-            try:
-                if container.running:
-                    await self._engine.endpoints.attach(container, info, settings)
-            except BaseException:
-                del container.networking[info.name]
-                raise
-            container.save_settings()
-
-    async def disconnect(self, name: str, container_name: str, *, force: bool = False) -> None:
-        """Take a container off a network."""
-        info = self.get(name)
-        try:
-            container = self._engine.containers.get(container_name)
-        except errors.NotFound:
-            if force:
-                return
-            raise
-        async with container.lock:
-            known = next((n for n in (info.name, info.id) if n in container.networking), None)
-            if known is None:
-                raise NotPermitted(
-                    f"container {container.id} is not connected to network {info.name}"
-                )
-            if container.running:
-                await self._engine.endpoints.detach(container, info)
-            del container.networking[known]
-            container.save_settings()
-
     def _event(self, action: str, info: NetworkInfo) -> None:
         about = {"name": info.name, "type": info.driver}
         self._engine.events.publish("network", action, info.id, about)
@@ -295,26 +252,6 @@ class Networks:
         if row is None:
             raise NoSuchNetwork(name)
         return _network(row)
-
-
-def _check_sharing(info: NetworkInfo, container: Container) -> None:
-    """Who is alone, in the host's namespace or in another's stays there."""
-    mode = container.network_mode()
-    if mode.startswith("container:") or mode == "host":
-        raise errors.InvalidArgument(
-            "container sharing network namespace with another container or host cannot be "
-            "connected to any other network"
-        )
-    if info.driver == "host":
-        raise errors.InvalidArgument(
-            "cannot connect container to host network - container must be created in host "
-            "network mode"
-        )
-    if info.driver == "null" or mode == "none":
-        raise errors.InvalidArgument(
-            "container cannot be connected to multiple networks with one of the networks in "
-            "private (none) mode"
-        )
 
 
 def _isolated(options: dict[str, str]) -> bool:

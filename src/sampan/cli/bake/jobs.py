@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LISTS = {"platforms": "--platform", "tags": "--tag", "no-cache-filter": "--no-cache-filter",
-          "entitlements": "--allow"}  # fmt: skip
-_RECORDS = {"cache-from": "--cache-from", "secret": "--secret", "ssh": "--ssh"}
+          "entitlements": "--allow", "annotations": "--annotation"}  # fmt: skip
+_RECORDS = {"cache-from": "--cache-from", "cache-to": "--cache-to", "attest": "--attest",
+            "secret": "--secret", "ssh": "--ssh"}  # fmt: skip
 _MAPS = {"args": "--build-arg", "labels": "--label"}
 _TEXTS = {"target": "--target", "network": "--network", "shm-size": "--shm-size"}
 _BOOLS = {"pull": "--pull", "no-cache": "--no-cache"}
-LEFT_OUT = ("cache-to", "attest")  # they change nothing in the image
-_REFUSED = ("annotations", "ulimits")
+_REFUSED = ("ulimits",)
 
 
 def words(target: dict[str, Any], built: Mapping[str, str], inline: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 
 from sampan.cli import options
@@ -97,9 +96,6 @@ def _build(
     built: dict[str, str],
     scratch: str,
 ) -> int:
-    left = [key for key in jobs.LEFT_OUT if target.get(key)]
-    if left:
-        print(f"target {name}: {', '.join(left)} left out", file=sys.stderr)
     inline = ""
     if target.get("dockerfile-inline"):
         inline = f"{scratch}/Dockerfile"
