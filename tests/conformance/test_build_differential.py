@@ -17,7 +17,7 @@ from tests.conformance.dockerfiles import Case, builders, images
 from tests.engine_process import Engine
 
 pytestmark = [
-    # buildah needs four minutes for it: `./do conformance build`
+    # buildah needs some minutes for it: `./do conformance build`
     pytest.mark.skipif("SAMPAN_DIFFERENTIAL" not in os.environ, reason="./do conformance runs it"),
     pytest.mark.needs("mount", "netns", "buildah"),
 ]
