@@ -161,7 +161,8 @@ def test_a_broken_pipe_is_quiet(engine):
 
 
 def test_ctrl_c_leaves_no_traceback(engine, tmp_path):
-    words = [*PROGRAM, "-H", engine.host, "load"]
+    # A job that a shell has put into the background ignores SIGINT, and so do its children.
+    words = ["env", "--default-signal=INT", *PROGRAM, "-H", engine.host, "load"]
     with subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
