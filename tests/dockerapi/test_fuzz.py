@@ -139,9 +139,9 @@ def test_a_spoilt_document(engine: Engine, resting: str, name: str, data: st.Dat
             status, started = engine.request("POST", f"/containers/{answer['Id']}/start")
             known = ("OCI runtime create failed", "unable to find user", "unable to find group")
             assert status != 500 or any(text in started["message"] for text in known), body
+        host = (body or {}).get("HostConfig") or {}
         # who is to be removed at its end may be gone, or going
-        gone = (404, 409) if (body.get("HostConfig") or {}).get("AutoRemove") else ()
-        remove(engine, name, answer, gone)
+        remove(engine, name, answer, (404, 409) if host.get("AutoRemove") else ())
 
 
 def remove(engine: Engine, name: str, answer: Any, gone: tuple[int, ...] = ()) -> None:
