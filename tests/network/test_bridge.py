@@ -189,6 +189,10 @@ def test_the_default_route_may_be_on_the_second_network(own_host):
     own_host(body)
 
 
+@pytest.mark.skipif(
+    float(os.environ.get("SAMPAN_TEST_SLOWNESS", 1)) > 1,
+    reason="a machine this slow loses half a second by itself",
+)
 def test_the_first_packet_gets_through(own_host):
     """The kernel activates links in the background; a lost ARP answer would cost a second."""
 
