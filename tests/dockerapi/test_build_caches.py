@@ -23,7 +23,7 @@ from tests.engine_process import Engine
 from tests.registry import support
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     Build = Callable[..., str]
     Message = dict[str, Any]
@@ -41,20 +41,6 @@ END = "FROM base\nCOPY --from=work /out /out\n"
 
 def dockerfile(word: str = "built") -> str:
     return START + "FROM base AS work\n" + RUN.format(MOUNT, SHOWN.format(word)) + END
-
-
-@pytest.fixture(scope="module")
-def other() -> Iterator[Engine]:
-    """A second engine, with a root of its own."""
-    with Engine(image=False) as running:
-        yield running
-        assert "Traceback" not in running.log(), running.log()
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with support.docker_registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
 
 
 @pytest.fixture

@@ -23,10 +23,9 @@ from tests.dockerapi.test_build import build as classic
 from tests.dockerapi.test_build import made, packed
 from tests.dockerapi.test_buildkit import builder
 from tests.engine_process import Engine
-from tests.registry import support
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Build = Callable[..., str]
 
@@ -41,20 +40,6 @@ CROSS = (
     "ARG TARGETARCH BUILDPLATFORM\n" + RUN.format("echo for $TARGETARCH on $BUILDPLATFORM >/out")
     + "FROM scratch\nCOPY --from=work /out /out\nLABEL a=b\n"
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def other() -> Iterator[Engine]:
-    """A second engine, with a root of its own."""
-    with Engine(image=False) as running:
-        yield running
-        assert "Traceback" not in running.log(), running.log()
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with support.docker_registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 
-from sampan.linux import _libc, c
+from sampan.linux import _libc, c, signals
 
 
 class PR:
@@ -69,6 +69,16 @@ def wait(pidfd: int) -> None:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
         pass
+
+
+def end(pidfd: int) -> None:
+    """Kill it, wait until it has ended, and close the descriptor."""
+    try:
+        signals.send(pidfd, signals.SIGKILL)
+        wait(pidfd)
+    except ProcessLookupError:
+        pass
+    os.close(pidfd)
 
 
 def close_from(first: int, *, on_exec: bool = False) -> None:

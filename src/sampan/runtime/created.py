@@ -7,9 +7,7 @@ created.abort()            # or leaves nothing of it
 
 from __future__ import annotations
 
-import os
-
-from sampan.linux import process, signals
+from sampan.linux import process
 from sampan.runtime import errors
 
 TYPE_CHECKING = False
@@ -108,12 +106,7 @@ class Created:
     def abort(self) -> None:
         """Kill it and undo everything; may be called more than once."""
         if self.pidfd >= 0:
-            try:
-                signals.send(self.pidfd, 9)
-                process.wait(self.pidfd)
-            except ProcessLookupError:
-                pass
-            os.close(self.pidfd)
+            process.end(self.pidfd)
             self.pidfd = -1
         self._channel.close()
         if self.manager and self._owns_cgroup:

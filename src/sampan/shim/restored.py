@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from sampan.kit import errors
-from sampan.linux import namespaces, netns, process, signals
+from sampan.linux import namespaces, netns, process
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import cgroups, checkpoint, create, restore, rootfs
 from sampan.shim import enter
@@ -47,12 +47,7 @@ class Process:
         """Kill it and undo everything; may be called more than once."""
         if self.pidfd < 0:
             return
-        try:
-            signals.send(self.pidfd, 9)
-            process.wait(self.pidfd)
-        except ProcessLookupError:
-            pass
-        os.close(self.pidfd)
+        process.end(self.pidfd)
         self.pidfd = -1
         self.manager.kill()
         self.manager.delete()
