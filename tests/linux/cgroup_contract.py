@@ -310,6 +310,9 @@ class CgroupContract:
                     assert made.oom_count() == 0
                     return
                 made.apply({"memory": {"limit": 8 << 20, "swap": 8 << 20}})
+                made.add(
+                    Child().pid
+                )  # stays: systemd would take an empty scope away, counter and all
                 fd = made.oom_fd()
                 child = Child(lambda: len(bytes(64 << 20)) * 0 or len(b"x" * (64 << 20)) * 0)
                 made.add(child.pid)
