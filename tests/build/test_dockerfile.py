@@ -26,6 +26,7 @@ def test_stages_are_found_by_name_and_number() -> None:
         ("RUN x\nFROM y", "RUN before the first FROM"),
         ("ARG x", "contains no stages"),
         ("FROM a\nCOPY x", "line 2: COPY requires at least two"),
+        ("FROM a\nLABEL x=\udcff", "line 2: it is not UTF-8"),
     ],
 )
 def test_what_stands_where_it_may_not_is_refused(text: str, reason: str) -> None:

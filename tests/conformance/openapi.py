@@ -17,7 +17,7 @@ _BODY = re.compile(r"call\.body\(\s*shapes\.(\w+)")
 # Streams that do not end, what needs a registry that is there, and swarm, which is always a 503.
 _LEFT_OUT = re.compile(
     r"/(events|attach|ws|wait|logs|stats|start|session|grpc)$"
-    r"|^/(sampan|build|auth|distribution|swarm|services|nodes|tasks|secrets|configs)"
+    r"|^/(sampan|build|auth|images/search|distribution|swarm|services|nodes|tasks|secrets|configs)"
 )
 _KINDS: dict[Any, dict[str, Any]] = {
     shapes.TEXT: {"type": "string"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 import os
 import shutil
@@ -11,11 +13,15 @@ import tarfile
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
 from sampan.spec import oci_image
 from tests.busybox_image import BUSYBOX
+from tests.dockerapi.test_build import build as classic
+from tests.dockerapi.test_build import made, packed
+from tests.dockerapi.test_buildkit import builder
 from tests.engine_process import Engine
 from tests.registry import support
 
@@ -87,11 +93,11 @@ def test_several_platforms_are_an_index_with_provenance(
     engine: Engine, other: Engine, registry: str, sampan: Build, tmp_path: Path
 ) -> None:
     name = f"{registry}/multi:1"
-    made = []
+    found = []
     for one in (engine, other):
         sampan(one, "build", "--no-cache", *BOTH, "-t", name, "--push", "--metadata-file", "meta")
-        made.append(json.loads((tmp_path / "meta").read_text()))
-    assert made[0] == made[1]
+        found.append(json.loads((tmp_path / "meta").read_text()))
+    assert found[0] == found[1]
     index = blob(registry, "multi", "1")
     platforms = [
         "/".join(e["platform"][k] for k in ("os", "architecture")) for e in index["manifests"]
@@ -109,11 +115,14 @@ def test_several_platforms_are_an_index_with_provenance(
             "digest": {"sha256": index["manifests"][0]["digest"].removeprefix("sha256:")},
         }
     ]
+    # This registry has no list of referrers: a tag stands in for it.
+    listed = blob(registry, "multi", index["manifests"][0]["digest"].replace(":", "-"))
+    assert [one["digest"] for one in listed["manifests"]] == [about["digest"]]
     # What is here under that name goes out again as it is.
     sampan(engine, "push", name)
     assert blob(registry, "multi", "1") == index
-    found = engine.request("GET", f"/images/{name}/json")[1]
-    assert found["Architecture"] == "amd64"
+    shown = engine.request("GET", f"/images/{name}/json")[1]
+    assert shown["Architecture"] == "amd64"
 
 
 def test_a_base_is_chosen_by_platform_and_keeps_its_name(
@@ -136,6 +145,27 @@ def test_a_step_of_another_machine_needs_one(engine: Engine, sampan: Build) -> N
     text = "FROM scratch\nCOPY busybox /bin/busybox\n" + RUN.format("echo never")
     said = sampan(engine, "build", "--platform", "linux/s390x", text=text, fails=True)
     assert "RUN for linux/s390x needs a host that runs its programs" in said
+
+
+def test_each_door_gives_the_same_bytes(engine: Engine, sampan: Build, tmp_path: Path) -> None:
+    attest = {"attest:provenance": "mode=min,inline-only=true"}
+    given = {"build-arg:SOURCE_DATE_EPOCH": "86400", "platform": "linux/amd64,linux/arm64"}
+
+    async def through_the_session() -> dict[str, str]:
+        async with builder(engine, {"Dockerfile": CROSS}) as build:
+            exporter = {"Type": "oci", "Attrs": {"name": "doors:1"}}
+            return await build.solve("doors", [exporter], **attest, **given)
+
+    told = asyncio.run(through_the_session())
+    sampan(
+        engine, "build", *BOTH, "-t", "doors:1", "-o", "type=oci,dest=a", "--metadata-file", "meta"
+    )
+    meta = json.loads((tmp_path / "meta").read_text())
+    assert told["containerimage.digest"] == meta["containerimage.digest"]
+    query = "buildargs=" + quote('{"SOURCE_DATE_EPOCH":"86400"}')
+    assert (
+        made(classic(engine, packed(CROSS, {}), query)[1]) == told["containerimage.config.digest"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,6 +223,8 @@ def test_provenance_is_a_file_beside_files_and_not_in_the_engines_own_image(
     sampan(engine, "build", "--provenance", "mode=max", "-o", "out", text=CROSS)
     told = json.loads((tmp_path / "out/provenance.json").read_text())
     assert told["predicate"]["runDetails"]["metadata"]["buildkit_metadata"]["source"]
+    digest = hashlib.sha256((tmp_path / "out/out").read_bytes()).hexdigest()
+    assert told["subject"] == [{"name": "out", "digest": {"sha256": digest}}]
     sampan(engine, "build", "-t", "own:1", text=CROSS)
     found = engine.request("GET", "/images/own:1/json?manifests=1")[1]
     assert [one["Kind"] for one in found["Manifests"]] == ["image"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -250,3 +251,13 @@ def test_defaults_of_the_engine_are_in_its_containers(tmp_path) -> None:
                 output := engine.request("GET", f"/containers/{container}/logs?stdout=1")[1]
             ):
                 assert engine.inspect(container)["State"]["Running"], output
+
+
+def test_the_log_as_json() -> None:
+    with Engine("--log-format", "json", "--log-level", "info") as engine:
+        records = [json.loads(line) for line in engine.log().splitlines()]
+    (listening,) = [record for record in records if record["msg"].startswith("listening at")]
+    assert (listening["level"], listening["logger"]) == ("info", "sampan")
+    assert datetime.datetime.fromisoformat(listening["time"].replace("Z", "+00:00")).tzinfo
+    with Engine("--log-level", "error") as engine:
+        assert engine.log() == ""

@@ -16,6 +16,7 @@ class FakeContainer:
 
     id = "a" * 64
     cgroup = "/sampan/aaa"
+    variables: tuple[str, ...] = ()
 
     def __init__(self, config: dict[str, Any], host: dict[str, Any]) -> None:
         self.config = {"Cmd": ["sh"], **config}

@@ -45,6 +45,8 @@ def test_file_and_command_line_together(tmp_path) -> None:
         ({"default-address-pools": [{"base": "10.0.0.0/24", "size": 16}]}, "no /16 fits into"),
         ({"default-address-pools": [{"size": 16}]}, "default-address-pools: {'size': 16}"),
         ({"default-cgroupns-mode": "x"}, "default-cgroupns-mode must be private or host"),
+        ({"log-format": "xml"}, "log-format must be text or json"),
+        ({"log-level": "loud"}, "log-level must be debug, info, warn, error or fatal"),
         ("{", "sampand.json: Expecting property name"),
         ("[]", "it must be a JSON object"),
     ],

@@ -86,11 +86,21 @@ def _origins(step: Instruction) -> list[str]:
     return []
 
 
+def _check_encoding(statement: parser.Statement) -> None:
+    """What goes into the config has to be text; a heredoc of COPY may be anything."""
+    bodies = [found.content for found in statement.heredocs if statement.name != "copy"]
+    try:
+        "".join([statement.original, *bodies]).encode()
+    except UnicodeEncodeError:
+        raise DockerfileError("it is not UTF-8", statement.line, statement.end) from None
+
+
 def parse(text: str) -> Dockerfile:
     document = parser.parse(text)
     arguments: list[Arg] = []
     stages: list[tuple[From, list[Instruction]]] = []
     for statement in document.statements:
+        _check_encoding(statement)
         instruction = instructions.parse(statement)
         if isinstance(instruction, From):
             stages.append((instruction, []))

@@ -42,6 +42,10 @@ def _state_or_files(build: _Build, name: str, stage: Stage) -> State | Files:
     known = None if given else build.file.find(name, before=stage.index)
     if known:
         return build.waited(known)
+    if not given and any(name.lower() == later.name for later in build.file.stages):
+        raise DockerfileError(
+            f'cannot copy from stage "{name}": it has to be defined before "{stage.title}"'
+        )
     return build.image(given or name, "")
 
 

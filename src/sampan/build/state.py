@@ -12,6 +12,7 @@ import datetime
 import json
 import posixpath
 
+from sampan.build.errors import DockerfileError
 from sampan.build.instructions import (
     cmd,
     entrypoint,
@@ -194,10 +195,17 @@ def _ports(step: expose.Expose) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in step.ports:
         ports, _, protocol = text.partition("/")
-        first, _, last = ports.rpartition(":")[2].partition("-")
+        wanted = ports.rpartition(":")[2]
+        first, _, last = wanted.partition("-")
+        if not _is_range(first, last or first):
+            raise DockerfileError(f"invalid containerPort: {wanted}")
         for port in range(int(first), int(last or first) + 1):
             found[f"{port}/{(protocol or 'tcp').lower()}"] = {}
     return found
+
+
+def _is_range(first: str, last: str) -> bool:
+    return first.isdecimal() and last.isdecimal() and int(first) <= int(last) <= 65535
 
 
 def _health(step: healthcheck.Healthcheck) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from sampan.cli import sampand_options
+from sampan.cli import engine_log, sampand_options
 from sampan.cli.start_engine import CANNOT_START
 from sampan.kit import atomic, errors
 from sampan.kit import paths as kit_paths
@@ -128,13 +128,7 @@ def _detach_stdio(paths: Paths) -> None:
 
 
 def _serve(paths: Paths, settings: Settings, ready: socket.socket | None = None) -> int:
-    debug = settings["debug"]
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO,
-        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
-    )
-    if not debug:
-        logging.getLogger("asyncio").setLevel(logging.WARNING)
+    engine_log.begin(settings)
     try:
         asyncio.run(_run(paths, settings, ready))
     except Exception as error:

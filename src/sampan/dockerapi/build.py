@@ -85,7 +85,7 @@ def _options(call: Call) -> builds.Options:
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
         quiet=call.flag("q"),
-        platform=call.platform(),
+        platform=call.platform(several=True),
         network=call.query("networkmode"),
         host_config=_host_config(call),
         cache_from=tuple(filter(None, call.document("cachefrom", [shapes.TEXT]) or ())),

@@ -94,9 +94,15 @@ class Call:
         text = self.query(name)
         return shapes.parse(text, shape, name) if text else None
 
-    def platform(self) -> str:
-        """`linux/arm64`, or the JSON object that newer clients send, as text; or nothing."""
-        return _platform(self.query("platform"), "platform")
+    def platform(self, *, several: bool = False) -> str:
+        """`linux/arm64`, or the JSON object that newer clients send, as text; or nothing.
+
+        `several`: there may be more of them, with commas.
+        """
+        text = self.query("platform")
+        if several and not text.startswith("{"):
+            return ",".join(_platform(one.strip(), "platform") for one in text.split(","))
+        return _platform(text, "platform")
 
     def platforms(self) -> list[str]:
         """Those of `platforms`, each as `platform`."""

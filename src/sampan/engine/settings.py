@@ -33,6 +33,13 @@ _WORDS = {
 }
 
 
+_CHOICES = {
+    "default-cgroupns-mode": ("private", "host"),
+    "log-format": ("text", "json"),
+    "log-level": ("debug", "info", "warn", "error", "fatal"),
+}
+
+
 class Key(Record):
     """`kind`: string, bool, int, list (of strings), map. Without `flag`: for the file alone."""
 
@@ -56,6 +63,10 @@ KEYS = (
     Key(name="tlscert", kind="string", default="", metavar="FILE", help="the engine's certificate"),
     Key(name="tlskey", kind="string", default="", metavar="FILE", help="its key"),
     Key(name="debug", kind="bool", default=False, short="D", help="log more"),
+    Key(name="log-format", kind="string", default="text", metavar="FORM",
+        help="of the engine's own log: text, or json (an object a line)"),
+    Key(name="log-level", kind="string", default="info", metavar="LEVEL",
+        help="least level that is logged: debug, info, warn, error, fatal"),
     Key(name="experimental", kind="bool", default=False,
         help="say that this engine has Docker's experimental features"),
     Key(name="labels", kind="list", metavar="KEY=VALUE", help="labels of this engine"),
@@ -161,6 +172,12 @@ def _read(path: str, must_exist: bool) -> dict[str, Any]:
     return found
 
 
+def _check_choices(settings: Settings) -> None:
+    for name, words in _CHOICES.items():
+        if settings[name] not in words:
+            raise BadSetting(f"{name} must be {', '.join(words[:-1])} or {words[-1]}")
+
+
 def check(settings: Settings) -> None:
     """What needs no engine to be judged."""
     _address(settings, "ip")
@@ -174,8 +191,7 @@ def check(settings: Settings) -> None:
             raise BadSetting(f"bip: {error}") from None
         if interface.ip == interface.network.network_address:
             raise BadSetting(f"bip: {settings['bip']} is a subnet; name an address in it")
-    if settings["default-cgroupns-mode"] not in ("private", "host"):
-        raise BadSetting("default-cgroupns-mode must be private or host")
+    _check_choices(settings)
     address_pools(settings)
     _check_registries(settings)
     log_config.check(

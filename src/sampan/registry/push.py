@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.kit import errors as kinds
 from sampan.kit.threads import in_thread
+from sampan.registry import tags
 from sampan.registry.events import Event, Meter, silent
 from sampan.registry.pull import AT_ONCE, _digest, _first_error, _size
 from sampan.spec import oci_image
@@ -76,7 +77,25 @@ class _Push:
         if identifier != digest and not digest.startswith("sha256:"):  # a tag means its sha256
             await self._client.push_manifest(digest, media_type, data)
         await self._client.push_manifest(identifier, media_type, data)
-        return {"mediaType": media_type, "digest": digest, "size": len(data)}
+        described = {"mediaType": media_type, "digest": digest, "size": len(data)}
+        if isinstance(document.get("subject"), dict):
+            await self._refer(document, described)
+        return described
+
+    async def _refer(self, document: dict[str, Any], described: dict[str, Any]) -> None:
+        """A registry that does not list what has a subject gets the list as a tag
+        (distribution-spec 1.1, "Pushing Manifests with Subject")."""
+        subject = _digest(document["subject"])
+        listed = await self._client.referrers(subject)
+        if any(one.get("digest") == described["digest"] for one in listed):
+            return
+        kind = document.get("artifactType") or (document.get("config") or {}).get("mediaType")
+        entry = {**described, "artifactType": kind}
+        if document.get("annotations"):
+            entry["annotations"] = document["annotations"]
+        index = {"schemaVersion": 2, "mediaType": oci_image.INDEX, "manifests": [*listed, entry]}
+        tag = tags.of_referrers(subject)
+        await self._client.push_manifest(tag, oci_image.INDEX, oci_image.encode(index))
 
     async def _child(self, digest: str) -> None:
         """A manifest of an index; one that is not here must be there already."""

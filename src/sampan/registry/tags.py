@@ -42,11 +42,15 @@ def next_page(response: aiohttp.ClientResponse) -> str | None:
     return after[1] if after else None
 
 
+def of_referrers(digest: str) -> str:
+    algorithm, _, encoded = digest.partition(":")
+    return f"{algorithm[:32]}-{encoded[:64]}"
+
+
 async def referrers(client: Client, host: Transport, digest: str) -> list[dict[str, Any]]:
     """Asks the API, else the tag `sha256-…` that stands in for it ("Referrers Tag Schema")."""
     scopes = client._scope("pull")
-    algorithm, _, encoded = digest.partition(":")
-    for rest in (f"/referrers/{digest}", f"/manifests/{algorithm[:32]}-{encoded[:64]}"):
+    for rest in (f"/referrers/{digest}", f"/manifests/{of_referrers(digest)}"):
         response = await host.request(
             "GET", client._path(host, rest), scopes=scopes,
             headers={"Accept": "application/vnd.oci.image.index.v1+json"},

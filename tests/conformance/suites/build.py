@@ -6,19 +6,25 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.conformance import dockerfiles
 from tests.conformance.suites import Result, judge
+from tests.voyage.programs import Engine
 
 SUMMARY = f"{len(dockerfiles.cases())} Dockerfiles on Debian's buildah and on Sampan's engine"
+AT_HOME = True
 TOP = Path(__file__).resolve().parents[3]
 
 
-def run(work: Path, arguments: list[str]) -> Result:
+def prepare(work: Path) -> None:
     if shutil.which("buildah") is None:
         install = ["apt-get", "install", "-y", "--no-install-recommends", "buildah"]
         subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+
+
+def run(work: Path, arguments: list[str], _make: Callable[[Path], Engine]) -> Result:
     report = work / "junit.xml"
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",

@@ -12,6 +12,7 @@ from tests.conformance.suites import Result, judge
 from tests.voyage.programs import Engine
 
 SUMMARY = "docker's CLI on Debian's dockerd and on Sampan's engine, and sampan: 771 command lines"
+AT_HOME = True
 TOP = Path(__file__).resolve().parents[3]
 
 

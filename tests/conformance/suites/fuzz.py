@@ -16,6 +16,7 @@ from tests.conformance.suites import Result, environment
 from tests.voyage.programs import Engine
 
 SUMMARY = "atheris on our parsers"
+AT_HOME = True
 TOP = Path(__file__).resolve().parents[3]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from sampan.build.errors import DockerfileError
 from sampan.build.instructions.base import NO_FLAGS, Instruction, exactly_one
+from sampan.linux import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +18,12 @@ class StopSignal(Instruction):
     signal: str
 
     def expanded(self, expander: Expander) -> Self:
-        return self.replace(signal=expander.word(self.signal))
+        signal = expander.word(self.signal)
+        try:
+            signals.parse(signal)
+        except ValueError:
+            raise DockerfileError(f"invalid signal: {signal}") from None
+        return self.replace(signal=signal)
 
 
 def parse(statement: Statement) -> StopSignal:

@@ -118,20 +118,27 @@ class Outcome:
         trees: list[tuple[str, Files]] = []
         for one in self.built:
             name = str(one.platform).replace("/", "_")
-            parts: list[Files] = [self.workshop.tree(one.state)]
+            tree = self.workshop.tree(one.state)
+            parts = [tree]
             for predicate in said.get(str(one.platform), ()):
-                parts.append(self._file(predicate, name if not split else ""))
+                parts.append(self._file(predicate, tree, name if not split else ""))
             trees += [(name if split else "", part) for part in parts]
         return files.Joined(trees) if len(trees) > 1 or split else trees[0][1]
 
     def _inline(self) -> bool:
         return self.options.provenance is None or self.options.provenance.inline_only
 
-    def _file(self, predicate: Predicate, platform: str) -> Files:
+    def _file(self, predicate: Predicate, tree: Files, platform: str) -> Files:
+        """The statement's subjects are the tree's files."""
         stem, dot, end = predicate.filename.rpartition(".")
         several = platform if len(self.built) > 1 else ""
         name = f"{stem}.{several}{dot}{end}" if several else predicate.filename
-        data = attestation.statement(predicate, ())
+        about = [
+            attestation.subject(path, f"sha256:{tree.digest(path).hex()}")
+            for path in files.below(tree)
+            if (entry := tree.entry(path)) is not None and entry.kind == tar.REGULAR
+        ]
+        data = attestation.statement(predicate, about)
         with tempfile.NamedTemporaryFile(dir=self.workshop.scratch, delete=False) as file:
             file.write(data)
         entry = tar.Entry(name, mode=0o600, size=len(data))
