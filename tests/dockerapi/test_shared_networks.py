@@ -110,12 +110,17 @@ def sea(hosts: Hosts) -> Iterator[str]:
     for engine in hosts.engines:
         until(lambda engine=engine: here(engine, "sea"))
     yield "sea"
-    for engine in hosts.engines:
+    remove(*hosts.engines, network="sea")
+
+
+def remove(*engines: Engine, network: str) -> None:
+    """It and all containers, once each of these engines has heard so."""
+    for engine in engines:
         for container in engine.request("GET", "/containers/json?all=1")[1]:
             engine.request("DELETE", f"/containers/{container['Id']}?force=1")
-    until(lambda: hosts.engines[0].request("DELETE", "/networks/sea")[0] in (204, 404))
-    for engine in hosts.engines:
-        until(lambda engine=engine: not here(engine, "sea"))
+    until(lambda: engines[0].request("DELETE", f"/networks/{network}")[0] in (204, 404))
+    for engine in engines:
+        until(lambda engine=engine: not here(engine, network))
 
 
 def create(engine: Engine, name: str, **body: Any) -> dict[str, Any]:
@@ -262,7 +267,7 @@ def test_what_is_in_use_elsewhere_stays(hosts: Hosts, sea: str) -> None:
 
 @etcd_server.needed
 def test_bad_wishes(hosts: Hosts, sea: str) -> None:
-    one, two, _ = hosts.engines
+    two = hosts.engines[1]
 
     def refused(engine: Engine, **body: Any) -> str:
         body = {"Driver": "overlay", "Name": "lake", **body}
@@ -275,13 +280,23 @@ def test_bad_wishes(hosts: Hosts, sea: str) -> None:
     option = {"com.docker.network.driver.overlay.vxlanid_list": "4097"}
     assert "another network has the number 4097" in refused(two, Options=option)
     assert "encrypted overlay networks are not supported" in refused(two, Options={"encrypted": ""})
-    address = run(one, "one")
-    container = two.create("true", HostConfig={"NetworkMode": "sea"}, NetworkingConfig={
-        "EndpointsConfig": {"sea": {"IPAMConfig": {"IPv4Address": address}}}})  # fmt: skip
-    status, answer = two.request("POST", f"/containers/{container}/start")
-    assert status >= 400
-    assert f"address {address} of network sea is in 10.0.0.0/28, which is given out" in str(answer)
-    assert run(two, "fixed", IPAMConfig={"IPv4Address": "10.0.0.200"}) == "10.0.0.200"
+
+
+@etcd_server.needed
+def test_a_fixed_address_of_a_part_that_nobody_else_has(hosts: Hosts) -> None:
+    one, two, _ = hosts.engines
+    create(one, "bay", IPAM={"Config": [{"Subnet": "10.9.8.0/24"}]})
+    until(lambda: here(two, "bay"))
+    try:
+        address = run(one, "one", "bay")
+        container = two.create("true", HostConfig={"NetworkMode": "bay"}, NetworkingConfig={
+            "EndpointsConfig": {"bay": {"IPAMConfig": {"IPv4Address": address}}}})  # fmt: skip
+        status, answer = two.request("POST", f"/containers/{container}/start")
+        assert status >= 400
+        assert f"address {address} of network bay is in 10.9.8.0/28, which is" in str(answer)
+        assert run(two, "fixed", "bay", IPAMConfig={"IPv4Address": "10.9.8.200"}) == "10.9.8.200"
+    finally:
+        remove(one, two, network="bay")
 
 
 @etcd_server.needed
@@ -298,10 +313,7 @@ def test_a_full_network_says_so(hosts: Hosts) -> None:
         _, answer = two.request("POST", f"/containers/{container}/start")
         assert "no available IPv4 addresses on network pond" in str(answer), answer
     finally:
-        for engine in (one, two):
-            for container in engine.request("GET", "/containers/json?all=1")[1]:
-                engine.request("DELETE", f"/containers/{container['Id']}?force=1")
-        until(lambda: one.request("DELETE", "/networks/pond")[0] in (204, 404))
+        remove(one, two, network="pond")
 
 
 def test_hosts_that_share_a_file(tmp_path: Path) -> None:
