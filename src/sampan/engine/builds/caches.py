@@ -11,7 +11,7 @@ with (`from`, `source`), as in BuildKit.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -22,6 +22,7 @@ from sampan.build import export
 from sampan.kit import errors
 
 if TYPE_CHECKING:
+    import contextlib
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
@@ -88,20 +89,25 @@ class Caches:
     def _made(self, directory: str, number: int, mount: Mount) -> str:
         if os.path.isdir(directory):
             return directory
-        begin = self._begin.get(number)
-        with contextlib.suppress(OSError):  # another build made it meanwhile
-            if begin is not None:
-                new = f"{tempfile.mkdtemp(dir=self._scratch)}/cache"
-                export.write_out(begin.files, begin.place, new, owners=True)
-                os.rename(new, directory)
-            else:
-                if not self._fill(mount.cache_key, directory):
-                    os.mkdir(directory)
-                os.chmod(directory, mount.cache_mode)
-                os.chown(directory, mount.uid or 0, mount.gid or 0)
+        try:
+            self._make(directory, self._begin.get(number), mount)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise  # else another build made it meanwhile
         with open(f"{directory}.lock", "w") as file:
             file.write(mount.id or mount.target)
         return directory
+
+    def _make(self, directory: str, begin: Bind | None, mount: Mount) -> None:
+        if begin is not None:
+            new = f"{tempfile.mkdtemp(dir=self._scratch)}/cache"
+            export.write_out(begin.files, begin.place, new, owners=True)
+            os.rename(new, directory)
+            return
+        if not self._fill(mount.cache_key, directory):
+            os.mkdir(directory)
+        os.chmod(directory, mount.cache_mode)
+        os.chown(directory, mount.uid or 0, mount.gid or 0)
 
     def _name(self, number: int, mount: Mount) -> str:
         if number in self._begin:
