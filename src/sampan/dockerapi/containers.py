@@ -244,7 +244,7 @@ async def get_archive(call: Call) -> web.StreamResponse:
     container, path = container_of(call), path_of(call)
     async with archive.Download(container, "get", path) as download:
         headers = {PATH_STAT: _encoded(download.stat)}
-        response = await _send(call, download, headers)
+        response = await call.tar(download.chunks(), headers)
     container.event("archive-path")
     return response
 
@@ -253,18 +253,8 @@ async def get_archive(call: Call) -> web.StreamResponse:
 async def export(call: Call) -> web.StreamResponse:
     container = container_of(call)
     async with archive.Download(container, "export") as download:
-        response = await _send(call, download, {})
+        response = await call.tar(download.chunks())
     container.event("export")
-    return response
-
-
-async def _send(
-    call: Call, download: archive.Download, headers: dict[str, str]
-) -> web.StreamResponse:
-    response = await call.stream("application/x-tar", headers)
-    async for chunk in download.chunks():
-        await response.write(chunk)
-    await response.write_eof()
     return response
 
 

@@ -129,11 +129,7 @@ async def _save(call: Call, names: list[str]) -> web.StreamResponse:
     archive = call.engine.images.save(  # refuses unknown names before the answer begins
         names, platform=call.platform(), every=call.flag("all-platforms")
     )
-    response = await call.stream("application/x-tar")
-    async for chunk in archive:
-        await response.write(chunk)
-    await response.write_eof()
-    return response
+    return await call.tar(archive)
 
 
 @routes.post("/images/prune")

@@ -78,12 +78,7 @@ async def lend(call: Call) -> web.StreamResponse:
 
 @routes.get("/sampan/build/outputs/{token}")
 async def output(call: Call) -> web.StreamResponse:
-    chunks = await builds.kept.chunks(call["token"], call.number("number") or 0)
-    response = await call.stream("application/x-tar")
-    async for chunk in chunks:
-        await response.write(chunk)
-    await response.write_eof()
-    return response
+    return await call.tar(await builds.kept.chunks(call["token"], call.number("number") or 0))
 
 
 @routes.delete("/sampan/build/outputs/{token}")

@@ -98,15 +98,9 @@ async def copy_(call: Call) -> web.StreamResponse:
 
 
 async def _copy_out(call: Call, source: copy.Place, to: copy.Place) -> web.StreamResponse:
-    """Its head is sent with the first bytes, so that what fails before them has its status."""
-    archive = copy.copy_out(call.engine, source, to, platform=call.platform(), report=quiet)
-    first = await anext(archive)
-    response = await call.stream("application/x-tar")
-    await response.write(first)
-    async for chunk in archive:
-        await response.write(chunk)
-    await response.write_eof()
-    return response
+    return await call.tar(
+        copy.copy_out(call.engine, source, to, platform=call.platform(), report=quiet)
+    )
 
 
 def _credentials(call: Call, header: str) -> Credentials | None:

@@ -24,15 +24,8 @@ routes = Routes()
 
 @routes.get("/sampan/volumes/{name}/export")
 async def export(call: Call) -> web.StreamResponse:
-    """Its head is sent with the first bytes, so that what fails before them has its status."""
     async with aclosing(volume_copies.export(call.engine, call["name"])) as archive:
-        first = await anext(archive)
-        response = await call.stream("application/x-tar")
-        await response.write(first)
-        async for chunk in archive:
-            await response.write(chunk)
-    await response.write_eof()
-    return response
+        return await call.tar(archive)
 
 
 @routes.post("/sampan/volumes/{name}/import")

@@ -25,7 +25,7 @@ from sampan.kit import errors
 from sampan.spec import oci_image
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 
     from sampan.engine.engine import Engine
 
@@ -131,6 +131,20 @@ class Call:
         quoted = note.replace("\\", "\\\\").replace('"', '\\"')
         headers = {"Warning": f'299 sampan "{quoted}"'} if note else None
         return web.Response(status=status, headers=headers)
+
+    async def tar(
+        self, chunks: AsyncIterable[bytes], headers: dict[str, str] | None = None
+    ) -> web.StreamResponse:
+        """A tar while it is made. The head is sent with its first bytes, so that what fails before
+        them has its status."""
+        rest = aiter(chunks)
+        first = await anext(rest, b"")
+        response = await self.stream("application/x-tar", headers)
+        await response.write(first)
+        async for chunk in rest:
+            await response.write(chunk)
+        await response.write_eof()
+        return response
 
     async def stream(
         self, content_type: str = "application/json", headers: dict[str, str] | None = None
