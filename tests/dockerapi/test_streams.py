@@ -135,6 +135,7 @@ def test_a_resize_may_come_before_the_start_of_its_exec(engine: Engine) -> None:
         assert engine.request("POST", f"/exec/{made}/start", body)[0] in (101, 200)
         assert b" 200 OK" in read_to_end(resizing)
     assert engine.request("GET", f"/exec/{made}/json")[1]["ExitCode"] == 0
+    engine.request("DELETE", f"/containers/{container}?force=1")
 
 
 def test_what_goes_wrong_in_a_stream_cuts_it_off(engine: Engine) -> None:
