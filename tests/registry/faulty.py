@@ -34,6 +34,8 @@ class Faulty:
         self.token = ""  # what Authorization must be
         self.challenge = ""
         self.cut_upload: list[int] = []  # bytes of the next bodies before the connection breaks
+        self.late: list[bytes] = []  # what an upload still writes when it has said how much it has
+        self.out_of_step = (416, "")  # status and code for a body that does not go on there
         self.largest_put: int | None = None
         self.uploaded: dict[str, bytearray] = {}
         self.tokens_asked: list[web.Request] = []
@@ -154,11 +156,14 @@ class Faulty:
         session = self.uploaded[name]
         headers = {"Location": str(request.url), "Range": f"0-{max(len(session) - 1, 0)}"}
         if request.method == "GET":
+            session += self.late.pop(0) if self.late else b""
             return web.Response(status=204, headers=headers)
         if request.headers.get("Content-Range", f"{len(session)}-").partition("-")[0] != str(
             len(session)
         ):
-            return web.Response(status=416, headers=headers)
+            status, code = self.out_of_step
+            document = {"errors": [{"code": code}]} if code else {}
+            return web.json_response(document, status=status, headers=headers)
         if self.cut_upload and request.content_length:
             session += await request.content.readexactly(self.cut_upload.pop(0))
             assert request.transport is not None

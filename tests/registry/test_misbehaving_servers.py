@@ -330,6 +330,42 @@ async def test_a_broken_upload_is_gone_on_with() -> None:
     assert taken.blobs[layer] == store.blobs[layer]
 
 
+@pytest.mark.parametrize("refusal", [(416, ""), (404, "BLOB_UPLOAD_INVALID")])
+@in_loop
+async def test_an_upload_that_still_wrote_when_it_was_asked(refusal) -> None:
+    """It says how much it has before the last of a broken request is written down."""
+    store, digest, (layer,) = image(noise(1_000_000))
+    taken, data = MemoryStore(), store.blobs[layer]
+    config = manifest_of(store, digest)["config"]["digest"]
+    taken.add(store.blobs[config])
+    async with Faulty(taken) as server, client(f"{server.address}/x:1") as there:
+        server.cut_upload, server.late = [400_000], [data[400_000:450_000]]
+        server.out_of_step = refusal
+        await push(there, store, digest, "1")
+        starts = [r.headers["Content-Range"] for r in server.seen("PATCH", "uploads")]
+        assert starts == [f"400000-{len(data) - 1}", f"450000-{len(data) - 1}"]
+        assert len(server.seen("POST", "uploads")) == 1
+    assert taken.blobs[layer] == data
+
+
+@in_loop
+async def test_an_upload_with_more_bytes_than_the_blob_begins_again() -> None:
+    store, digest, (layer,) = image(noise(1_000_000))
+    taken = MemoryStore()
+    config = manifest_of(store, digest)["config"]["digest"]
+    taken.add(store.blobs[config])
+
+    async def overfill(seconds: float) -> None:
+        for session in server.uploaded.values():
+            session += bytes(2_000_000)
+
+    async with Faulty(taken) as server, client(f"{server.address}/x:1", pause=overfill) as there:
+        server.cut_upload = [400_000]
+        await push(there, store, digest, "1")
+        assert len(server.seen("POST", "uploads")) == 2
+    assert taken.blobs[layer] == store.blobs[layer]
+
+
 @in_loop
 async def test_an_upload_that_was_lost_begins_again() -> None:
     store, digest, (layer,) = image(noise(1_000_000))

@@ -84,6 +84,14 @@ class ServerFailed(errors.Unavailable):
         self.host, self.status, self.retry_after = host, status, retry_after
 
 
+class OutOfStep(errors.Unavailable):
+    """An upload does not stand where the request goes on: it has more bytes by now, or is gone."""
+
+    def __init__(self, host: str, why: str) -> None:
+        super().__init__(f"{host}: the upload does not go on from here: {why}")
+        self.host, self.why = host, why
+
+
 class Unreachable(errors.Unavailable):
     """Nobody answers there: refused, no such host, no route, too slow, cut off."""
 

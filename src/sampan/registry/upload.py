@@ -3,6 +3,8 @@
 A blob goes up in one request. A registry that refuses the size of it (or PUT with a body) gets
 chunks, of the size it asks for (OCI-Chunk-Min-Length) or 16 MiB. When the connection breaks, the
 registry is asked how much it has (GET of the upload), and the rest follows with a Content-Range.
+It may say so while it still writes down what came before: then it finds the rest out of step (416,
+or 404 with BLOB_UPLOAD_INVALID, as docker's registry says it), and is asked again.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _CHUNK = 16 << 20
 _TRIES = 3
 _OUT_OF_STEP = 416
+_OUT_OF_STEP_CODES = frozenset({"BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN"})
 _TOO_MUCH_AT_ONCE = frozenset({405, 411, 413})
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=600)  # it hashes at the end
 
@@ -89,6 +92,8 @@ class Uploads:
         )  # fmt: skip
         if response.status not in good:
             found = await problems.problem(response)
+            if response.status == _OUT_OF_STEP or _OUT_OF_STEP_CODES.intersection(found.codes):
+                raise errors.OutOfStep(self.host.host.name, found.message)
             self._client._refuse(self.host, response.status, found, "push")
         await problems.discard(response)
         return response
@@ -123,12 +128,10 @@ class _Upload:
                 await self._go_on()
                 return
             except errors.Refused as error:
-                if error.status in _TOO_MUCH_AT_ONCE and not self._chunk:
-                    self._location, self._chunk = "", _CHUNK
-                    continue
-                if error.status != _OUT_OF_STEP:  # it was still reading when it said how much
+                if error.status not in _TOO_MUCH_AT_ONCE or self._chunk:
                     raise
-                failure: kinds.SampanError = error
+                self._location, self._chunk = "", _CHUNK
+                continue
             except errors.NotTrusted:
                 raise
             except kinds.Unavailable as error:
@@ -187,7 +190,10 @@ class _Upload:
         except kinds.SampanError:  # it knows of no such upload: it is finished, or lost
             self._location, self._offset = "", 0
             return not await self._uploads.exists(self._digest)
-        self._offset = min(_received(response), self._size)
+        self._offset = _received(response)
+        if self._offset > self._size:  # two requests wrote at once: nothing can come of it
+            self._location, self._offset = "", 0
+            return True
         if response.headers.get("Location"):
             self._next(response)
         return True
