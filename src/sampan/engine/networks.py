@@ -243,7 +243,7 @@ class Networks:
     def get(self, name: str) -> NetworkInfo:
         """By name, by id, or by the start of an id."""
         db = self._engine.db
-        row = db.row("select * from networks where name = ?1 or id = ?1", (name,))
+        row = db.row("select * from networks where ?1 in (name, id) order by id <> ?1", (name,))
         if row is None and name and not set(name) - set("0123456789abcdef"):
             rows = db.rows("select * from networks where id glob ? limit 2", (name + "*",))
             if len(rows) > 1:
