@@ -128,3 +128,4 @@ def test_an_engine_has_an_identity(engine: Engine) -> None:
     found: dict[str, Any] = engine.request("GET", "/v1.50/info")[1]
     assert found["ID"] == engine.request("GET", "/v1.49/info")[1]["ID"] != ""
     assert "BridgeNfIptables" not in found
+    assert found["FirewallBackend"] == {"Driver": "nftables"}

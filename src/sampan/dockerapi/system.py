@@ -83,6 +83,8 @@ async def info(call: Call) -> web.StreamResponse:
     if call.version >= (1, 50):
         for gone in ("BridgeNfIptables", "BridgeNfIp6tables"):
             del found[gone]
+    if call.version >= (1, 49):
+        found["FirewallBackend"] = {"Driver": "nftables"}
     return call.json(found)
 
 

@@ -116,7 +116,7 @@ class Networks:
                     ipv6=ipv6,
                     seed=secrets.token_hex(8) if shared else self._engine.paths.root,
                     defaults=POOLS if shared else address_pools(self._engine.settings),
-                    own_gateway=not (driver == "bridge" and _isolated(options)),
+                    no_gateway=network_options.no_gateway(driver, options, internal=internal),
                 )
             elif asked:
                 raise errors.InvalidArgument(
@@ -252,11 +252,6 @@ class Networks:
         if row is None:
             raise NoSuchNetwork(name)
         return _network(row)
-
-
-def _isolated(options: dict[str, str]) -> bool:
-    modes = [value for name, value in options.items() if "gateway_mode_ipv" in name]
-    return bool(modes) and all(mode == "isolated" for mode in modes)
 
 
 def _network(row: sqlite3.Row) -> NetworkInfo:
