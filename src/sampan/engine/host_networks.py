@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sampan.engine.engine import Engine
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
     from sampan.engine.places import Place
     from sampan.network import driver
     from sampan.network.ipam import Subnet
@@ -149,10 +149,11 @@ class HostNetworks:
             defaults=address_pools(settings),
         )
         spec = {**info.spec, "ipam": {"driver": "default", "config": config}}
+        info = info.with_spec(spec)
         self._engine.db.execute(
-            "update networks set spec = ? where id = ?", (json.dumps(spec), info.id)
+            "update networks set spec = ? where id = ?", (info.written, info.id)
         )
-        return info.replace(spec=spec)
+        return info
 
     async def give_back(self, place: Place) -> None:
         """The addresses that a cni network's plugins gave to one who is gone."""
