@@ -203,8 +203,23 @@ def spawner_pid(paths: Paths) -> int:
     return pid
 
 
-def children_of(pid: int, count: int) -> list[int]:
-    """Its children, as soon as there are so many."""
-    path = f"/proc/{pid}/task/{pid}/children"
-    assert eventually(lambda: len(read(path).split()) == count), read(path)
-    return [int(word) for word in read(path).split()]
+def standing_by(paths: Paths) -> tuple[int, int]:
+    """The monitor that waits for the next start, and its helper, as soon as there are just they.
+
+    Right after a request the spawner's one child may still be the one that answered it.
+    """
+    spawner, found = spawner_pid(paths), []
+
+    def there() -> bool:
+        found[:] = read(f"/proc/{spawner}/task/{spawner}/children").split()
+        if len(found) != 1:
+            return False
+        try:
+            title = read(f"/proc/{found[0]}/cmdline").strip("\0")
+            found.extend(read(f"/proc/{found[0]}/task/{found[0]}/children").split())
+        except FileNotFoundError:
+            return False
+        return title == "sampan-standby" and len(found) == 2
+
+    assert eventually(there), found
+    return int(found[0]), int(found[1])

@@ -7,17 +7,8 @@ import signal
 
 import pytest
 
-from sampan.kit.paths import Paths
 from sampan.shim import spawn
-from tests.shim.engine import children_of, eventually, gone, read, spawner_pid
-
-
-def standing_by(paths: Paths) -> tuple[int, int]:
-    """The monitor that waits, and its helper."""
-    (monitor,) = children_of(spawner_pid(paths), 1)
-    assert eventually(lambda: read(f"/proc/{monitor}/cmdline").strip("\0") == "sampan-standby")
-    (helper,) = children_of(monitor, 1)
-    return monitor, helper
+from tests.shim.engine import gone, read, spawner_pid, standing_by
 
 
 def test_the_next_container_gets_the_monitor_that_waits(own_spawner, begin) -> None:
