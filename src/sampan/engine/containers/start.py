@@ -252,6 +252,11 @@ def _peers(container: Container) -> dict[str, int]:
                     f"cannot join {key} of {name}: it is in the host's user namespace, so this "
                     "container must be, too (--userns=host)"
                 )
+            if key == "IpcMode" and peer.host_config.get("IpcMode") in ("private", "none"):
+                raise errors.Conflict(
+                    f"cannot join {key} of {name}: non-shareable IPC (hint: use IpcMode:shareable "
+                    "for the donor container)"
+                )
             peers[name] = peer.pid
     return peers
 
