@@ -121,6 +121,45 @@ def test_a_solve_without_a_gateway_makes_an_image_and_an_archive(engine: Engine)
     asyncio.run(work())
 
 
+def test_a_session_inside_a_call_does_what_one_of_its_own_does(engine: Engine) -> None:
+    """As `buildctl` has it, which knows gRPC alone."""
+
+    async def work() -> None:
+        channel = await grpc.dial(upgrade(engine, "/grpc", {}), b"")
+        inside, outside = socket.socketpair()
+        client = Client({"busybox": _BUSYBOX, "Dockerfile": START.encode() + b"LABEL in=call\n"})
+        client.piece = 1 << 16
+        serving = asyncio.create_task(grpc.serve(inside, b"", [client.service]))
+        reader, writer = await asyncio.open_connection(sock=outside)
+        about = [("x-docker-expose-session-uuid", "inside")]
+        stream = channel.open(CONTROL + "Session", messages.DATA, messages.DATA, about)
+
+        async def up() -> None:
+            while data := await reader.read(1 << 15):
+                await stream.send_message({"data": data})
+            await stream.end()
+
+        async with stream:
+            await stream.send_request()
+            pump = asyncio.create_task(up())
+
+            async def down() -> None:
+                async for message in stream:
+                    writer.write(message["data"])
+
+            back = asyncio.create_task(down())
+            build = Builder(channel, "inside")
+            await build.solve("call", [{"Type": "moby", "Attrs": {"name": "inside:1"}}])
+            writer.close()
+            serving.cancel()
+            await asyncio.gather(pump, back, serving, return_exceptions=True)
+        channel.close()
+
+    asyncio.run(work())
+    image = engine.request("GET", "/images/inside:1/json")[1]
+    assert image["Config"]["Labels"] == {"in": "call"}
+
+
 def test_an_error_carries_the_lines_it_is_about(engine: Engine) -> None:
     async def work() -> tuple[str, Message]:
         async with builder(engine, {"Dockerfile": START + "ENV\n"}) as build:
