@@ -83,6 +83,7 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
     if _has_network(container):
         await engine.endpoints.prepare(container)
         plan = engine.endpoints.plan(container)
+    container.cgroup_driver = engine.cgroup_driver
     connection = None
     try:
         await engine.volumes.attach(container)
