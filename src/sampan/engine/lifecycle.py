@@ -100,14 +100,14 @@ async def lost(container: Container) -> dict[str, Any]:
     try:
         if program := runtimes.other(container):
             await in_thread(oci_program.delete, program)
-        await in_thread(_delete_cgroup, container.cgroup)
+        await in_thread(delete_cgroup, container.cgroup)
     except (errors.SampanError, OSError) as error:
         log.warning("cgroup of %s: %s", container.name, error)
     code = KILLED if container.boot_id == boot_id() else UNKNOWN
     return {"exit_code": code, "oom_killed": False, "exited_at": clock.now()}
 
 
-def _delete_cgroup(path: str) -> None:
+def delete_cgroup(path: str) -> None:
     group = cgroup.manager(path)
     group.kill()
     group.delete()
