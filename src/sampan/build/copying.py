@@ -17,7 +17,7 @@ from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
 
     from sampan.build.files import Files
     from sampan.build.instructions.sources import Sources
@@ -256,14 +256,13 @@ def digest(members: list[Member]) -> str:
     return total.hexdigest()
 
 
-def write(members: list[Member], out: Callable[[bytes], object], latest: int | None) -> None:
-    """The layer's tar; no member is younger than `latest` (SOURCE_DATE_EPOCH, seconds)."""
-    writer = tar.Writer(out, latest=latest)
+def write(members: list[Member], writer: tar.Writer) -> None:
+    """The layer's tar."""
     for member in members:
         writer.begin(member.entry)
         if member.files is not None:
-            member.files.copy(member.source, out)
+            member.files.copy(member.source, writer.data)
         else:
-            out(member.data)
+            writer.data(member.data)
         writer.pad(member.entry.size)
     writer.finish()

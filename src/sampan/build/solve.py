@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sampan.build.progress import Progress
     from sampan.build.scope import Platform
     from sampan.build.state import Layer, State
+    from sampan.image import tar
 
     class Workshop(Protocol):
         """Called from the threads of several stages."""
@@ -42,7 +43,14 @@ if TYPE_CHECKING:
         def tree(self, state: State) -> Files:
             """The files of its layers."""
 
-        def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer: ...
+        def store(
+            self, body: Callable[[tar.Writer], object], *, latest: int | None = None
+        ) -> Layer:
+            """A layer of the tar that `body` writes, none of it younger than `latest` (seconds)."""
+
+        def stacked(self, state: State) -> None:
+            """A layer that was stored is the top of this state."""
+
         def run(
             self, state: State, process: running.Process, tell: Callable[[int, bytes], object]
         ) -> Layer:

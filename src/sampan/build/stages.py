@@ -189,7 +189,7 @@ class StageBuild:
         run = functools.partial(self._workshop.run, current, process, tell)
         parts = process.parts(current.chain_id)
         layer = self._cached(told, current.noting(note), parts, run)
-        return current.noting(note, layer)
+        return self._stacked(current.noting(note, layer))
 
     @collector.paused()
     def _copy(
@@ -210,7 +210,7 @@ class StageBuild:
         what = f"{step.name.upper()} {'multi' if len(members) > 1 else 'file'}:{digest}{where}"
         noted = f"/bin/sh -c #(nop) {what}"
         layer = self._layer(told, current.noting(noted), "copy", digest, members)
-        return current.noting(noted, layer)
+        return self._stacked(current.noting(noted, layer))
 
     def _parts(self, step: Copy | Add) -> list[copying.Part]:
         if isinstance(step, Add):
@@ -231,7 +231,11 @@ class StageBuild:
         *before, entry = made.config["history"]
         entry = {key: value for key, value in entry.items() if key != "empty_layer"}
         config = {**made.config, "history": [*before, entry]}
-        return made.replace(config=config, layers=(*made.layers, layer))
+        return self._stacked(made.replace(config=config, layers=(*made.layers, layer)))
+
+    def _stacked(self, made: State) -> State:
+        self._workshop.stacked(made)
+        return made
 
     def _layer(
         self, told: Step, noted: State, kind: str, digest: str, members: list[copying.Member]
@@ -241,7 +245,7 @@ class StageBuild:
             told,
             noted,
             explain.Parts(kind=kind, parts={"digest": digest, "epoch": epoch}),
-            lambda: self._workshop.store(lambda out: copying.write(members, out, epoch)),
+            lambda: self._workshop.store(functools.partial(copying.write, members), latest=epoch),
             lambda: {one.entry.name: copying.digest([one])[:16] for one in members},
         )
 

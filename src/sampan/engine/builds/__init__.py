@@ -7,7 +7,7 @@ client that goes away cancels: the running steps' containers are removed, no oth
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from sampan.build import dockerfile, local, provenance, scope, solve
@@ -92,6 +92,17 @@ async def solved(
 ) -> Outcome:
     """All platforms, one after the other: what they share is made once. Cancelled, it has left
     nothing behind when it is raised."""
+    with closing(workshop.layers):
+        return await _solved(request, workshop, options, told, tell)
+
+
+async def _solved(
+    request: solve.Request,
+    workshop: Workshop,
+    options: Options,
+    told: Callable[[Platform], Progress],
+    tell: cache_elsewhere.Tell,
+) -> Outcome:
     request = request.replace(cache_from=await workshop.caches())
     await cache_elsewhere.take_in(workshop, options.imports, tell)
     built = []
