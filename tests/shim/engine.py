@@ -203,23 +203,14 @@ def spawner_pid(paths: Paths) -> int:
     return pid
 
 
-def standing_by(paths: Paths) -> tuple[int, int]:
-    """The monitor that waits for the next start, and its helper, as soon as there are just they.
+def standing_by(paths: Paths) -> int:
+    """The monitor that waits for the next start: the spawner holds a line to its only child."""
+    spawner = spawner_pid(paths)
+    children = f"/proc/{spawner}/task/{spawner}/children"
+    own = 4  # standard streams and the socket
 
-    Right after a request the spawner's one child may still be the one that answered it.
-    """
-    spawner, found = spawner_pid(paths), []
+    def alone() -> bool:
+        return len(os.listdir(f"/proc/{spawner}/fd")) > own and len(read(children).split()) == 1
 
-    def there() -> bool:
-        found[:] = read(f"/proc/{spawner}/task/{spawner}/children").split()
-        if len(found) != 1:
-            return False
-        try:
-            title = read(f"/proc/{found[0]}/cmdline").strip("\0")
-            found.extend(read(f"/proc/{found[0]}/task/{found[0]}/children").split())
-        except FileNotFoundError:
-            return False
-        return title == "sampan-standby" and len(found) == 2
-
-    assert eventually(there), found
-    return int(found[0]), int(found[1])
+    assert eventually(alone), (read(children), os.listdir(f"/proc/{spawner}/fd"))
+    return int(read(children))

@@ -14,15 +14,7 @@ from sampan.kit.paths import Paths
 from sampan.linux import cgroup, unix
 from sampan.shim import exit_record, protocol, spawn
 from tests.shim.conftest import oci_config
-from tests.shim.engine import (
-    Client,
-    Container,
-    eventually,
-    gone,
-    read,
-    spawner_pid,
-    standing_by,
-)
+from tests.shim.engine import Client, Container, eventually, gone, read, spawner_pid, standing_by
 
 ENGINE = """
 import json, sys
