@@ -7,7 +7,8 @@ usage() {
   cat <<'TXT'
 usage: ./do CHORE [ARGUMENT ...]
 
-  setup        install what is needed: Debian packages, a virtual environment, the programs in .venv/bin
+  setup        install what is needed: Debian packages, a virtual environment, the programs in .venv/bin;
+               SAMPAN_PYTHON=python3.13 (a name or a path) chooses another interpreter than Debian's, until `clean`
   demo         set up, then run a web server in a container and show it
   test         set up, then run every test (arguments go to pytest)
   test --vm    in a VM with cgroup v2, AppArmor and Debian's kernel, what those could change (15 minutes);
@@ -22,19 +23,27 @@ TXT
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
-# The newest interpreter that will do; Debian's own first, because it starts fastest.
+# $SAMPAN_PYTHON where it is set (a name or a path), else .venv's own, else Debian's, else what PATH has.
 find_python() {
-  local candidate
-  for candidate in /usr/bin/python3 /usr/bin/python3.1[1-9] "$(command -v python3 || true)"; do
-    [ -x "$candidate" ] || continue
-    "$candidate" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
-    "$candidate" -I -c 'import os, sys; print(os.path.realpath(sys.executable))'
+  local candidate chosen=${SAMPAN_PYTHON:-}
+  if [ -n "$chosen" ]; then
+    usable "$chosen" || die "SAMPAN_PYTHON=$chosen is no Python 3.11 or newer"
     return
+  fi
+  for candidate in "$(sed -n 's/^executable = //p' .venv/pyvenv.cfg 2>/dev/null)" \
+    /usr/bin/python3 /usr/bin/python3.1[1-9] python3; do
+    ! usable "$candidate" || return 0
   done
   die "sampan needs Python 3.11 or newer; the newest here is $(python3 --version 2>&1)"
 }
 
-packages=(nftables libnftables1 libseccomp2 mmdebstrap python3-venv ca-certificates iproute2)
+# Prints the real path of an interpreter (no shim, no link of a virtual environment), or fails.
+usable() {
+  "$1" -I -c 'import os, sys; sys.version_info < (3, 11) and sys.exit(1)
+print(os.path.realpath(sys.executable))' 2>/dev/null
+}
+
+packages=(nftables libnftables1 libseccomp2 mmdebstrap python3-venv ca-certificates iproute2 mount)
 vm_packages=(qemu-system-x86 mmdebstrap)
 test_packages=(busybox-static uidmap docker-registry curl openssl tmux e2fsprogs iptables docker.io containerd podman bsdutils etcd-server)
 

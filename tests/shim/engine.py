@@ -188,3 +188,23 @@ def eventually(condition) -> bool:
             return False
         select.select([], [], [], 0.01)
     return True
+
+
+def read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def spawner_pid(paths: Paths) -> int:
+    sock = unix.connect(paths.spawner_socket)
+    unix.send(sock, protocol.hello())
+    pid = unix.receive(sock)[0]["pid"]
+    sock.close()
+    return pid
+
+
+def children_of(pid: int, count: int) -> list[int]:
+    """Its children, as soon as there are so many."""
+    path = f"/proc/{pid}/task/{pid}/children"
+    assert eventually(lambda: len(read(path).split()) == count), read(path)
+    return [int(word) for word in read(path).split()]

@@ -89,8 +89,8 @@ KEYS = (
     Key(name="cluster-advertise", kind="string", default="", metavar="ADDRESS|INTERFACE",
         help="where the other hosts reach this one; else what packets to etcd come from"),
     Key(name="cluster-store-opts", kind="map", metavar="KEY=VALUE",
-        help="kv.cacertfile, kv.certfile, kv.keyfile (TLS); discovery.heartbeat, discovery.ttl, "
-        "addresses.ttl (seconds)"),
+        help="kv.cacertfile, kv.certfile, kv.keyfile (TLS); kv.username, kv.passwordfile; "
+        "discovery.heartbeat, discovery.ttl, addresses.ttl (seconds)"),
     Key(name="dns", kind="list", metavar="ADDRESS", help="name servers of containers"),
     Key(name="dns-search", kind="list", metavar="DOMAIN", help="search domains of containers"),
     Key(name="dns-opts", kind="list", metavar="OPTION", help="resolver options of containers"),

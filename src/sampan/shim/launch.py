@@ -15,24 +15,26 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 
 from sampan.kit import errors
 from sampan.linux import cgroup, unix
 from sampan.runtime import cgroups, channel, create
 from sampan.runtime.created import Created
-from sampan.shim import helper, oci_program, parsing, protocol, restored, stdio, title
+from sampan.shim import helper, oci_program, parsing, protocol, restored, standby, stdio, title
 from sampan.spec import oci_runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from typing import Any
 
     from sampan.shim.protocol import Message, Start
 
 _SIGKILL = 9
+_PATIENCE = 30.0  # seconds that a connection may stay silent
+_START = b'size{"op":"start",'  # how such a message begins, `protocol.Start.message`
 _TO_MONITOR = (
-    *("id", "bundle", "run", "runtime", "restore"),
+    *("op", "id", "bundle", "run", "runtime", "restore"),
     *("stdin_once", "log", "attach", "ports"),
 )
 
@@ -46,16 +48,28 @@ class MonitorGone(errors.Unavailable):
 
 
 class Launch:
-    """An attempt, in the monitor: its helper works from now on, at the same time as the caller."""
+    """An attempt, in the monitor: its helper waits for the request that comes over `line`, and
+    works from then on at the same time as the caller."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._pid, self._channel = helper.fork(lambda theirs: _help(connection, theirs))
+    def __init__(self, line: socket.socket) -> None:
+        ours = os.getpid()
+        self._pid, self._channel = helper.fork(lambda theirs: _stand_by(line, ours, theirs))
 
-    def request(self) -> Start | None:
-        """What of the request a monitor needs; None where the attempt failed: the engine has been
-        told, and nothing is left."""
+    def request(self) -> tuple[socket.socket | None, Start | None]:
+        """The connection, and what of the request a monitor needs.
+
+        No request: the connection, not yet read from, wants something else. No connection: there
+        will be none, or the attempt failed and the engine has been told; nothing is left.
+        """
         message, fds = self._receive()
-        return parsing.start({**message, "config": {}}, fds) if message else None
+        if message is None:
+            return None, None
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fds.pop())
+        connection.settimeout(_PATIENCE)
+        if message["op"] != "start":
+            self.cancel()
+            return connection, None
+        return connection, parsing.start({**message, "config": {}}, fds)
 
     def ready(self, request: Start) -> Ready | None:
         """Waits for the container that waits for its start; None as above."""
@@ -104,6 +118,21 @@ class Ready:
             self._helper = 0
 
 
+def _stand_by(line: socket.socket, parent: int, monitor: socket.socket) -> None:
+    connection = standby.wait(line, parent)
+    if connection is None:
+        return
+    connection.settimeout(_PATIENCE)
+    try:
+        head = connection.recv(len(_START), socket.MSG_PEEK)
+    except OSError:
+        return  # nobody there, or nothing to say
+    if head[4:] == _START[4:]:
+        _help(connection, monitor)
+    else:
+        _tell(monitor, {"op": "other"}, [connection.fileno()])
+
+
 def _help(connection: socket.socket, monitor: socket.socket) -> None:
     try:
         message, fds = unix.receive(connection)
@@ -123,7 +152,8 @@ def _prepare(
     connection: socket.socket, monitor: socket.socket, message: Message, fds: list[int]
 ) -> None:
     request = parsing.start(message, fds)
-    _tell(monitor, {name: message[name] for name in _TO_MONITOR if name in message}, fds)
+    part = {name: message[name] for name in _TO_MONITOR if name in message}
+    _tell(monitor, part, [*fds, connection.fileno()])
     config = oci_runtime.parse(request.config)
     streams = stdio.Streams(tty=request.tty, stdin=request.stdin)
     if request.restore:

@@ -1,6 +1,7 @@
 """The monitor: one process beside each container, its parent, which outlives the engine.
 
-Forked from the spawner, it becomes subreaper, has the container created (`launch`), and then serves
+Forked from the spawner ahead of need (`standby`), it becomes subreaper, has the container created
+(`launch`), and then serves
 in one epoll loop: output to the log and to clients (`session`), execs, requests on its socket
 (`server`, `requests`), events (`subscribers`), connections that reached a published port's own
 socket (`relay`). When PID 1 ends it delivers what is left, writes `exit.json`, removes the cgroup,
@@ -43,6 +44,7 @@ from sampan.spec import docker_defaults, docker_seccomp
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from sampan.shim.launch import Ready
     from sampan.shim.protocol import Start
@@ -59,17 +61,26 @@ def prime() -> None:
     seccomp.compile(docker_seccomp.profile(docker_defaults.CAPABILITIES, os.uname().machine))
 
 
-def run(connection: socket.socket) -> None:
-    """In a fresh child of the spawner: be the monitor that the start request on this connection
-    asks for, to the end."""
+def run(line: socket.socket, otherwise: Callable[[socket.socket], None]) -> None:
+    """In a fresh child of the spawner: be the monitor that a start request asks for, to the end.
+
+    The connection with the request comes over `line`, some day; one that wants something else is
+    served by `otherwise`, in a process as it came here.
+    """
     process.prctl(process.PR.SET_CHILD_SUBREAPER, 1)
+    attempt = launch.Launch(line)  # before we touch what both would have to copy
+    line.close()
+    title.set("sampan-standby")
+    connection, request = attempt.request()
+    if connection is None:
+        return
+    if request is None:
+        process.prctl(process.PR.SET_CHILD_SUBREAPER, 0)
+        otherwise(connection)
+        return
     _signal.signal(_signal.SIGTERM, _nothing)
-    attempt = launch.Launch(connection)  # before we touch what both would have to copy
     os.setsid()
     wakeup = _catch_signals()
-    request = attempt.request()
-    if request is None:
-        return
     title.set("sampan-monitor", request.id[:12])
     try:
         monitor = Monitor(request)
