@@ -279,23 +279,25 @@ class StageBuild:
     ) -> Layer:
         """`noted` is the state with the step's words, but without its layer; `named` gives what a
         trace has of its files."""
+        with self._workshop.alone(parts):
+            found = self._found(noted, parts)
+            if found:
+                self._build.progress.cached(told, "")
+                return found
+            ident = explain.ident(told.title, told.text)
+            parts = parts.replace(files=named())
+            if self._request.explain:
+                self._build.progress.cached(told, f"Not cached: {self._reason(ident, parts)}")
+            made = make()
+            self._workshop.remember(parts, made, told.text, ident)
+            return made
+
+    def _found(self, noted: State, parts: explain.Parts) -> Layer | None:
         sources = self._request.cache_from
-        found = None
         if self._fresh or sources is None:
-            found = self._workshop.recall(parts, fresh=self._fresh)
-        else:
-            layers = (cache_from.layer(source, noted) for source in sources or ())
-            found = next(filter(None, layers), None)
-        if found:
-            self._build.progress.cached(told, "")
-            return found
-        ident = explain.ident(told.title, told.text)
-        parts = parts.replace(files=named())
-        if self._request.explain:
-            self._build.progress.cached(told, f"Not cached: {self._reason(ident, parts)}")
-        made = make()
-        self._workshop.remember(parts, made, told.text, ident)
-        return made
+            return self._workshop.recall(parts, fresh=self._fresh)
+        layers = (cache_from.layer(source, noted) for source in sources)
+        return next(filter(None, layers), None)
 
     def _reason(self, ident: str, parts: explain.Parts) -> str:
         if self._fresh:

@@ -20,7 +20,7 @@ from sampan.engine.builds import contexts
 from sampan.engine.images import archives
 from sampan.image import compress
 from sampan.kit import errors
-from sampan.kit.threads import in_thread
+from sampan.kit.threads import in_own_thread, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable
@@ -128,7 +128,7 @@ class Inputs:
             copy = await in_thread(copies.passing, self._root)
             self._packs.append(copy.pack)
             async with archives.piped(_pulled(self._session, path)) as stream:
-                return await in_thread(lambda: Context(copy.pack, compress.decompress(stream)))
+                return await in_own_thread(lambda: Context(copy.pack, compress.decompress(stream)))
 
 
 _locks: dict[str, asyncio.Lock] = {}  # of copies that are being brought up to date
