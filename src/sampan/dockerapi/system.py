@@ -128,7 +128,7 @@ def describe(engine: Engine) -> dict[str, Any]:
         "NGoroutines": 1,
         "SystemTime": clock.now(),
         "LoggingDriver": engine.settings["log-driver"],
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": engine.cgroup_driver,
         "CgroupVersion": "2" if cgroup.unified() else "1",
         "NEventsListener": 0,
         "IndexServerAddress": "https://index.docker.io/v1/",

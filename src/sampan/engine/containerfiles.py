@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from sampan.engine.containers import links
@@ -51,9 +52,15 @@ def places(container: Container) -> list[tuple[str, str]]:
 
 
 def write_file(container: Container, name: str, text: str) -> None:
-    """In place: the file is bind-mounted by inode while the container runs."""
-    with open(f"{container.bundle}/{name}", "w") as file:
+    """In place: the file is bind-mounted by inode while the container runs.
+
+    Not by emptying it first: then ext4 writes it to the disk before close(2) returns (ext4(5),
+    auto_da_alloc).
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    with open(os.open(f"{container.bundle}/{name}", flags, 0o666), "w") as file:
         file.write(text)
+        file.truncate()
 
 
 def resolv_conf(container: Container, *, embedded: bool) -> str:

@@ -6,16 +6,17 @@ value that cannot work is refused when the network is created.
 
 from __future__ import annotations
 
+import functools
 import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import pools
+from sampan.engine import network_info, pools
 from sampan.kit import errors
 from sampan.network import driver, overlay, policy
 
 if TYPE_CHECKING:
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
     from sampan.kit.paths import Paths
 
 BRIDGE = "com.docker.network.bridge."
@@ -23,11 +24,12 @@ _MODES = {"4": f"{BRIDGE}gateway_mode_ipv4", "6": f"{BRIDGE}gateway_mode_ipv6"}
 _INTERFACE = 15  # bytes of a link's name
 
 
+@functools.lru_cache(network_info.KEPT)
 def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
     """Raises InvalidArgument naming the option."""
     spec = info.spec
     options: dict[str, str] = spec.get("options") or {}
-    four, six = pools.of(spec, 4), pools.of(spec, 6)
+    four, six = info.pool(4), info.pool(6)
     usual_mtu, vni = 0, 0
     peers: tuple[str, ...] = ()
     if info.driver == "overlay":

@@ -1,7 +1,7 @@
 """A network's address pools: Docker's `IPAM.Config` checked, completed, and read back.
 
     spec = pools.make(engine_pools, taken, ipv4=…, ipv6=…)     at create: a list of pool dicts
-    pool = pools.of(info.spec, 4)                               Pool or None
+    pool = pools.of(spec, 4)                                    Pool or None
 
 A pool is stored as {"subnet", "gateway", "ip_range", "aux": {name: address}}, one a family;
 "chosen": true where no user named the subnet.

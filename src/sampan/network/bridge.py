@@ -9,7 +9,6 @@ empty, takes the pair along in the background.
 from __future__ import annotations
 
 import errno
-import socket
 from typing import TYPE_CHECKING
 
 from sampan.kit.threads import in_thread
@@ -89,10 +88,11 @@ class BridgeDriver(NetworkDriver):
         self._indices[network.bridge] = link.index
 
     def _ensure_address(self, index: int, address: str, prefix: int) -> None:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        held = {(a.address, a.prefix) for a in self._host.addresses(family) if a.index == index}
-        if (address, prefix) not in held:
+        try:
             self._host.send(netlink.add_address(index, address, prefix))
+        except OSError as e:
+            if e.errno != errno.EEXIST:
+                raise
 
     def _plug(self, network: Network, endpoint: Endpoint, netns: int, name: str) -> None:
         """The veth pair. A left-over of that name (a start that died half-way) is replaced."""

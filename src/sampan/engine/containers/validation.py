@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import (
+    cgroups,
     oci,
     policies,
     published_ports,
@@ -49,6 +50,7 @@ def check(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
         units.port(text)
     published_ports.wanted(config, host)
     check_limits(host)
+    cgroups.check_parent(engine.cgroup_driver, host.get("CgroupParent") or "")
     _check_health(config.get("Healthcheck") or {})
     oci.check(host)
     _check_modes(engine, host)

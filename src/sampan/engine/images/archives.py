@@ -13,7 +13,7 @@ from sampan.engine.errors import NoSuchImage
 from sampan.engine.images import happened, lazy, names, register, variants
 from sampan.image import archive, compress, platforms
 from sampan.kit import clock, errors
-from sampan.kit.threads import in_thread
+from sampan.kit.threads import in_own_thread, in_thread
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _CHUNK = 1 << 18
 
 @asynccontextmanager
 async def piped(chunks: AsyncIterator[bytes]) -> AsyncIterator[Iterator[bytes]]:
-    """Asynchronous chunks as the blocking iterator that a thread reads."""
+    """Asynchronous chunks as the blocking iterator that a thread of its own reads."""
     read, write = os.pipe()
     feeder = asyncio.create_task(_feed(chunks, write))
     try:
@@ -62,7 +62,7 @@ async def load(
     wanted = oci_image.parse_platform(platform) if platform else None
     with engine.images.lease("load") as lease:
         async with piped(chunks) as stream:
-            loaded = await in_thread(archive.load, lease.store, stream, wanted)
+            loaded = await in_own_thread(archive.load, lease.store, stream, wanted)
         for image in loaded:
             image_id = await register.register(
                 engine, lease, image.manifest, image.names, target=image.target
@@ -166,7 +166,7 @@ async def import_(
     config = _config(runs_on, changes, message)
     with engine.images.lease("import") as lease:
         async with piped(chunks) as stream:
-            layer, diff_id = await in_thread(_take_layer, lease, stream)
+            layer, diff_id = await in_own_thread(_take_layer, lease, stream)
         config["rootfs"]["diff_ids"] = [diff_id]
         manifest = archive.write_image(lease.store, config, [layer])
         image_id = await register.register(engine, lease, manifest, full)
