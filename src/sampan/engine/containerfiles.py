@@ -34,6 +34,7 @@ def write(container: Container, plan: Plan) -> list[tuple[str, str]]:
                 for address in (place.endpoint.ipv4, place.endpoint.ipv6)
             ],
             [*_extra_hosts(host, plan), *_linked(container)],
+            first=_read("/etc/hosts") if mode == "host" else "",
         ),
         "resolv.conf": resolv_conf(container, embedded=any(place.named for place in plan.places)),
         "hostname": files.hostname(hostname),
@@ -93,8 +94,12 @@ def _extra_hosts(host: dict[str, object], plan: Plan) -> Iterator[tuple[str, str
 
 
 def host_resolv_conf() -> str:
+    return _read("/etc/resolv.conf")
+
+
+def _read(path: str) -> str:
     try:
-        with open("/etc/resolv.conf") as file:
+        with open(path) as file:
             return file.read()
     except OSError:
         return ""
