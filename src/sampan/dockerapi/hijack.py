@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("sampan.api")
 
 CHUNK = 64 << 10
+LARGEST_BODY = 64 << 20  # bytes of JSON; all 65,535 ports of a container are 4 MB
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 H2C = "h2c"  # HTTP/2 without TLS: BuildKit's gRPC
@@ -104,8 +105,20 @@ class Protocol(RequestHandler):
                 self.data_received(kept)
 
 
+def _request(
+    message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY
+    )
+
+
 class Server(web.Server):
     """aiohttp's low-level server with our protocol."""
+
+    def __init__(self, handler: Any, **options: Any) -> None:
+        super().__init__(handler, request_factory=_request, **options)
 
     def __call__(self) -> RequestHandler:
         return Protocol(self, loop=self._loop, **self._kwargs)

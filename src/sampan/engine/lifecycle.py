@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import cgroups, health, runtimes
-from sampan.engine.containers import mounts
+from sampan.engine.containers import mount_events
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.shim import oci_program
@@ -130,7 +130,7 @@ async def exited(container: Container, record: dict[str, Any]) -> None:
     except errors.SampanError:
         log.exception("releasing the network of %s", container.id)
     await container.engine.volumes.detach(container)
-    mounts.tell(container, "unmount")
+    mount_events.tell(container, "unmount")
     container.exits += 1
     await container.notify()
     if again:

@@ -23,6 +23,7 @@ from sampan.engine.images import (
     archives,
     commit,
     garbage,
+    happened,
     lazy,
     leases,
     listing,
@@ -152,9 +153,7 @@ class Images:
         if wanted.digest:
             raise errors.InvalidArgument("refusing to create a tag with a digest reference")
         names.put(self._engine.db, str(wanted), image.id, image.manifest)
-        self._engine.events.publish(
-            "image", "tag", image.id, {"name": reference.familiar(str(wanted))}
-        )
+        happened.publish(self._engine, "tag", image.id, reference.familiar(str(wanted)))
 
     def untag(self, name: str) -> Sequence[dict[str, str]]:
         return remove.untag(self._engine, name)
