@@ -28,6 +28,7 @@ from sampan.build.errors import DockerfileError
 from sampan.build.instructions.add import Add
 from sampan.build.instructions.arg import Arg
 from sampan.build.instructions.copy import Copy
+from sampan.build.instructions.env import Env
 from sampan.build.instructions.run import Run
 from sampan.build.instructions.workdir import Workdir
 from sampan.build.obtaining import Obtaining
@@ -169,7 +170,7 @@ class StageBuild:
             platform = Platform.of(asked) if asked else self._request.platform
             return state.scratch(platform, created or state.moment(0))
         base = named.image(self._build, name, outer.word(self.stage.start.platform))
-        return base.replace(config={**base.config, "created": created or base.config["created"]})
+        return base.begun(created)
 
     # -- the others
 
@@ -194,13 +195,14 @@ class StageBuild:
         made = state.after(current, step)
         if made is None:
             raise errors.Unsupported(f"{step.name} is not supported yet")
-        scope.env = made.env
+        if isinstance(step, Env):
+            scope.set(dict(step.pairs))
         if isinstance(step, Workdir):
             return self._directory(made, current, told)
         return self._obtain.free(told, current, made)
 
     def _run(self, step: Run, current: State, scope: Scope, told: Step) -> State:
-        declared = {n: scope.args[n] for n in scope.declared if n in scope.args}
+        declared = scope.arguments()
         process = running.process_of(
             step, current, declared, scope.proxies(), self._request.network
         )

@@ -55,7 +55,7 @@ async def prepare(jobs: Jobs, job: Job, name: str, attributes: Mapping[str, str]
     asked = frontend.asked(name, attributes)
     session = await jobs.sessions.get(job.session)
     place = await in_thread(job.held.enter_context, scratch.directory(jobs.engine.paths.root))
-    given = inputs.Inputs(jobs.engine.paths.root, session, asked, job.progress)
+    given = inputs.Inputs(jobs.engine.paths.root, session, asked, job)
     job.held.callback(given.close)
     uploaded = None
     if asked.remote:

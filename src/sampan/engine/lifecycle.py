@@ -13,11 +13,10 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import health, runtimes
+from sampan.engine import cgroups, health, runtimes
 from sampan.engine.containers import mounts
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
-from sampan.linux import cgroup
 from sampan.shim import oci_program
 
 if TYPE_CHECKING:
@@ -100,17 +99,11 @@ async def lost(container: Container) -> dict[str, Any]:
     try:
         if program := runtimes.other(container):
             await in_thread(oci_program.delete, program)
-        await in_thread(_delete_cgroup, container.cgroup)
+        await in_thread(cgroups.end, container)
     except (errors.SampanError, OSError) as error:
         log.warning("cgroup of %s: %s", container.name, error)
     code = KILLED if container.boot_id == boot_id() else UNKNOWN
     return {"exit_code": code, "oom_killed": False, "exited_at": clock.now()}
-
-
-def _delete_cgroup(path: str) -> None:
-    group = cgroup.manager(path)
-    group.kill()
-    group.delete()
 
 
 async def exited(container: Container, record: dict[str, Any]) -> None:
