@@ -193,3 +193,14 @@ def test_a_container_shows_its_images_id_when_the_name_is_anothers(
     assert listed(engine, name="moved") == {"/moved": first}
     engine.request("DELETE", "/containers/moved")
     engine.request("DELETE", "/images/moves:1")
+
+
+def test_what_only_others_were_made_from_is_listed_when_asked(engine: Engine, base: str) -> None:
+    lower = commit(engine, "between:1", "LABEL a=1", base=base)
+    upper = commit(engine, "between:2", "LABEL a=2", base="between:1")
+    commit(engine, "between:1", "LABEL a=3", base=base)  # the first one's name goes
+    for asked, wanted in (("", False), ("?all=1", True)):
+        listed = {image["Id"] for image in engine.request("GET", f"/images/json{asked}")[1]}
+        assert (lower in listed, upper in listed) == (wanted, True)
+    for name in ("between:2", "between:1"):
+        engine.request("DELETE", f"/images/{name}")

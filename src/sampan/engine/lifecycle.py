@@ -14,7 +14,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import cgroups, health, runtimes
+from sampan.engine import cgroups, containerfiles, health, runtimes
 from sampan.engine.containers import mount_events
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
@@ -45,6 +45,7 @@ def started(container: Container, connection: Connection, pid: int, started_at: 
     container.save()
     container.event("start")
     follow(container, connection)
+    containerfiles.relink(container)
     if container.waiting:
         from sampan.engine.containers import attach
 

@@ -91,8 +91,10 @@ class Images:
         """Whether `name` found its image as an id, not as a name."""
         return names.is_id(self._engine.db, name)
 
-    def list(self, filters: Filters, *, shared: bool = False) -> Sequence[Summary]:
-        return listing.list_(self._engine, filters, shared=shared)
+    def list(
+        self, filters: Filters, *, shared: bool = False, between: bool = True
+    ) -> Sequence[Summary]:
+        return listing.list_(self._engine, filters, shared=shared, between=between)
 
     def summary(self, image_id: str) -> Summary:
         row = self._engine.db.row("select * from images where id = ?", (image_id,))
