@@ -104,11 +104,17 @@ class Request(Record):
     allowed: frozenset[str] = frozenset()  # --allow, see `entitlements`
 
 
-def stages_of(request: Request) -> list[int]:
-    """The numbers of the stages that will be made, in order."""
+def numbers_of(request: Request) -> dict[int, range]:
+    """The stages that will be made, in order, and the numbers of their steps."""
     file = request.dockerfile
     outer = Scope.outermost(file, request.args, request.platform)
-    return sorted(file.needed(file.target(request.target), outer.word))
+    found: dict[int, range] = {}
+    number = 1
+    for index in sorted(file.needed(file.target(request.target), outer.word)):
+        end = number + 1 + len(file.stages[index].steps)
+        found[index] = range(number, end)
+        number = end
+    return found
 
 
 def solve(request: Request, workshop: Workshop, progress: Progress) -> State:

@@ -9,6 +9,7 @@ good by `reconcile`, which finds the exit record in the bundle.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ STEADY = 10.0  # running this long resets the back-off
 KILLED, UNKNOWN = 137, 255  # a monitor that was killed; a machine that was rebooted
 
 
+@functools.cache
 def boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
@@ -199,6 +201,6 @@ async def remove_finished(container: Container) -> None:
     from sampan.engine.containers import remove
 
     try:
-        await remove.remove(container, volumes=True)
+        await remove.remove(container, volumes=True, files_later=True)
     except errors.SampanError as error:
         log.warning("auto-remove of %s: %s", container.name, error)
