@@ -248,3 +248,18 @@ def test_etc_belongs_to_whom_the_image_says(engine: Engine) -> None:
     engine.request("DELETE", f"/containers/{made}")
     for image in ("owned:2", "owned"):
         engine.request("DELETE", f"/images/{image}")
+
+
+def test_a_pull_without_a_tag_brings_them_all(engine: Engine, base: str, registry: str) -> None:
+    name = f"{registry}/every"
+    for tag in "12":
+        commit(engine, f"{name}:{tag}", f"LABEL a={tag}", base=base)
+        assert engine.request("POST", f"/images/{name}/push?tag={tag}")[0] == 200
+        engine.request("DELETE", f"/images/{name}:{tag}")
+    status, answer = engine.request("POST", f"/images/create?fromImage={name}")
+    assert (status, b"error" in answer) == (200, False)
+    for tag in "12":
+        assert config(engine, f"{name}:{tag}")["Labels"] == {"a": tag}
+        engine.request("DELETE", f"/images/{name}:{tag}")
+    status, answer = engine.request("POST", f"/images/create?fromImage={registry}/nosuch")
+    assert status == 404, answer
