@@ -28,7 +28,7 @@ from sampan.engine import (
     user_namespaces,
     users,
 )
-from sampan.engine.containers import links, log_config, mounts
+from sampan.engine.containers import links, log_config, mounts, scopes
 from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
@@ -196,6 +196,7 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             else (),
         ),
     )
+    document["annotations"] = scopes.as_annotations(container)
     cdi.inject(document, container.host_config, cdi.directories(engine.settings))
     return document
 
