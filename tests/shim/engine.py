@@ -203,8 +203,14 @@ def spawner_pid(paths: Paths) -> int:
     return pid
 
 
-def children_of(pid: int, count: int) -> list[int]:
-    """Its children, as soon as there are so many."""
-    path = f"/proc/{pid}/task/{pid}/children"
-    assert eventually(lambda: len(read(path).split()) == count), read(path)
-    return [int(word) for word in read(path).split()]
+def standing_by(paths: Paths) -> int:
+    """The monitor that waits for the next start: the spawner holds a line to its only child."""
+    spawner = spawner_pid(paths)
+    children = f"/proc/{spawner}/task/{spawner}/children"
+    own = 4  # standard streams and the socket
+
+    def alone() -> bool:
+        return len(os.listdir(f"/proc/{spawner}/fd")) > own and len(read(children).split()) == 1
+
+    assert eventually(alone), (read(children), os.listdir(f"/proc/{spawner}/fd"))
+    return int(read(children))

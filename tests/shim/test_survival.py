@@ -14,7 +14,7 @@ from sampan.kit.paths import Paths
 from sampan.linux import cgroup, unix
 from sampan.shim import exit_record, protocol, spawn
 from tests.shim.conftest import oci_config
-from tests.shim.engine import Client, Container, children_of, eventually, gone, read, spawner_pid
+from tests.shim.engine import Client, Container, eventually, gone, read, spawner_pid, standing_by
 
 ENGINE = """
 import json, sys
@@ -137,7 +137,7 @@ def test_a_spawner_that_cannot_start_says_why(tmp_path) -> None:
 
 def test_nothing_is_left_of_fifty_containers(own_spawner, begin) -> None:
     spawner = spawner_pid(own_spawner)
-    children_of(spawner, 1)  # the one that stands by for the next start
+    standing_by(own_spawner)
     before = len(os.listdir(f"/proc/{spawner}/fd"))
     containers = []
     for number in range(50):
@@ -151,7 +151,7 @@ def test_nothing_is_left_of_fifty_containers(own_spawner, begin) -> None:
         assert gone(container.pid)
         assert os.listdir(container.bundle) in (["log", "exit.json"], ["exit.json", "log"])
     assert os.listdir(f"{own_spawner.run}/containers") == []
-    children_of(spawner, 1)
+    standing_by(own_spawner)
     assert len(os.listdir(f"/proc/{spawner}/fd")) == before
     for directory in cgroup.manager(own_spawner.cgroup_parent).paths().values():
         assert not os.path.exists(directory) or not [
@@ -165,5 +165,5 @@ def test_the_spawner_keeps_nothing_of_its_caller(own_spawner) -> None:
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
     assert os.getsid(pid) != os.getsid(0)
     assert read(f"/proc/{pid}/comm") == "sampan-spawner\n"
-    children_of(pid, 1)
+    standing_by(own_spawner)
     assert len(os.listdir(f"/proc/{pid}/fd")) == 5

@@ -29,6 +29,7 @@ from sampan.build.errors import DockerfileError
 from sampan.build.instructions.add import Add
 from sampan.build.instructions.arg import Arg
 from sampan.build.instructions.copy import Copy
+from sampan.build.instructions.env import Env
 from sampan.build.instructions.run import Run
 from sampan.build.instructions.workdir import Workdir
 from sampan.build.owners import owner_of
@@ -136,7 +137,7 @@ class StageBuild:
             platform = Platform.of(asked) if asked else self._request.platform
             return state.scratch(platform, created or state.moment(0))
         base = named.image(self._build, name, outer.word(self.stage.start.platform))
-        return base.replace(config={**base.config, "created": created or base.config["created"]})
+        return base.begun(created)
 
     # -- the others
 
@@ -161,13 +162,14 @@ class StageBuild:
         made = state.after(current, step)
         if made is None:
             raise errors.Unsupported(f"{step.name} is not supported yet")
-        scope.env = made.env
+        if isinstance(step, Env):
+            scope.set(dict(step.pairs))
         if isinstance(step, Workdir):
             return self._directory(made, current, told)
         return self._free(told, current, made)
 
     def _run(self, step: Run, current: State, scope: Scope, told: Step) -> State:
-        declared = {n: scope.args[n] for n in scope.declared if n in scope.args}
+        declared = scope.arguments()
         process = running.process_of(
             step, current, declared, scope.proxies(), self._request.network
         )
@@ -277,23 +279,25 @@ class StageBuild:
     ) -> Layer:
         """`noted` is the state with the step's words, but without its layer; `named` gives what a
         trace has of its files."""
+        with self._workshop.alone(parts):
+            found = self._found(noted, parts)
+            if found:
+                self._build.progress.cached(told, "")
+                return found
+            ident = explain.ident(told.title, told.text)
+            parts = parts.replace(files=named())
+            if self._request.explain:
+                self._build.progress.cached(told, f"Not cached: {self._reason(ident, parts)}")
+            made = make()
+            self._workshop.remember(parts, made, told.text, ident)
+            return made
+
+    def _found(self, noted: State, parts: explain.Parts) -> Layer | None:
         sources = self._request.cache_from
-        found = None
         if self._fresh or sources is None:
-            found = self._workshop.recall(parts, fresh=self._fresh)
-        else:
-            layers = (cache_from.layer(source, noted) for source in sources or ())
-            found = next(filter(None, layers), None)
-        if found:
-            self._build.progress.cached(told, "")
-            return found
-        ident = explain.ident(told.title, told.text)
-        parts = parts.replace(files=named())
-        if self._request.explain:
-            self._build.progress.cached(told, f"Not cached: {self._reason(ident, parts)}")
-        made = make()
-        self._workshop.remember(parts, made, told.text, ident)
-        return made
+            return self._workshop.recall(parts, fresh=self._fresh)
+        layers = (cache_from.layer(source, noted) for source in sources)
+        return next(filter(None, layers), None)
 
     def _reason(self, ident: str, parts: explain.Parts) -> str:
         if self._fresh:

@@ -262,13 +262,14 @@ async def commit(call: Call) -> web.StreamResponse:
     name = call.query("repo")
     if name and (wanted := call.query("tag")):
         name = f"{name}:{wanted}"
+    config = await call.body(shapes.CONFIG)
     image_id = await call.engine.images.commit(
         call.query("container"),
         name,
         author=call.query("author"),
         comment=call.query("comment"),
         changes=call.request.query.getall("changes", []),
-        config=await call.body(shapes.CONFIG),
+        config=config,
         pause=call.flag("pause", True),
     )
     return call.json({"Id": image_id}, 201)

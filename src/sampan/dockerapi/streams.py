@@ -152,14 +152,15 @@ def _since(text: str) -> int | None:
 
 @routes.post("/containers/{id}/exec")
 async def create_exec(call: Call) -> web.StreamResponse:
-    made = await exec.create(container_of(call), await call.body(shapes.EXEC))
+    body = await call.body(shapes.EXEC)
+    made = await exec.create(container_of(call), body)
     return call.json({"Id": made.id}, status=201)
 
 
 @routes.post("/exec/{id}/start")
 async def start_exec(call: Call) -> web.StreamResponse:
-    process = exec.get(call.engine, call["id"])
     body = await call.body(shapes.EXEC_START)
+    process = exec.get(call.engine, call["id"])
     exec.check_start(process)
     given = body.get("ConsoleSize") or process.config.get("ConsoleSize") or []
     size = (given[0], given[1]) if len(given) == 2 else None

@@ -57,13 +57,10 @@ def write_file(container: Container, name: str, text: str) -> None:
     Not by emptying it first: then ext4 writes it to the disk before close(2) returns (ext4(5),
     auto_da_alloc).
     """
-    data = text.encode()
-    fd = os.open(f"{container.bundle}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        os.write(fd, data)
-        os.ftruncate(fd, len(data))
-    finally:
-        os.close(fd)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    with open(os.open(f"{container.bundle}/{name}", flags, 0o666), "w") as file:
+        file.write(text)
+        file.truncate()
 
 
 def resolv_conf(container: Container, *, embedded: bool) -> str:

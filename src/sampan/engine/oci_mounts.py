@@ -29,7 +29,10 @@ def mounts(
     host = container.host_config
     own = ["idmap"] if mapped else []
     by_place: dict[str, Mount] = {}
+    theirs = {point["Destination"] for point in container.mounts}
     for mount in default_mounts(host):
+        if "/dev" in theirs and mount["destination"].startswith("/dev/"):
+            continue  # a /dev of the user's is theirs with all that is in it, and may be read-only
         by_place[mount["destination"]] = mount
     for source, where in files:
         by_place[where] = _bind(source, where, ["rbind", "rprivate", *own])
@@ -45,6 +48,15 @@ def mounts(
                 by_place[point["Destination"]]["options"] += own
     # Sorting is stable, so /proc before /sys stays; a deeper path comes after its parent.
     return sorted(by_place.values(), key=lambda mount: mount["destination"].count("/"))
+
+
+def propagation(made: list[Mount]) -> str:
+    """What the root must be so that a bind mount can share with the host: a runtime begins with
+    slaves of the host's mounts, from which nothing comes back."""
+    options = {option for mount in made for option in mount["options"]}
+    if options & {"shared", "rshared"}:
+        return "shared"
+    return "rslave" if options & {"slave", "rslave"} else ""
 
 
 def _on_our_disk(container: Container, point: dict[str, Any]) -> bool:

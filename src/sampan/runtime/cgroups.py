@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sampan.linux import cgroup
+from sampan.linux.cgroup import base
 from sampan.linux.mount import MS
 from sampan.runtime import errors
 
@@ -102,6 +103,20 @@ def check_unused(manager: Manager) -> None:
         raise errors.WrongState(
             f"container's cgroup is not empty: {len(found)} process(es) found in {where}"
         )
+
+
+def first_door(manager: Manager) -> int:
+    """The directory of the unified tree, made, for the clone of a process that joins the rest by
+    itself; -1 where there is no such tree."""
+    paths = manager.paths()
+    directory = paths.get("")
+    if not directory:
+        return -1
+    if len(paths) == 1:
+        manager.create()  # with its controllers
+    else:
+        base.make(directory)
+    return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 _TIGHT = 4 << 20  # bytes

@@ -1,11 +1,11 @@
 """The monitor: one process beside each container, its parent, which outlives the engine.
 
 Forked from the spawner ahead of need (`standby`), it becomes subreaper, has the container created
-(`launch`), and then serves
-in one epoll loop: output to the log and to clients (`session`), execs, requests on its socket
-(`server`, `requests`), events (`subscribers`), connections that reached a published port's own
-socket (`relay`). When PID 1 ends it delivers what is left, writes `exit.json`, removes the cgroup,
-announces the exit, and ends. PID 1 dies with it (PR_SET_PDEATHSIG, set by the runtime).
+(`direct` or `launch`), and then serves in one epoll loop: output to the log and to clients
+(`session`), execs, requests on its socket (`server`, `requests`), events (`subscribers`),
+connections that reached a published port's own socket (`relay`). When PID 1 ends it delivers what
+is left, writes `exit.json`, removes the cgroup, announces the exit, and ends. PID 1 dies with it
+(PR_SET_PDEATHSIG, set by the runtime).
 
 Nothing is imported after the fork, and the memory of the spawner is shared: a monitor costs what it
 writes to.
@@ -24,6 +24,7 @@ from sampan.kit import clock, errors
 from sampan.linux import _libc, process, seccomp, unix
 from sampan.linux.cgroup import base as cgroups
 from sampan.shim import (
+    direct,
     exit_record,
     launch,
     logs,
@@ -31,6 +32,7 @@ from sampan.shim import (
     protocol,
     rehearsal,
     requests,
+    standby,
     title,
 )
 from sampan.shim import loop as loops
@@ -46,9 +48,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from sampan.shim.launch import Ready
     from sampan.shim.protocol import Start
+    from sampan.shim.ready import Ready
 
+_PATIENCE = 30.0  # seconds that a connection may stay silent
 _OOM_LOOKS, _OOM_PAUSE = 20, 0.05  # after a notification the counter is behind for a moment
 _LAST_WORDS = 10.0  # seconds that clients and subscribers get to take the rest
 _malloc_trim = _libc.function("malloc_trim", ctypes.c_size_t)
@@ -65,22 +68,30 @@ def run(line: socket.socket, otherwise: Callable[[socket.socket], None]) -> None
     """In a fresh child of the spawner: be the monitor that a start request asks for, to the end.
 
     The connection with the request comes over `line`, some day; one that wants something else is
-    served by `otherwise`, in a process as it came here.
+    served by `otherwise`.
     """
-    process.prctl(process.PR.SET_CHILD_SUBREAPER, 1)
-    attempt = launch.Launch(line)  # before we touch what both would have to copy
-    line.close()
     title.set("sampan-standby")
-    connection, request = attempt.request()
+    connection = standby.wait(line)
     if connection is None:
         return
-    if request is None:
-        process.prctl(process.PR.SET_CHILD_SUBREAPER, 0)
+    connection.settimeout(_PATIENCE)
+    path = direct.cgroup(connection)
+    if path is None:
         otherwise(connection)
         return
+    process.prctl(process.PR.SET_CHILD_SUBREAPER, 1)
     _signal.signal(_signal.SIGTERM, _nothing)
+    attempt: direct.Direct | launch.Launch
+    try:  # before we touch what both would have to copy
+        attempt = direct.Direct(connection, path) if path else launch.Launch(connection)
+    except (errors.SampanError, OSError) as failure:
+        _refuse(connection, failure)
+        return
     os.setsid()
     wakeup = _catch_signals()
+    request = attempt.request()
+    if request is None:
+        return
     title.set("sampan-monitor", request.id[:12])
     try:
         monitor = Monitor(request)

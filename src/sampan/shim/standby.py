@@ -1,29 +1,25 @@
-"""A monitor and its helper, made ahead of need: they wait on a line from the spawner.
+"""A monitor, made ahead of need: it waits on a line from the spawner.
 
     line = make(work)                 # in the spawner: `work(line)` in a child of it
     hand_over(line, connection)       # what somebody wants; the line is used once
-    connection = wait(line)           # in the child's helper: None when the spawner has gone
+    connection = wait(line)           # in the child: None when the spawner has gone
 
-The forks and the pages they copy are behind us when somebody asks. One waits at a time, and it is
-the spawner's own version: the line's end is how it learns that the spawner has ended, and it ends
-too. Nothing of a container is known to it before its one connection comes, and it serves no second.
+The fork is behind us when somebody asks. One waits at a time, and it is of the spawner's own
+version: the line's end is how it learns that the spawner has ended, and it ends too. Nothing of a
+container is known to it before its one connection comes, and it serves no second.
 """
 
 from __future__ import annotations
 
 import array
-import os
 import socket
 
-from sampan.linux import process, unix
-from sampan.linux.process import PR
+from sampan.linux import unix
 from sampan.shim import helper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_SIGKILL = 9
 
 
 def make(work: Callable[[socket.socket], None]) -> socket.socket:
@@ -42,13 +38,9 @@ def hand_over(line: socket.socket, connection: int) -> bool:
     return True
 
 
-def wait(line: socket.socket, parent: int) -> socket.socket | None:
-    """The connection that is ours to serve. A parent that ends meanwhile takes us with it."""
-    process.prctl(PR.SET_PDEATHSIG, _SIGKILL)
-    if os.getppid() != parent:
-        return None  # it was quicker
+def wait(line: socket.socket) -> socket.socket | None:
+    """The connection that is ours to serve."""
     _, rights, _, _ = line.recvmsg(1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
-    process.prctl(PR.SET_PDEATHSIG, 0)  # from here on there is something to undo
     line.close()
     if not rights:
         return None

@@ -164,10 +164,15 @@ def summary(container: Container) -> dict[str, Any]:
         "Labels": container.labels,
         "State": container.status,
         "Status": status(container),
-        "HostConfig": {"NetworkMode": container.network_mode()},
+        "HostConfig": {"NetworkMode": container.network_mode(), **_annotations(container)},
         "NetworkSettings": {"Networks": inspect.network_settings(container)["Networks"]},
         "Mounts": mounts.shown(container),
     }
+
+
+def _annotations(container: Container) -> dict[str, Any]:
+    found = container.host_config.get("Annotations")
+    return {"Annotations": found} if found else {}
 
 
 def _quoted(word: str) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.engine import (
     cdi,
+    cgroups,
     containerfiles,
     lifecycle,
     oci,
@@ -39,7 +40,7 @@ from sampan.shim import protocol
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
-    from sampan.engine.monitors import Client, Connection
+    from sampan.engine.monitors import Client, Connection, Message
 
 _TASK = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
@@ -107,10 +108,7 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
             container.starting = connection
             await _connect_network(container, plan, connection)
             container.starting = None
-        answer, _ = await connection.receive()
-        if failure := protocol.failure(answer):
-            raise failure
-        assert answer is not None
+        answer, _ = await _answer(container, connection)
     except BaseException:
         if connection is not None:
             connection.detach()
@@ -123,12 +121,20 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
     lifecycle.started(container, connection, answer["pid"], answer["started_at"])
 
 
-async def _connect_network(container: Container, plan: Plan, connection: Connection) -> None:
+async def _answer(container: Container, connection: Connection) -> tuple[Message, list[int]]:
+    """What the monitor says next. One that was killed before it said anything left a cgroup."""
     answer, fds = await connection.receive()
+    if failure := protocol.failure(answer):
+        if answer is None:
+            await in_thread(cgroups.end, container)
+        raise failure
+    assert answer is not None
+    return answer, fds
+
+
+async def _connect_network(container: Container, plan: Plan, connection: Connection) -> None:
+    answer, fds = await _answer(container, connection)
     try:
-        if failure := protocol.failure(answer):
-            raise failure
-        assert answer is not None
         await container.engine.endpoints.connect(container, plan, fds[0], answer["pid"])
     finally:
         for fd in fds:
@@ -253,6 +259,11 @@ def _peers(container: Container) -> dict[str, int]:
                 raise errors.Conflict(
                     f"cannot join {key} of {name}: it is in the host's user namespace, so this "
                     "container must be, too (--userns=host)"
+                )
+            if key == "IpcMode" and peer.host_config.get("IpcMode") in ("private", "none"):
+                raise errors.Conflict(
+                    f"cannot join {key} of {name}: non-shareable IPC (hint: use IpcMode:shareable "
+                    "for the donor container)"
                 )
             peers[name] = peer.pid
     return peers

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
 
 MINIMUM_MEMORY = 6 << 20
+MODES = {  # of its namespaces: what it is called in Docker's words, and what it may be
+    "IpcMode": ("IPC", ("", "none", "private", "shareable", "host")),
+    "PidMode": ("PID", ("", "host")),
+    "UTSMode": ("UTS", ("", "host")),
+    "CgroupnsMode": ("cgroup namespace", ("", "private", "host")),
+}
+JOINING = ("NetworkMode", "PidMode", "IpcMode")
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
@@ -45,6 +52,10 @@ def check(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
     _check_health(config.get("Healthcheck") or {})
     oci.check(host)
     _check_modes(engine, host)
+    if "" in (host.get("Annotations") or {}):
+        raise errors.InvalidArgument(
+            "invalid Annotations: the empty string is not permitted as an annotation key"
+        )
     log_config.check(host)
     policies.check(config, host)
     mounts.validate(host)
@@ -143,6 +154,10 @@ def _check_resources(host: dict[str, Any]) -> None:
 
 
 def _check_weights(host: dict[str, Any]) -> None:
+    if (shares := host.get("CpuShares") or 0) < 0:
+        raise errors.InvalidArgument(
+            f"invalid CPU shares ({shares}): value must be a positive integer"
+        )
     on_devices = [item["Weight"] for item in host.get("BlkioWeightDevice") or ()]
     for weight in (host.get("BlkioWeight") or 0, *on_devices):
         if weight and not 10 <= weight <= 1000:
@@ -176,7 +191,12 @@ def _check_health(health: dict[str, Any]) -> None:
 
 
 def _check_modes(engine: Engine, host: dict[str, Any]) -> None:
-    for key in ("NetworkMode", "PidMode", "IpcMode"):
+    for key, (what, known) in MODES.items():
+        mode = host.get(key) or ""
+        joins = key in JOINING and mode.startswith("container:") and mode != "container:"
+        if mode not in known and not joins:
+            raise errors.InvalidArgument(f"invalid {what} mode: {mode}")
+    for key in JOINING:
         mode = host.get(key) or ""
         if mode.startswith("container:"):
             try:

@@ -103,7 +103,13 @@ def _matches(name: str, pattern: str) -> bool:
     """Docker's `reference=`: a path pattern over the familiar name, with or without its tag."""
     bare = name.partition("@")[0]
     bare = bare.rpartition(":")[0] if ":" in bare.rpartition("/")[2] else bare
-    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(bare, pattern)
+    return _fits(name, pattern) or _fits(bare, pattern)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Part by part: a star ends at a slash, as in Go's path.Match."""
+    parts, wanted = name.split("/"), pattern.split("/")
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
 def _created(engine: Engine, name: str) -> int:

@@ -41,7 +41,7 @@ def _write_path(writer: Writer, path: str, name: str, seen: dict[tuple[int, int]
     if name:
         writer.begin(entry_of(path, name, status))
     for child in sorted(os.listdir(path)):
-        inside = f"{name}/{child}" if name else child
+        inside = f"{name.rstrip('/')}/{child}" if name else child
         _write_path(writer, f"{path.rstrip('/')}/{child}", inside, seen)
 
 
