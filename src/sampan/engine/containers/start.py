@@ -29,7 +29,7 @@ from sampan.engine import (
     user_namespaces,
     users,
 )
-from sampan.engine.containers import links, log_config, mount_events
+from sampan.engine.containers import links, log_config, mount_events, scopes
 from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
@@ -200,6 +200,7 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             links=linked(container),
         ),
     )
+    document["annotations"] = scopes.as_annotations(container)
     cdi.inject(document, container.host_config, cdi.directories(engine.settings))
     return document
 
