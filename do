@@ -43,9 +43,9 @@ usable() {
 print(os.path.realpath(sys.executable))' 2>/dev/null
 }
 
-packages=(nftables libnftables1 libseccomp2 mmdebstrap python3-venv ca-certificates iproute2 mount)
+packages=(nftables libnftables1 libseccomp2 mmdebstrap debian-archive-keyring python3-venv ca-certificates iproute2 mount)
 vm_packages=(qemu-system-x86 mmdebstrap)
-test_packages=(busybox-static uidmap docker-registry curl openssl tmux e2fsprogs iptables docker.io containerd podman bsdutils etcd-server)
+test_packages=(busybox-static uidmap docker-registry curl openssl procps tmux e2fsprogs iptables docker.io containerd podman bsdutils etcd-server)
 
 need_packages() {
   command -v apt-get >/dev/null || die "./do setup needs Debian or Ubuntu (apt-get not found)"
@@ -61,6 +61,11 @@ need_packages() {
   { apt-get update && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
       apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 \
     || { tail -n 20 "$log" >&2; die "apt-get could not install ${missing[*]}; the whole log is $log"; }
+}
+
+need_test_packages() {
+  need_packages "${test_packages[@]}"
+  command -v docker >/dev/null || need_packages docker-cli # Debian 13 has Docker's client apart
 }
 
 # Rebuilt when pyproject.toml or the interpreter changes.
@@ -96,11 +101,11 @@ setup() { need_packages "${packages[@]}"; need_venv; }
 
 case "${1:-help}" in
   setup) setup ;;
-  demo) shift; setup; need_packages "${test_packages[@]}"; exec examples/demo.sh "$@" ;;
+  demo) shift; setup; need_test_packages; exec examples/demo.sh "$@" ;;
   test)
     shift
     setup
-    need_packages "${test_packages[@]}"
+    need_test_packages
     [ "${1:-}" != --vm ] || { shift; need_packages "${vm_packages[@]}"; exec tools/vm/run.sh "$@"; }
     exec .venv/bin/python -m pytest "$@"
     ;;

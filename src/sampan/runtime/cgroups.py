@@ -52,12 +52,15 @@ def check_path(path: str) -> None:
 
 
 def manager(config: oci_runtime.Config, path: str) -> Manager:
-    """For a container to be made: a unit also gets the properties its annotations ask for."""
+    """For a container to be made: a unit begins with its limits, and the properties its annotations
+    ask for."""
     if ":" not in path:
         return cgroup.manager(path)
     from sampan.linux.cgroup import systemd, unit_properties
 
-    return systemd.manager(path, unit_properties.from_annotations(config.annotations))
+    limits = unit_properties.of(config.linux.resources)
+    asked = unit_properties.from_annotations(config.annotations)
+    return systemd.manager(path, {**dict(limits), **asked})
 
 
 def none(why: str) -> Manager:

@@ -49,8 +49,9 @@ class Workshop:
         self._pulling = threading.Lock()
         self.scratch = scratch
         self.caching = caching.Caching(engine.paths.root, lease.store, scratch, self._await)
-        self.recall, self.seen = self.caching.recall, self.caching.seen
+        self.alone, self.recall = self.caching.alone, self.caching.recall
         self.remember, self.trace = self.caching.remember, self.caching.trace
+        self.seen = self.caching.seen
         self.layers = own_layers.OwnLayers(engine, lease)
         self.cancelled = threading.Event()
         self.left = False

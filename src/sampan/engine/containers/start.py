@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.engine import (
     cdi,
+    cgroups,
     containerfiles,
     lifecycle,
     oci,
@@ -29,7 +30,7 @@ from sampan.engine import (
     user_namespaces,
     users,
 )
-from sampan.engine.containers import early, links, log_config, mounts
+from sampan.engine.containers import early, links, log_config, mount_events
 from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
@@ -84,11 +85,12 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
     if _has_network(container):
         await engine.endpoints.prepare(container)
         plan = engine.endpoints.plan(container)
+    container.cgroup_driver = engine.cgroup_driver
     connection = None
     try:
         connection = await early.open(container, checkpoint)
         await engine.volumes.attach(container)
-        mounts.tell(container, "mount")
+        mount_events.tell(container, "mount")
         if container.host_config.get("StorageOpt"):
             await in_thread(sized_layers.mount, engine, container.id)
         resolve = log_config.resolve
@@ -127,7 +129,7 @@ async def _answer(container: Container, connection: Connection) -> tuple[Message
     answer, fds = await connection.receive()
     if failure := protocol.failure(answer):
         if answer is None:
-            await in_thread(lifecycle.delete_cgroup, container.cgroup)
+            await in_thread(cgroups.end, container)
         raise failure
     assert answer is not None
     return answer, fds
@@ -198,9 +200,7 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             peers=_peers(container),
             remap=user_namespaces.of(container),
             apparmor=apparmor_profile(container),
-            links=tuple(links.environment(container))
-            if container.network_mode() == "bridge"
-            else (),
+            links=linked(container),
         ),
     )
     cdi.inject(document, container.host_config, cdi.directories(engine.settings))
@@ -221,6 +221,11 @@ def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
             found.append(protocol.Port(fd=fd, host=host, port=port))
             fd += 1
     return found
+
+
+def linked(container: Container) -> tuple[str, ...]:
+    """Variables that tell it about its legacy links."""
+    return tuple(links.environment(container)) if container.network_mode() == "bridge" else ()
 
 
 def apparmor_profile(container: Container) -> str:
@@ -259,6 +264,11 @@ def _peers(container: Container) -> dict[str, int]:
                 raise errors.Conflict(
                     f"cannot join {key} of {name}: it is in the host's user namespace, so this "
                     "container must be, too (--userns=host)"
+                )
+            if key == "IpcMode" and peer.host_config.get("IpcMode") in ("private", "none"):
+                raise errors.Conflict(
+                    f"cannot join {key} of {name}: non-shareable IPC (hint: use IpcMode:shareable "
+                    "for the donor container)"
                 )
             peers[name] = peer.pid
     return peers
