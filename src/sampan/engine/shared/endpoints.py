@@ -53,10 +53,10 @@ def all_of(engine: Engine, mirror: Mirror, networks: Iterable[str]) -> dict[str,
     return found
 
 
-def spare_parts(engine: Engine, mirror: Mirror) -> list[str]:
+def spare_parts(engine: Engine, mirror: Mirror, networks: Iterable[str]) -> list[str]:
     """Keys of parts from which nobody has an address, but for one a network and family."""
     found = []
-    for network in mirror.known.definitions():
+    for network in networks:
         rows = engine.db.rows(
             "select address, address6 from endpoints where network_id = ?", (network,)
         )
