@@ -1,4 +1,4 @@
-"""A network with many containers on other hosts: what one engine's tunnel is told of them."""
+"""A network with many containers on other hosts, and a host that was away for long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,20 @@ from sampan.network.shared.sqlite import SqliteStore
 from sampan.network.shared.store import Life
 from tests.engine_process import Engine
 
-from .test_shared_networks import WIRE, Wire, create, hosts_of, names, run, space_of, until
+from .test_shared_networks import (
+    WIRE,
+    Wire,
+    asks,
+    create,
+    here,
+    hosts_of,
+    names,
+    remove,
+    run,
+    says,
+    space_of,
+    until,
+)
 
 pytestmark = pytest.mark.needs("netns", "nft", "vxlan")
 MANY = 1200
@@ -109,4 +122,45 @@ def test_a_thousand_containers_on_other_hosts_come_and_go(tmp_path: Path) -> Non
         one.request("DELETE", "/containers/asking?force=1")
         assert "Traceback" not in one.log()
         assert "cannot tell" not in one.log()
+    os.close(wire.space)
+
+
+def address(engine: Engine, container: str) -> str:
+    networks = engine.inspect(container)["NetworkSettings"]["Networks"]
+    found: str = networks["sea"]["IPAddress"] if "sea" in networks else ""
+    return found
+
+
+def test_who_was_away_until_others_had_its_addresses_gets_new_ones(tmp_path: Path) -> None:
+    path = f"{tmp_path}/networks.db"
+    wire = Wire()
+    with hosts_of(f"sqlite://{path}", wire, 2) as (one, two):
+        network = create(one, "sea", IPAM={"Config": [{"Subnet": "10.0.0.0/24"}]})["Id"]
+        until(lambda: here(two, "sea"))
+        run(one, "one")
+        assert run(two, "moved") == "10.0.0.16"
+        run(two, "fixed", IPAMConfig={"IPv4Address": "10.0.0.20"})
+        until(lambda: asks(one, "one", "moved") == "moved")
+        pids = [two.inspect(name)["State"]["Pid"] for name in ("moved", "fixed")]
+        two.stop()
+
+        async def take() -> None:
+            """As one does who finds that the part is nobody's any more."""
+            store = SqliteStore(path, ttl=600, hold=600)
+            await store.join()
+            await store.put({f"networks/{network}/parts/10.0.0.16-28": "another"}, Life.ADDRESSES)
+            await store.close()
+
+        asyncio.run(take())
+        two.start()
+        until(lambda: address(two, "moved") not in ("", "10.0.0.16"))
+        assert address(two, "moved") == "10.0.0.32"
+        assert "10.0.0.32/24" in says(two, "moved", "ip", "addr")
+        assert "10.0.0.16" not in says(two, "moved", "ip", "addr")
+        until(lambda: asks(one, "one", "moved") == "moved")
+        until(lambda: "fixed had 10.0.0.20 of network sea, which another host has" in two.log())
+        assert "10.0.0.20" not in says(two, "fixed", "ip", "addr")
+        assert [two.inspect(name)["State"]["Pid"] for name in ("moved", "fixed")] == pids
+        assert "Traceback" not in two.log()
+        remove(one, two, network="sea")
     os.close(wire.space)

@@ -14,7 +14,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from sampan.engine.shared import choice as choices
-from sampan.engine.shared import endpoints, importing, tunnels
+from sampan.engine.shared import endpoints, importing, returning, tunnels
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
 from sampan.network.shared import keys
@@ -110,6 +110,7 @@ class Following:
         revision, found = await store.read()
         await self._heard(self._mirror.replace(found), everything=True)
         self._online.set()
+        self._engine.spawn(returning.readdress(self._engine, self._mirror), "addresses")
         log.info("following the network store as %s (%s)", self._mirror.identity, self.address)
         work = (self._keep(store), self._hear(store, revision), self._write(store))
         tasks = [asyncio.create_task(one) for one in work]
@@ -149,7 +150,7 @@ class Following:
                 key = keys.part(network, part)
                 if network in defined and not await store.claim({key: me}, Life.ADDRESSES):
                     self._mirror.apply({key: found.get(key, "")})
-                    log.error("another host has taken %s of network %s meanwhile", part, network)
+                    log.warning("another host has taken %s of network %s meanwhile", part, network)
         own = keys.Host(name=socket.gethostname(), address=self.address)
         wanted = {keys.host(me): keys.text(own)}
         wanted |= endpoints.all_of(self._engine, self._mirror, defined)
