@@ -225,3 +225,15 @@ def test_buildkit_asked_for_without_a_session_takes_the_tar(engine: Engine) -> N
     text, messages = build(engine, packed(START, {}), "version=2&t=plain:2")
     assert made(messages) == engine.request("GET", "/images/plain:2/json")[1]["Id"]
     assert text.startswith("Step 1/2 : FROM scratch\n")
+
+
+def test_an_image_without_path_gets_one_from_a_build(engine: Engine) -> None:
+    """As BuildKit has it; what `docker import` made has none."""
+    status, _ = engine.request(
+        "POST", "/images/create?fromSrc=-&repo=imported", packed("FROM scratch\n", {})
+    )
+    assert status == 200
+    _, messages = build(engine, packed("FROM imported\nENV A=1\n", {}))
+    image = engine.request("GET", f"/images/{made(messages)}/json")[1]
+    path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert image["Config"]["Env"] == [path, "A=1"]

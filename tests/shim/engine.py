@@ -188,3 +188,29 @@ def eventually(condition) -> bool:
             return False
         select.select([], [], [], 0.01)
     return True
+
+
+def read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def spawner_pid(paths: Paths) -> int:
+    sock = unix.connect(paths.spawner_socket)
+    unix.send(sock, protocol.hello())
+    pid = unix.receive(sock)[0]["pid"]
+    sock.close()
+    return pid
+
+
+def standing_by(paths: Paths) -> int:
+    """The monitor that waits for the next start: the spawner holds a line to its only child."""
+    spawner = spawner_pid(paths)
+    children = f"/proc/{spawner}/task/{spawner}/children"
+    own = 4  # standard streams and the socket
+
+    def alone() -> bool:
+        return len(os.listdir(f"/proc/{spawner}/fd")) > own and len(read(children).split()) == 1
+
+    assert eventually(alone), (read(children), os.listdir(f"/proc/{spawner}/fd"))
+    return int(read(children))

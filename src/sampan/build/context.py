@@ -28,7 +28,6 @@ class Context:
         self._offsets: dict[str, int] = {}
         self._digests: dict[int, bytes] = {}  # by offset
         self._several: set[int] = set()  # the offsets of what has hard links
-        self.root: tar.Entry | None = None  # the member "./", if there was one
         self._children: dict[str, list[str]] = {"": []}
         source = tar.Source(self._kept(chunks))
         for entry in tar.read(source):
@@ -48,7 +47,6 @@ class Context:
                 f"{entry.name}: sparse files in a build context are not supported yet"
             )
         if not path:
-            self.root = entry if entry.kind == tar.DIRECTORY else None
             return
         path = self._through_links(path)
         self._parents(path)

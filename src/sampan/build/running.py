@@ -104,7 +104,7 @@ def process_of(
         script=_script(step),
         insecure=step.security == "insecure",
         devices=step.devices,
-        env={**arguments, **state.env},
+        env={**state.env, **arguments},
         proxies=proxies,
         arguments=arguments,
         user=state.inner.get("User") or "",

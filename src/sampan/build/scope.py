@@ -7,6 +7,8 @@ declaration; they reach RUN only, and no cache key. "Predefined ARGs" in the Doc
 
 from __future__ import annotations
 
+import copy
+
 from sampan.build.shell import Expansion, Lexer
 from sampan.kit.record import Record
 from sampan.spec import oci_image
@@ -71,9 +73,16 @@ class Scope:
             scope.declare(arg)
         return scope
 
+    def copy(self) -> Scope:
+        """As it is now."""
+        made = copy.copy(self)
+        made.env, made.args, made.declared = dict(self.env), dict(self.args), [*self.declared]
+        made.used, made.missing = set(), set()
+        return made
+
     @property
     def values(self) -> dict[str, str]:
-        return {**self.args, **self.env}
+        return {**self.env, **self.args}
 
     def word(self, text: str) -> str:
         return self._expand(self._lexer, text).text
@@ -102,10 +111,21 @@ class Scope:
             elif name in inherited:
                 self.args[name] = inherited[name]
 
+    def set(self, env: Mapping[str, str]) -> None:
+        """ENV: of it and ARG the later one counts, as in BuildKit."""
+        self.env |= env
+        for name in env:
+            self.args.pop(name, None)
+
     def inherit(self, parent: Scope) -> None:
-        """A stage that starts from another one goes on with its arguments."""
-        self.args |= parent.args
+        """A stage that starts from another one goes on with its arguments, below its ENV."""
+        self.args |= {k: value for k, value in parent.args.items() if k not in self.env}
         self.declared += parent.declared
+
+    def arguments(self) -> dict[str, str]:
+        """What RUN has of declared names, beside what only ENV gives."""
+        values = self.values
+        return {name: values[name] for name in self.declared if name in values}
 
     def proxies(self) -> dict[str, str]:
         return {name: self._given[name] for name in PROXIES if name in self._given}

@@ -41,7 +41,11 @@ async def body_chunks(call: Call) -> AsyncIterator[bytes]:
 @routes.get("/images/json")
 async def list_(call: Call) -> web.StreamResponse:
     images = call.engine.images
-    found = images.list(call.filters().accept(*LIST_FILTERS), shared=call.flag("shared-size"))
+    found = images.list(
+        call.filters().accept(*LIST_FILTERS),
+        shared=call.flag("shared-size"),
+        between=call.flag("all"),
+    )
     told = [summary_json(image) for image in found]
     if call.version >= (1, 47) and call.flag("manifests"):
         for entry in told:
@@ -262,13 +266,14 @@ async def commit(call: Call) -> web.StreamResponse:
     name = call.query("repo")
     if name and (wanted := call.query("tag")):
         name = f"{name}:{wanted}"
+    config = await call.body(shapes.CONFIG)
     image_id = await call.engine.images.commit(
         call.query("container"),
         name,
         author=call.query("author"),
         comment=call.query("comment"),
         changes=call.request.query.getall("changes", []),
-        config=await call.body(shapes.CONFIG),
+        config=config,
         pause=call.flag("pause", True),
     )
     return call.json({"Id": image_id}, 201)

@@ -104,6 +104,7 @@ def _containers(engine: Engine, network: NetworkInfo) -> dict[str, Any]:
 
 
 @routes.get("/networks")
+@routes.get("/networks/")
 async def list_(call: Call) -> web.StreamResponse:
     found = call.engine.networks.list(call.filters().accept(*FILTERS))
     return call.json([to_docker(call.engine, network, containers=False) for network in found])

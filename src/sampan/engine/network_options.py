@@ -48,6 +48,7 @@ def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
         masquerade=_flag(options, f"{BRIDGE}enable_ip_masquerade"),
         mode=_mode(options, "4", internal=bool(spec.get("internal"))),
         mode6=_mode(options, "6", internal=bool(spec.get("internal"))),
+        addressed=not _inhibited(options),
         mtu=_number(options, "com.docker.network.driver.mtu") or usual_mtu,
         vni=vni,
         local=_address(options, "local"),
@@ -90,6 +91,19 @@ def _mode(options: dict[str, str], family: str, *, internal: bool) -> str:
             "gateway mode 'isolated' can only be used for an internal network"
         )
     return mode
+
+
+def no_gateway(kind: str, options: dict[str, str], *, internal: bool) -> set[int]:
+    """The families in which nobody needs an address of the host's on the bridge."""
+    if kind != "bridge":
+        return set()
+    found = {int(family) for family, name in _MODES.items() if options.get(name) == "isolated"}
+    return found | ({4} if internal and _inhibited(options) else set())
+
+
+def _inhibited(options: dict[str, str]) -> bool:
+    name = f"{BRIDGE}inhibit_ipv4"
+    return name in options and _flag(options, name)
 
 
 def is_shared(kind: str, options: dict[str, str]) -> bool:

@@ -103,7 +103,7 @@ class Networks:
                     ipv6=ipv6,
                     seed=secrets.token_hex(8) if shared else self._engine.paths.root,
                     defaults=POOLS if shared else address_pools(self._engine.settings),
-                    own_gateway=not (driver == "bridge" and _isolated(options)),
+                    no_gateway=network_options.no_gateway(driver, options, internal=internal),
                 )
             elif asked:
                 raise errors.InvalidArgument(
@@ -222,7 +222,7 @@ class Networks:
     def get(self, name: str) -> NetworkInfo:
         """By name, by id, or by the start of an id."""
         db = self._engine.db
-        row = db.row("select * from networks where name = ?1 or id = ?1", (name,))
+        row = db.row("select * from networks where ?1 in (name, id) order by id <> ?1", (name,))
         if row is None and name and not set(name) - set("0123456789abcdef"):
             rows = db.rows("select * from networks where id glob ? limit 2", (name + "*",))
             if len(rows) > 1:
@@ -231,11 +231,6 @@ class Networks:
         if row is None:
             raise NoSuchNetwork(name)
         return _network(row)
-
-
-def _isolated(options: dict[str, str]) -> bool:
-    modes = [value for name, value in options.items() if "gateway_mode_ipv" in name]
-    return bool(modes) and all(mode == "isolated" for mode in modes)
 
 
 def _new(name: str, driver: str, spec: dict[str, Any]) -> NetworkInfo:

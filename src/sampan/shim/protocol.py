@@ -20,6 +20,7 @@ from __future__ import annotations
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.runtime import errors as runtime_errors
+from sampan.shim import eligible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Start(Record):
     def message(self) -> Message:
         """As the engine sends it; `fd`s are indexes of the descriptors sent along."""
         body = _plain(self)
-        return {"op": "start", **body}
+        return {"op": "start", "direct": eligible.cgroup(self), **body}
 
 
 class Exec(Record):
@@ -129,6 +130,9 @@ class Archive(Record):
     root_path: str = ""
     no_overwrite_dir_non_dir: bool = False
     owner: tuple[int, int] | None = None  # put: everything belongs to this uid and gid
+    # Without `pid`, as the start would have them:
+    directory: str = ""  # made where it is missing
+    readonly: bool = False  # the root
 
     def message(self) -> Message:
         return {"op": "archive", **_plain(self)}

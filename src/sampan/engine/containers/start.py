@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.engine import (
     cdi,
+    cgroups,
     containerfiles,
     lifecycle,
     oci,
@@ -28,7 +29,7 @@ from sampan.engine import (
     user_namespaces,
     users,
 )
-from sampan.engine.containers import links, log_config, mounts
+from sampan.engine.containers import links, log_config, mount_events
 from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
@@ -39,7 +40,7 @@ from sampan.shim import protocol
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
-    from sampan.engine.monitors import Client, Connection
+    from sampan.engine.monitors import Client, Connection, Message
 
 _TASK = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
@@ -83,10 +84,11 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
     if _has_network(container):
         await engine.endpoints.prepare(container)
         plan = engine.endpoints.plan(container)
+    container.cgroup_driver = engine.cgroup_driver
     connection = None
     try:
         await engine.volumes.attach(container)
-        mounts.tell(container, "mount")
+        mount_events.tell(container, "mount")
         if container.host_config.get("StorageOpt"):
             await in_thread(sized_layers.mount, engine, container.id)
         resolve = log_config.resolve
@@ -106,10 +108,7 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
             container.starting = connection
             await _connect_network(container, plan, connection)
             container.starting = None
-        answer, _ = await connection.receive()
-        if failure := protocol.failure(answer):
-            raise failure
-        assert answer is not None
+        answer, _ = await _answer(container, connection)
     except BaseException:
         if connection is not None:
             connection.detach()
@@ -122,12 +121,20 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
     lifecycle.started(container, connection, answer["pid"], answer["started_at"])
 
 
-async def _connect_network(container: Container, plan: Plan, connection: Connection) -> None:
+async def _answer(container: Container, connection: Connection) -> tuple[Message, list[int]]:
+    """What the monitor says next. One that was killed before it said anything left a cgroup."""
     answer, fds = await connection.receive()
+    if failure := protocol.failure(answer):
+        if answer is None:
+            await in_thread(cgroups.end, container)
+        raise failure
+    assert answer is not None
+    return answer, fds
+
+
+async def _connect_network(container: Container, plan: Plan, connection: Connection) -> None:
+    answer, fds = await _answer(container, connection)
     try:
-        if failure := protocol.failure(answer):
-            raise failure
-        assert answer is not None
         await container.engine.endpoints.connect(container, plan, fds[0], answer["pid"])
     finally:
         for fd in fds:
@@ -190,9 +197,7 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             peers=_peers(container),
             remap=user_namespaces.of(container),
             apparmor=apparmor_profile(container),
-            links=tuple(links.environment(container))
-            if container.network_mode() == "bridge"
-            else (),
+            links=linked(container),
         ),
     )
     cdi.inject(document, container.host_config, cdi.directories(engine.settings))
@@ -213,6 +218,11 @@ def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
             found.append(protocol.Port(fd=fd, host=host, port=port))
             fd += 1
     return found
+
+
+def linked(container: Container) -> tuple[str, ...]:
+    """Variables that tell it about its legacy links."""
+    return tuple(links.environment(container)) if container.network_mode() == "bridge" else ()
 
 
 def apparmor_profile(container: Container) -> str:
@@ -251,6 +261,11 @@ def _peers(container: Container) -> dict[str, int]:
                 raise errors.Conflict(
                     f"cannot join {key} of {name}: it is in the host's user namespace, so this "
                     "container must be, too (--userns=host)"
+                )
+            if key == "IpcMode" and peer.host_config.get("IpcMode") in ("private", "none"):
+                raise errors.Conflict(
+                    f"cannot join {key} of {name}: non-shareable IPC (hint: use IpcMode:shareable "
+                    "for the donor container)"
                 )
             peers[name] = peer.pid
     return peers
