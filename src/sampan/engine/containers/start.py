@@ -202,7 +202,8 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             else (),
         ),
     )
-    document["annotations"] = scopes.as_annotations(container)
+    asked = container.host_config.get("Annotations") or {}
+    document["annotations"] = {**scopes.as_annotations(container), **asked}
     cdi.inject(document, container.host_config, cdi.directories(engine.settings))
     return document
 
