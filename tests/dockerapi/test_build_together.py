@@ -6,8 +6,10 @@ would wait for ever.
 
 from __future__ import annotations
 
+import http.server
 import os
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -17,6 +19,8 @@ from tests.dockerapi.test_build import build, made, packed
 from tests.dockerapi.test_build_endings import containers, left, step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.engine_process import Engine
 
 pytestmark = pytest.mark.needs("mount")
@@ -28,6 +32,13 @@ UNTIL = "until /bin/busybox test {}; do /bin/busybox usleep 9000; done; "
 
 def cache(ident: str) -> str:
     return f"--mount=type=cache,id={ident},target=/c"
+
+
+def said_yes(engine: Engine, image: str, busybox: str, script: str) -> bool:
+    container = engine.run(busybox, "sh", "-c", script, Image=image)
+    code = engine.wait(container)
+    assert engine.request("DELETE", f"/containers/{container}")[0] == 204
+    return code == 0
 
 
 def test_platforms_run_at_once_and_are_told_one_after_the_other(engine: Engine) -> None:
@@ -64,8 +75,69 @@ def test_a_step_that_is_the_same_for_all_is_done_once(engine: Engine) -> None:
     text, messages = build(engine, packed(stages + last, {}), f"{BOTH}&nocache=1&t=once:1")
     assert made(messages)
     lines = "[ $(/a/busybox cat /a/count /b/count | /a/busybox wc -l) = 2 ]"
-    container = engine.run("/a/busybox", "sh", "-c", lines, Image="once:1")
-    assert engine.wait(container) == 0, text
+    assert said_yes(engine, "once:1", "/a/busybox", lines), text
+
+
+@contextmanager
+def served(asked: Callable[[], object]) -> Iterator[str]:
+    """The address of a file that comes when `asked` has returned."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked()
+            self.send_response(200)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"file")
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/file"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_is_linked_is_made_while_a_step_before_it_runs(engine: Engine) -> None:
+    """The step runs until the file is asked for."""
+
+    def asked() -> None:
+        build(engine, packed(HERE + step("echo > /c/asked", cache("linked")), {}))
+
+    waits = step(UNTIL.format("-e /c/asked") + "echo ran", cache("linked"))
+    with served(asked) as address:
+        dockerfile = (
+            f"{HERE}{waits}WORKDIR /sub\nARG TO=to\nADD --link {address} $TO\n"
+            "COPY --link --chown=5:6 busybox copied\nLABEL a=b\n"
+        )
+        text, messages = build(engine, packed(dockerfile, {}), "t=linked:1")
+        image = made(messages)
+        lines = [line for line in text.splitlines() if line.startswith("Step") or line == "ran"]
+        assert [line.split(" : ")[-1].split()[0] for line in lines] == [
+            "FROM", "COPY", "RUN", "ran", "WORKDIR", "ARG", "ADD", "COPY", "LABEL",
+        ]  # fmt: skip
+        look = "[ $(cat /sub/to) = file ] && [ $(/bin/busybox stat -c %u:%g /sub/copied) = 5:6 ]"
+        assert said_yes(engine, "linked:1", "/bin/busybox", look)
+        text, messages = build(engine, packed(dockerfile, {}))
+        assert made(messages) == image
+        assert text.count("Using cache") == 7
+
+
+def test_a_step_that_fails_ends_what_is_made_ahead(engine: Engine) -> None:
+    """Which waits for a stage that would never end."""
+    never = step("echo > /c/runs; exec /bin/busybox sleep 1000", cache("ahead"))
+    fails = step(UNTIL.format("-e /c/runs") + "exit 7", cache("ahead"))
+    dockerfile = HERE.replace("scratch", "scratch AS other", 1) + never
+    dockerfile += f"{HERE}{fails}COPY --link --from=other /bin /other\n"
+    before = containers(engine)
+    _, messages = build(engine, packed(dockerfile, {}))
+    assert "non-zero code: 7" in messages[-1]["error"]
+    assert containers(engine) == before
+    assert left(engine) == []
 
 
 def test_more_builds_at_once_than_the_engine_has_threads_to_share(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import stat
 import struct
 import subprocess
@@ -253,3 +254,40 @@ def test_a_layer_that_was_not_finished_leaves_nothing(tmp_path):
         assert os.listdir(f"{tmp_path}/snapshots/erofs/l") != ["by-chain"]
     assert os.listdir(f"{tmp_path}/snapshots/erofs/l") == ["by-chain"]
     assert [*layers.layers()] == []
+
+
+@pytest.mark.parametrize("moment", ["writing", "arrange", "complete", "publish"])
+def test_a_layer_whose_maker_is_killed_is_as_if_it_had_never_been(tmp_path, moment):
+    child = os.fork()
+    if not child:
+        _killed_at(moment, tmp_path)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    layers = ErofsLayers(f"{tmp_path}")
+    assert [*layers.layers()] == []
+    assert len(os.listdir(f"{tmp_path}/snapshots/erofs/l")) == 2
+    layers.collect()
+    assert os.listdir(f"{tmp_path}/snapshots/erofs/l") == ["by-chain"]
+
+
+def _killed_at(moment: str, place) -> None:
+    """While the tar is on its way; when its index is made; while the file becomes whole; at the
+    very call that would make it visible."""
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    making = ErofsLayers(f"{place}").making()
+    if moment == "publish":
+        os.symlink = die
+    elif moment != "writing":
+        setattr(making, moment, die)
+    with archiving.new_layer(content.FileStore(f"{place}"), making=making) as writing:
+        writer = writing.tar()
+        for number in range(9):
+            writer.add(tar.Entry(f"{number}"), b"x" * (1 << 20))
+            if number == 5 and moment == "writing":
+                die()
+        writer.finish()
+        writing.finish()
+    making.publish("sha256:top", None)

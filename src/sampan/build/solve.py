@@ -104,11 +104,17 @@ class Request(Record):
     allowed: frozenset[str] = frozenset()  # --allow, see `entitlements`
 
 
-def stages_of(request: Request) -> list[int]:
-    """The numbers of the stages that will be made, in order."""
-    file = request.dockerfile
-    outer = Scope.outermost(file, request.args, request.platform)
-    return sorted(file.needed(file.target(request.target), outer.word))
+def numbers_of(request: Request) -> dict[int, range]:
+    """The stages that will be made, in order, and the numbers of their steps."""
+    file = request.dockerfile.without(request.contexts)
+    outer = Scope.outermost(file, request.args, request.platform, request.target)
+    found: dict[int, range] = {}
+    number = 1
+    for index in sorted(file.needed(file.target(request.target), outer.word)):
+        end = number + 1 + len(file.stages[index].steps)
+        found[index] = range(number, end)
+        number = end
+    return found
 
 
 def solve(request: Request, workshop: Workshop, progress: Progress) -> State:
@@ -127,8 +133,8 @@ def epoch_of(text: str) -> int | None:
 class _Build:
     def __init__(self, request: Request, workshop: Workshop, progress: Progress) -> None:
         self.workshop, self.progress = workshop, progress
-        self.file = request.dockerfile
-        self.outer = Scope.outermost(self.file, request.args, request.platform)
+        self.file = request.dockerfile.without(request.contexts)
+        self.outer = Scope.outermost(self.file, request.args, request.platform, request.target)
         epoch = request.epoch
         if epoch is None:
             given = request.args.get(_SOURCE_DATE_EPOCH)  # declared or not, as BuildKit takes it

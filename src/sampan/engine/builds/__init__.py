@@ -65,7 +65,7 @@ async def build(
                 return Silent()
             say, end = partial(turns.say, platform), partial(turns.end, platform)
             heading = f"Platform {platform}\n" if len(wanted) > 1 else ""
-            return Classic(say, solve.stages_of(request), heading=heading, end=end)
+            return Classic(say, solve.numbers_of(request), heading=heading, end=end)
 
         try:
             outcome = await solved(request, workshop, options, told, tell)
@@ -85,7 +85,7 @@ async def build(
 def platforms(options: Options) -> list[Platform]:
     """What is built, in the order that was asked for."""
     texts = [text for text in options.platform.split(",") if text]
-    found = [oci_image.parse_platform(text.strip()) for text in texts]
+    found = [oci_image.normal(oci_image.parse_platform(text.strip())) for text in texts]
     return [*dict.fromkeys(found)] or [oci_image.host_platform()]
 
 
@@ -119,7 +119,7 @@ async def solved(
             await asyncio.wait(work, return_when=asyncio.FIRST_EXCEPTION)
         except asyncio.CancelledError:
             workshop.leave()
-            await asyncio.wait(work)
+            await asyncio.gather(*work, return_exceptions=True)
             raise
         if any(task.done() and task.exception() for task in work):
             workshop.abandon()

@@ -1,6 +1,6 @@
 """A build's progress in the classic builder's words, as docker-py and `docker build` read them.
 
-Stages, and the platforms of one build, run at once but are told one after the other: what a later
+Steps, stages and platforms of a build run at once but are told one after the other: what a later
 one says waits until the earlier ones have ended.
 """
 
@@ -13,7 +13,7 @@ from sampan.build import checks
 from sampan.spec import docker_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from sampan.build.checks.rules import Warning
     from sampan.build.progress import Step
@@ -62,41 +62,47 @@ class Classic:
     def __init__(
         self,
         say: Callable[[str], object],
-        stages: Iterable[int] = (),
+        numbers: Mapping[int, Iterable[int]] = {},
         *,
         heading: str = "",
         end: Callable[[], object] = lambda: None,
     ) -> None:
-        """`stages` in the order in which they are told; `end` is called when all is said."""
+        """`numbers` of the steps, by stage, in the order in which they are told; `end` is called
+        when all is said."""
         self._say, self._end = say, end
-        self._turns = Turns(say, stages, heading)
+        self._numbers = {stage: set(found) for stage, found in numbers.items()}
+        self._turns = Turns(say, [one for found in numbers.values() for one in found], heading)
 
-    def _tell(self, stage: int, text: str) -> None:
-        self._turns.say(stage, text)
+    def _tell(self, step: Step, text: str) -> None:
+        self._numbers.setdefault(step.stage, set()).add(step.number)
+        self._turns.say(step.number, text)
 
     def begin(self, step: Step) -> None:
-        self._tell(step.stage, f"Step {step.number}/{step.total} : {step.text}\n")
+        self._tell(step, f"Step {step.number}/{step.total} : {step.text}\n")
 
     def note(self, step: Step, text: str) -> None:
-        self._tell(step.stage, text)
+        self._tell(step, text)
 
     def output(self, step: Step, stream: int, data: bytes) -> None:
         text = data.decode("utf-8", "replace")
         if stream == docker_stream.STDERR:
             text = f"\x1b[91m{text}\x1b[0m"  # as the classic builder tells them apart
-        self._tell(step.stage, text)
+        self._tell(step, text)
 
     def cached(self, step: Step, why: str) -> None:
-        self._tell(step.stage, f" ---> {why}\n" if why else " ---> Using cache\n")
+        self._tell(step, f" ---> {why}\n" if why else " ---> Using cache\n")
 
     def end(self, step: Step, image_id: str) -> None:
-        self._tell(step.stage, f" ---> {image_id[7:19]}\n")
+        if image_id:
+            self._tell(step, f" ---> {image_id[7:19]}\n")
+            self._turns.end(step.number)
 
     def fail(self, step: Step, error: Exception) -> None:
         pass  # the stream's last line says it
 
     def end_stage(self, stage: int) -> None:
-        self._turns.end(stage)
+        for number in sorted(self._numbers.get(stage, ())):
+            self._turns.end(number)
 
     def warn(self, warnings: tuple[Warning, ...]) -> None:
         if warnings:

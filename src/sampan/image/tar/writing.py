@@ -29,13 +29,13 @@ class Writer:
     ) -> None:
         self._write, self._seen = write, seen
         self.data = write  # a member's, piece by piece
-        self._latest = None if latest is None else latest * 10**9
+        self.latest = latest
         self._at = 0
 
     def begin(self, entry: Entry) -> None:
         """The header; `entry.size` bytes of data are to follow, then `pad`."""
-        if self._latest is not None:
-            entry.mtime = min(entry.mtime, self._latest)
+        if self.latest is not None:
+            entry.mtime = min(entry.mtime, self.latest * 10**9)
         name = os.fsencode(entry.name)
         if entry.kind == DIRECTORY and not name.endswith(b"/"):
             name += b"/"
@@ -65,10 +65,12 @@ class Writer:
         self._write(data)
         self.pad(len(data))
 
-    def add_file(self, entry: Entry, fd: int) -> None:
-        """A regular file of `entry.size` bytes; one that shrank meanwhile is filled with zeros."""
+    def add_file(self, entry: Entry, fd: int, head: bytes = b"") -> None:
+        """A regular file of `entry.size` bytes; one that shrank meanwhile is filled with zeros.
+        `head` stands for the file's first bytes."""
         self.begin(entry)
-        left = entry.size
+        self._write(head)
+        left = entry.size - os.lseek(fd, len(head), os.SEEK_SET)
         while left:
             part = os.read(fd, min(left, 1 << 20))
             if not part:
