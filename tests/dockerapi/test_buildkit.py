@@ -31,8 +31,12 @@ Message = dict[str, Any]
 
 
 def upgrade(engine: Engine, path: str, headers: dict[str, str]) -> socket.socket:
+    """Its body is empty, and with `Transfer-Encoding` a chunk says so."""
     sock = engine.connect()
-    sock.sendall(head("POST", path, b"", {"Connection": "Upgrade", "Upgrade": "h2c", **headers}))
+    chunked = "Transfer-Encoding" in headers
+    headers = {"Connection": "Upgrade", "Upgrade": "h2c", **headers}
+    sock.sendall(head("POST", path, None if chunked else b"", headers))
+    sock.sendall(b"0\r\n\r\n" if chunked else b"")
     received = b""
     while not received.endswith(b"\r\n\r\n"):
         byte = sock.recv(1)
@@ -73,8 +77,9 @@ class Builder:
 
 @contextlib.asynccontextmanager
 async def builder(
-    engine: Engine, files: dict[str, str], session: str = "one"
+    engine: Engine, files: dict[str, str], session: str = "one", **more: str
 ) -> AsyncIterator[Builder]:
+    """`more`: headers of the session's request."""
     contents = {name: text.encode() for name, text in files.items()}
     client = Client({"busybox": _BUSYBOX, **contents})
     client.piece = 1 << 16
@@ -87,7 +92,7 @@ async def builder(
     send = "/moby.filesync.v1.FileSend/DiffCopy"
     client.service.streaming(send, messages.DATA, messages.DATA, receive)
     about = "X-Docker-Expose-Session-"
-    headers = {f"{about}Uuid": session, f"{about}Grpc-Method": send}
+    headers = {f"{about}Uuid": session, f"{about}Grpc-Method": send, **more}
     sock = upgrade(engine, "/session", headers)
     serving = asyncio.create_task(grpc.serve(sock, b"", [client.service]))
     try:
@@ -230,7 +235,7 @@ def test_a_context_that_comes_as_a_tar(engine: Engine, order: str) -> None:
     bodies = [context] if order == "beside" else [b"", context]
 
     async def work() -> list[list[Message]]:
-        async with builder(engine, {}, "old"):
+        async with builder(engine, {}, "old", **{"Transfer-Encoding": "chunked"}):
             begun = []
             asked = [*zip(queries, bodies, strict=True)]
             for query, body in reversed(asked) if order == "before" else asked:

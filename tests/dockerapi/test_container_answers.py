@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
+import time
+import urllib.parse
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +67,21 @@ def test_annotations_are_listed(engine: Engine) -> None:
     engine.request("DELETE", f"/containers/{container}")
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"MacAddress": "92:d0:c6:0a:29:33", "HostConfig": {"NetworkMode": "host"}}, "mac-address"),
+        ({"HostConfig": {"NetworkMode": "host", "Links": ["x:y"]}}, "can't be used with links"),
+        ({"HostConfig": {"NetworkMode": "container"}}, "container:<name|id>"),
+        ({"HostConfig": {"VolumesFrom": ["x:bar"]}}, "invalid mode: bar"),
+    ],
+)
+def test_what_does_not_go_together(engine: Engine, body: dict[str, Any], message: str) -> None:
+    body = {"Image": "busybox", "Cmd": ["true"], **body}
+    status, answer = engine.request("POST", "/containers/create", body)
+    assert (status, message in answer["message"]) == (400, True), answer
+
+
 def test_several_networks_at_create_came_with_1_44(engine: Engine) -> None:
     body = {
         "Image": "busybox",
@@ -71,6 +90,20 @@ def test_several_networks_at_create_came_with_1_44(engine: Engine) -> None:
     status, answer = engine.request("POST", "/v1.43/containers/create", body)
     assert status == 400
     assert "cannot be created with multiple network endpoints" in answer["message"]
+
+
+def test_all_ports_at_once(engine: Engine) -> None:
+    ports = {f"{n}/tcp": [{"HostIp": "", "HostPort": str(n)}] for n in range(1, 65536)}
+    container = engine.create("true", HostConfig={"PortBindings": ports})
+    assert len(engine.inspect(container)["HostConfig"]["PortBindings"]) == 65535
+    engine.request("DELETE", f"/containers/{container}")
+
+
+def test_a_published_port_that_is_none(engine: Engine) -> None:
+    ports = {"8080/tcp": [{"HostPort": "aa80"}]}
+    body = {"Image": "busybox", "HostConfig": {"PortBindings": ports}}
+    status, answer = engine.request("POST", "/containers/create", body)
+    assert (status, answer["message"]) == (400, 'invalid port specification: "aa80"')
 
 
 def test_a_form_is_no_json(engine: Engine) -> None:
@@ -129,3 +162,76 @@ def test_an_engine_has_an_identity(engine: Engine) -> None:
     assert found["ID"] == engine.request("GET", "/v1.49/info")[1]["ID"] != ""
     assert "BridgeNfIptables" not in found
     assert found["FirewallBackend"] == {"Driver": "nftables"}
+
+
+def put(engine: Engine, container: str, path: str) -> tuple[int, Any]:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("put"))
+    return engine.request("PUT", f"/containers/{container}/archive?path={path}", packed.getvalue())
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_nothing_is_copied_into_what_is_read_only(
+    engine: Engine, tmp_path: Path, running: bool
+) -> None:
+    (tmp_path / "link").symlink_to("/data")
+    binds = [f"{tmp_path}:/fixed:ro", f"{tmp_path}:/free"]
+    container = engine.create("sleep", "60", HostConfig={"ReadonlyRootfs": True, "Binds": binds})
+    if running:
+        assert engine.request("POST", f"/containers/{container}/start")[0] == 204
+    assert put(engine, container, "/free")[0] == 200
+    for path, what in (
+        ("/data", "container rootfs is marked read-only"),
+        ("/free/link", "container rootfs is marked read-only"),
+        ("/fixed", "mounted volume is marked read-only"),
+    ):
+        status, answer = put(engine, container, path)
+        assert (status, answer["message"]) == (400, what), path
+    engine.request("DELETE", f"/containers/{container}?force=1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "put"]
+
+
+def names(engine: Engine, path: str) -> list[str]:
+    status, body = engine.request("GET", path)
+    assert status == 200, body
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        return tar.getnames()
+
+
+def test_a_stopped_container_has_its_files_and_its_directory(engine: Engine) -> None:
+    container = engine.create("true", WorkingDir="/home/its/place", Hostname="called")
+    where = f"/containers/{container}/archive?path="
+    assert names(engine, f"{where}/home/its/place") == ["place"]
+    engine.request("POST", f"/containers/{container}/start")
+    engine.wait(container)
+    body = engine.request("GET", f"{where}/etc/hostname")[1]
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        member = tar.extractfile("hostname")
+        assert member is not None and member.read() == b"called\n"
+    exported = names(engine, f"/containers/{container}/export")
+    assert "data/from-image" in exported
+    assert not [name for name in exported if name == "." or name.startswith("./")]
+    engine.request("DELETE", f"/containers/{container}")
+
+
+def test_a_command_that_is_not_there_is_no_missing_exec(engine: Engine) -> None:
+    container = engine.run("sleep", "60")
+    made = engine.request("POST", f"/containers/{container}/exec", {"Cmd": ["nosuch"]})[1]["Id"]
+    status, answer = engine.request("POST", f"/exec/{made}/start", {"Detach": True})
+    assert (status, "executable file not found" in answer["message"]) == (400, True)
+    engine.request("DELETE", f"/containers/{container}?force=1")
+
+
+def test_events_of_a_container_are_its_own(engine: Engine) -> None:
+    begun = time.time()
+    container = engine.create("true", HostConfig={"NetworkMode": "bridge"})
+    engine.request("POST", f"/containers/{container}/start")
+    engine.wait(container)
+    engine.request("DELETE", f"/containers/{container}")
+    filters = urllib.parse.quote(json.dumps({"container": [container]}))
+    asked = f"/events?since={begun:f}&until={time.time():f}&filters={filters}"
+    lines: bytes = engine.request("GET", asked)[1]
+    assert {json.loads(line)["Type"] for line in lines.splitlines()} == {"container"}
+    status, answer = engine.request("GET", "/events?since=20&until=10")
+    assert (status, "cannot be after" in answer["message"]) == (400, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import time
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
@@ -128,3 +129,78 @@ def test_an_import_is_for_linux(engine: Engine) -> None:
     asked = "/images/create?fromSrc=-&repo=imported&platform=macos/arm64"
     status, answer = engine.request("POST", asked, empty.getvalue())
     assert (status, "operating system is not supported" in answer["message"]) == (400, True)
+
+
+def test_events_of_images_are_found_by_label(engine: Engine, base: str) -> None:
+    begun = time.time()
+    image = commit(engine, "told:1", "LABEL of.test=yes", base=base)
+    engine.request("POST", "/images/told:1/tag?repo=told&tag=2")
+    engine.request("GET", "/images/told:2/get")
+    filters = urllib.parse.quote(json.dumps({"label": ["of.test=yes"], "type": ["image"]}))
+    asked = f"/events?since={begun:f}&until={time.time():f}&filters={filters}"
+    body: bytes = engine.request("GET", asked)[1]
+    told = [json.loads(line) for line in body.splitlines()]
+    assert [(event["Action"], event["id"]) for event in told] == [
+        (action, image) for action in ("tag", "tag", "save")
+    ]
+    for name in ("told:1", "told:2"):
+        engine.request("DELETE", f"/images/{name}")
+
+
+def test_a_tag_outlives_its_repository_digest(engine: Engine, base: str, registry: str) -> None:
+    name = f"{registry}/outlives"
+    engine.request("POST", f"/images/{base}/tag?repo={name}&tag=1")
+    assert engine.request("POST", f"/images/{name}/push?tag=1")[0] == 200
+    engine.request("DELETE", f"/images/{base}")
+    (digest,) = engine.request("GET", f"/images/{name}:1/json")[1]["RepoDigests"]
+    status, removed = engine.request("DELETE", f"/images/{digest}?force=1")
+    assert (status, removed) == (200, [{"Untagged": digest}])
+    assert engine.request("GET", f"/images/{name}:1/json")[1]["RepoDigests"] == []
+    removed = engine.request("DELETE", f"/images/{name}:1")[1]
+    assert removed[0] == {"Untagged": f"{name}:1"}
+    assert "Deleted" in removed[1]
+
+
+def listed(engine: Engine, **filters: str) -> dict[str, str]:
+    """Names of containers, and what their images are called."""
+    asked = urllib.parse.quote(json.dumps({key: [value] for key, value in filters.items()}))
+    found = engine.request("GET", f"/containers/json?all=1&filters={asked}")[1]
+    return {container["Names"][0]: container["Image"] for container in found}
+
+
+def test_containers_are_found_by_what_their_images_were_made_of(engine: Engine, base: str) -> None:
+    """Images without a layer of their own, too."""
+    commit(engine, "made:1", "LABEL a=1", base=base)
+    commit(engine, "made:2", "LABEL a=2", base=base)
+    commit(engine, "made:3", "LABEL a=3", base="made:1")
+    for tag in "123":
+        engine.create("x", name=f"of-{tag}", Image=f"made:{tag}")
+    assert listed(engine, ancestor="made:1").keys() == {"/of-1", "/of-3"}
+    assert listed(engine, ancestor="made:2").keys() == {"/of-2"}
+    assert listed(engine, ancestor=base).keys() == {"/of-1", "/of-2", "/of-3"}
+    for tag in "321":
+        engine.request("DELETE", f"/containers/of-{tag}")
+        engine.request("DELETE", f"/images/made:{tag}")
+
+
+def test_a_container_shows_its_images_id_when_the_name_is_anothers(
+    engine: Engine, base: str
+) -> None:
+    first = commit(engine, "moves:1", "LABEL a=1", base=base)
+    engine.create("x", name="moved", Image="moves:1")
+    assert listed(engine, name="moved") == {"/moved": "moves:1"}
+    commit(engine, "moves:1", "LABEL a=2", base=base)
+    assert listed(engine, name="moved") == {"/moved": first}
+    engine.request("DELETE", "/containers/moved")
+    engine.request("DELETE", "/images/moves:1")
+
+
+def test_what_only_others_were_made_from_is_listed_when_asked(engine: Engine, base: str) -> None:
+    lower = commit(engine, "between:1", "LABEL a=1", base=base)
+    upper = commit(engine, "between:2", "LABEL a=2", base="between:1")
+    commit(engine, "between:1", "LABEL a=3", base=base)  # the first one's name goes
+    for asked, wanted in (("", False), ("?all=1", True)):
+        listed = {image["Id"] for image in engine.request("GET", f"/images/json{asked}")[1]}
+        assert (lower in listed, upper in listed) == (wanted, True)
+    for name in ("between:2", "between:1"):
+        engine.request("DELETE", f"/images/{name}")

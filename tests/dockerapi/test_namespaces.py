@@ -88,6 +88,13 @@ def test_the_hosts_dev_comes_whole(engine: Engine, mode: str) -> None:
     assert said(engine, script, Binds=[f"/dev:/dev{mode}"]).strip() == str(len(mine))
 
 
+def test_the_hosts_network_comes_with_its_names(engine: Engine) -> None:
+    with open("/etc/hosts") as file:
+        names = file.read()
+    found = said(engine, "cat /etc/hosts", NetworkMode="host", ExtraHosts=["more:192.0.2.1"])
+    assert found == f"{names}192.0.2.1\tmore\n"
+
+
 def test_who_is_privileged_keeps_the_profile_that_was_asked_for(engine: Engine) -> None:
     profile = (
         '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["chown", "lchown", '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -64,3 +65,13 @@ def test_an_id_counts_before_a_name(engine: Engine) -> None:
     left = {found["Id"] for found in engine.request("GET", "/networks/")[1]}
     assert (first in left, second in left) == (False, True)
     assert engine.request("DELETE", f"/networks/{first}")[0] == 204  # by its name now
+
+
+def test_an_internal_network_publishes_nothing(engine: Engine) -> None:
+    with network(engine, "inner", Internal=True):
+        ports = {"80/tcp": [{"HostPort": ""}]}
+        container = engine.run("sleep", "60", **on("inner", PortBindings=ports))
+        shown = engine.inspect(container)["NetworkSettings"]["Ports"]["80/tcp"]
+        for address in ("127.0.0.1", "::1"):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((address, int(shown[0]["HostPort"])), 5)

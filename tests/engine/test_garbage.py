@@ -21,7 +21,9 @@ HOUR = 3600 * 10**9
 
 @pytest.fixture
 def engine(tmp_path):
-    return Alone(tmp_path)
+    alone = Alone(tmp_path)
+    yield alone
+    alone.db.close()
 
 
 def put(store, data):

@@ -41,7 +41,11 @@ async def body_chunks(call: Call) -> AsyncIterator[bytes]:
 @routes.get("/images/json")
 async def list_(call: Call) -> web.StreamResponse:
     images = call.engine.images
-    found = images.list(call.filters().accept(*LIST_FILTERS), shared=call.flag("shared-size"))
+    found = images.list(
+        call.filters().accept(*LIST_FILTERS),
+        shared=call.flag("shared-size"),
+        between=call.flag("all"),
+    )
     told = [summary_json(image) for image in found]
     if call.version >= (1, 47) and call.flag("manifests"):
         for entry in told:

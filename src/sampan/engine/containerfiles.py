@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from sampan.engine.containers import links
+from sampan.engine.places import Plan
+from sampan.engine.places import of as places_of
+from sampan.kit import errors
 from sampan.network import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sampan.engine.containers.container import Container
-    from sampan.engine.places import Plan
 
 
 _NAMES = ("hosts", "resolv.conf", "hostname")
@@ -20,27 +23,43 @@ _NAMES = ("hosts", "resolv.conf", "hostname")
 
 def write(container: Container, plan: Plan) -> list[tuple[str, str]]:
     """Write them into the bundle; (source, destination) of each, for the runtime to bind."""
-    host, mode = container.host_config, container.network_mode()
-    if mode.startswith("container:"):
+    if container.network_mode().startswith("container:"):
         return places(container)
-    hostname = container.config.get("Hostname") or container.id[:12]
-    domain = container.config.get("Domainname")
-    names = [f"{hostname}.{domain}", hostname] if domain else [hostname]
     texts = {
-        "hosts": files.hosts(
-            [
-                (address, names)
-                for place in plan.places
-                for address in (place.endpoint.ipv4, place.endpoint.ipv6)
-            ],
-            [*_extra_hosts(host, plan), *_linked(container)],
-        ),
+        "hosts": _hosts(container, plan),
         "resolv.conf": resolv_conf(container, embedded=any(place.named for place in plan.places)),
-        "hostname": files.hostname(hostname),
+        "hostname": files.hostname(_hostname(container)),
     }
     for name, text in texts.items():
         write_file(container, name, text)
     return places(container)
+
+
+def relink(target: Container) -> None:
+    """It may have another address now: who runs and has a legacy link to it must know that."""
+    for container in target.engine.containers:
+        if container.running and any(found is target for found, _ in links.of(container)):
+            plan = Plan(places=tuple(places_of(container)))
+            with contextlib.suppress(errors.SampanError):  # another one that it is linked to ended
+                write_file(container, "hosts", _hosts(container, plan))
+
+
+def _hostname(container: Container) -> str:
+    return container.config.get("Hostname") or container.id[:12]
+
+
+def _hosts(container: Container, plan: Plan) -> str:
+    hostname, domain = _hostname(container), container.config.get("Domainname")
+    names = [f"{hostname}.{domain}", hostname] if domain else [hostname]
+    return files.hosts(
+        [
+            (address, names)
+            for place in plan.places
+            for address in (place.endpoint.ipv4, place.endpoint.ipv6)
+        ],
+        [*_extra_hosts(container.host_config, plan), *_linked(container)],
+        first=_read("/etc/hosts") if container.network_mode() == "host" else "",
+    )
 
 
 def places(container: Container) -> list[tuple[str, str]]:
@@ -93,8 +112,12 @@ def _extra_hosts(host: dict[str, object], plan: Plan) -> Iterator[tuple[str, str
 
 
 def host_resolv_conf() -> str:
+    return _read("/etc/resolv.conf")
+
+
+def _read(path: str) -> str:
     try:
-        with open("/etc/resolv.conf") as file:
+        with open(path) as file:
             return file.read()
     except OSError:
         return ""

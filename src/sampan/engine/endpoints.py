@@ -71,6 +71,8 @@ class Endpoints:
                     bind_address = main.network.bind_address or self._engine.settings["ip"]
                     for pair in published_ports.reserve(container, bind_address):
                         reservations.append(pair)
+                        if main.network.internal:
+                            pair[0].silence()
         except BaseException:
             for reservation, _ in reservations:
                 reservation.close()

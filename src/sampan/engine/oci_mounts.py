@@ -134,18 +134,21 @@ def _point(point: dict[str, Any]) -> Mount:
 
 
 def _below(top: str, subpath: str) -> str:
-    """A directory or file of a volume; a link on the way could lead out of it and is refused."""
-    inside = linux_files.RESOLVE.BENEATH | linux_files.RESOLVE.NO_SYMLINKS
+    """A directory or file of a volume, where its links lead to, as long as they stay in there."""
+    inside = linux_files.RESOLVE.BENEATH
     fd = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.close(linux_files.openat2(fd, subpath, os.O_PATH | os.O_CLOEXEC, resolve=inside))
+        found = linux_files.openat2(fd, subpath, os.O_PATH | os.O_CLOEXEC, resolve=inside)
+        try:
+            return os.readlink(f"/proc/self/fd/{found}")
+        finally:
+            os.close(found)
     except OSError as error:
         raise errors.InvalidArgument(
             f"cannot mount subpath {subpath} of {top}: {(error.strerror or str(error)).lower()}"
         ) from error
     finally:
         os.close(fd)
-    return f"{top}/{subpath}"
 
 
 def _image(container: Container, point: dict[str, Any]) -> list[Mount]:

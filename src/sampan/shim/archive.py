@@ -87,6 +87,10 @@ def _put(_connection: socket.socket, request: Archive, fds: list[int]) -> Messag
     if not os.path.isdir(directory):
         os.stat(directory)
         raise NotADirectory(f"extraction point {request.path} is not a directory")
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
+        on_root = os.stat(directory).st_dev == os.stat("/").st_dev
+        what = "container rootfs" if on_root else "mounted volume"
+        raise errors.InvalidArgument(f"{what} is marked read-only")
     tree.read(
         fds[0],
         directory,
@@ -97,7 +101,7 @@ def _put(_connection: socket.socket, request: Archive, fds: list[int]) -> Messag
 
 
 def _export(_connection: socket.socket, _request: Archive, fds: list[int]) -> Message:
-    tree.write(fds[0], "/", ".")
+    tree.write(fds[0], "/", "")
     return protocol.ok()
 
 

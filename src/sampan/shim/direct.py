@@ -14,8 +14,11 @@ import socket
 
 from sampan.kit import errors
 from sampan.linux import cgroup as cgroups
-from sampan.linux import unix
+from sampan.linux import process, unix
+from sampan.linux.process import PR
 from sampan.runtime import become
+from sampan.runtime import cgroups as runtime_cgroups
+from sampan.runtime import channel as channels
 from sampan.runtime import plan as plans
 from sampan.shim import helper, parsing, protocol, ready, stdio, title
 from sampan.shim import loop as loops
@@ -44,6 +47,15 @@ def cgroup(connection: socket.socket) -> str | None:
         return None
     path, quote, _ = head.removeprefix(_DIRECT).partition(b'"')
     return path.decode() if quote and head.startswith(_DIRECT) else ""
+
+
+def rehearse() -> None:
+    """What a monitor does until PID 1 is cloned, but for that."""
+    manager = cgroups.manager("/rehearsal")
+    runtime_cgroups.check_unused(manager)
+    for end in (*socket.socketpair(), *channels.pair()):
+        end.close()
+    process.prctl(PR.GET_DUMPABLE)
 
 
 class Direct:

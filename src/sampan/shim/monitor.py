@@ -71,7 +71,7 @@ def run(line: socket.socket, otherwise: Callable[[socket.socket], None]) -> None
     served by `otherwise`.
     """
     title.set("sampan-standby")
-    connection = standby.wait(line)
+    connection = standby.wait(line, direct.rehearse)
     if connection is None:
         return
     connection.settimeout(_PATIENCE)
@@ -143,6 +143,7 @@ class Monitor:
     def __init__(self, request: Start) -> None:
         self._loop = loop = loops.Loop()
         self.id, self._bundle, self._clients = request.id, request.bundle, request.attach
+        exit_record.clear(self._bundle)
         self.program = oci_program.Handle.of(request) if request.runtime else None
         self.status: int | None = None  # of PID 1, when it has ended
         self._oom_kills = 0
@@ -170,8 +171,6 @@ class Monitor:
     def start(self, ready: Ready, connection: socket.socket, wakeup: int) -> None:
         self.process, self._cgroup = ready.process, ready.cgroup
         self.execs.use(ready)
-        self._oom_fd = self._cgroup.oom_fd()
-        exit_record.clear(self._bundle)
         ready.adopt()
         self.process.start()
         self.started_at = clock.now()
@@ -179,8 +178,10 @@ class Monitor:
         for client in self._clients:
             self.session.attach(client)
         self.subscribers.add(connection, protocol.started(self.process.pid, self.started_at))
+        self._oom_fd = self._cgroup.oom_fd()  # only now: the command need not wait for that
         if self._oom_fd is not None:
             self._loop.watch(self._oom_fd, loops.IN, self._oom)
+            self._announce_oom()  # what came before it
         self._loop.watch(wakeup, loops.IN, lambda _events: self._woken(wakeup))
 
     def run(self) -> None:

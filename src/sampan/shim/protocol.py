@@ -130,6 +130,9 @@ class Archive(Record):
     root_path: str = ""
     no_overwrite_dir_non_dir: bool = False
     owner: tuple[int, int] | None = None  # put: everything belongs to this uid and gid
+    # Without `pid`, as the start would have them:
+    directory: str = ""  # made where it is missing
+    readonly: bool = False  # the root
 
     def message(self) -> Message:
         return {"op": "archive", **_plain(self)}

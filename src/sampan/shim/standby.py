@@ -16,6 +16,7 @@ import socket
 
 from sampan.linux import unix
 from sampan.shim import helper
+from sampan.shim import loop as loops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +39,11 @@ def hand_over(line: socket.socket, connection: int) -> bool:
     return True
 
 
-def wait(line: socket.socket) -> socket.socket | None:
-    """The connection that is ours to serve."""
+def wait(line: socket.socket, rehearse: Callable[[], None]) -> socket.socket | None:
+    """The connection that is ours to serve. `rehearse` is called while there is none yet: what it
+    executes has its pages copied then."""
+    if not loops.is_readable(line.fileno()):
+        rehearse()
     _, rights, _, _ = line.recvmsg(1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
     line.close()
     if not rights:

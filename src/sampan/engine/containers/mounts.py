@@ -280,23 +280,10 @@ def _volume(engine: Engine, name: str, where: str) -> MountPoint:
 
 def _from_container(engine: Engine, text: str) -> list[MountPoint]:
     name, _, mode = text.partition(":")
+    if mode not in ("", "ro", "rw", "z", "Z", "ro,z", "rw,z", "ro,Z", "rw,Z"):
+        raise errors.InvalidArgument(f"invalid mode: {mode}")
     try:
         found = engine.containers.get(name).mounts
     except errors.NotFound as error:  # 404 would mean the image
         raise errors.InvalidArgument(str(error)) from error
     return [{**point, "RW": point["RW"] and mode != "ro"} for point in found]
-
-
-def tell(container: Container, action: str) -> None:
-    """Docker's events of its volumes: `mount` before it starts, `unmount` after its end."""
-    for point in container.mounts:
-        if point["Type"] != "volume":
-            continue
-        about = {"container": container.id, "driver": point["Driver"]}
-        if action == "mount":
-            about |= {
-                "destination": point["Destination"],
-                "propagation": point.get("Propagation") or "",
-                "read/write": str(point["RW"]).lower(),
-            }
-        container.engine.events.publish("volume", action, point["Name"], about)

@@ -29,7 +29,7 @@ from sampan.engine import (
     user_namespaces,
     users,
 )
-from sampan.engine.containers import links, log_config, mounts
+from sampan.engine.containers import links, log_config, mount_events
 from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
@@ -88,7 +88,7 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
     connection = None
     try:
         await engine.volumes.attach(container)
-        mounts.tell(container, "mount")
+        mount_events.tell(container, "mount")
         if container.host_config.get("StorageOpt"):
             await in_thread(sized_layers.mount, engine, container.id)
         resolve = log_config.resolve
@@ -197,9 +197,7 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             peers=_peers(container),
             remap=user_namespaces.of(container),
             apparmor=apparmor_profile(container),
-            links=tuple(links.environment(container))
-            if container.network_mode() == "bridge"
-            else (),
+            links=linked(container),
         ),
     )
     cdi.inject(document, container.host_config, cdi.directories(engine.settings))
@@ -220,6 +218,11 @@ def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
             found.append(protocol.Port(fd=fd, host=host, port=port))
             fd += 1
     return found
+
+
+def linked(container: Container) -> tuple[str, ...]:
+    """Variables that tell it about its legacy links."""
+    return tuple(links.environment(container)) if container.network_mode() == "bridge" else ()
 
 
 def apparmor_profile(container: Container) -> str:

@@ -10,6 +10,7 @@ from sampan.engine import (
     cgroups,
     oci,
     policies,
+    published_ports,
     runtimes,
     security_options,
     sized_layers,
@@ -45,8 +46,9 @@ def check(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
         raise errors.InvalidArgument(
             f"the working directory '{directory}' is invalid, it needs to be an absolute path"
         )
-    for text in (*(config.get("ExposedPorts") or {}), *(host.get("PortBindings") or {})):
+    for text in config.get("ExposedPorts") or ():
         units.port(text)
+    published_ports.wanted(config, host)
     check_limits(host)
     cgroups.check_parent(engine.cgroup_driver, host.get("CgroupParent") or "")
     _check_health(config.get("Healthcheck") or {})
@@ -66,9 +68,21 @@ def check_joined(config: dict[str, Any], host: dict[str, Any]) -> None:
     the user's."""
     if host.get("UTSMode") == "host" and config.get("Hostname"):
         raise errors.InvalidArgument("conflicting options: hostname and the UTS mode")
-    if not (host.get("NetworkMode") or "").startswith("container:"):
+    mode = host.get("NetworkMode") or ""
+    if mode in ("container", "container:"):
+        raise errors.InvalidArgument("invalid container format container:<name|id>")
+    if mode == "host":
+        if host.get("Links"):
+            raise errors.InvalidArgument(
+                "conflicting options: host type networking can't be used with links. This would "
+                "result in undefined behavior"
+            )
+        if config.get("MacAddress"):
+            raise errors.InvalidArgument("conflicting options: mac-address and the network mode")
+    if not mode.startswith("container:"):
         return
     for given, what in (
+        (config.get("MacAddress"), "mac-address and the network mode"),
         (config.get("Hostname"), "hostname and the network mode"),
         (
             host.get("Links"),

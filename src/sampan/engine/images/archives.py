@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.build import changes
 from sampan.engine.errors import NoSuchImage
-from sampan.engine.images import lazy, names, register, variants
+from sampan.engine.images import happened, lazy, names, register, variants
 from sampan.image import archive, compress, platforms
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_own_thread, in_thread
@@ -69,10 +69,10 @@ async def load(
             )
             for name in image.names:
                 await report({"stream": f"Loaded image: {reference.familiar(name)}\n"})
-                engine.events.publish("image", "load", image_id, {"name": name})
+                happened.publish(engine, "load", image_id, name)
             if not image.names:
                 await report({"stream": f"Loaded image ID: {image_id}\n"})
-                engine.events.publish("image", "load", image_id, {"name": image_id})
+                happened.publish(engine, "load", image_id, image_id)
 
 
 def save(
@@ -83,9 +83,12 @@ def save(
     `every` means all that is stored of an index, not only what runs here.
     """
     images: dict[str, list[str]] = {}
+    told: set[str] = set()
     for name in _each(engine, wanted):
-        if names.row_of(engine.db, name) is None:
+        row = names.row_of(engine.db, name)
+        if row is None:
             raise NoSuchImage(name)
+        told.add(row["id"])
         if every:
             digest = variants.target(engine, name)
         elif platform:
@@ -96,7 +99,8 @@ def save(
         if not engine.images.is_id(name):
             tags.append(reference.full(name))
     lazy.must_be_whole(engine, [*images])
-    return _saving(engine, [archive.Saved(digest=d, names=tuple(n)) for d, n in images.items()])
+    found = [archive.Saved(digest=d, names=tuple(n)) for d, n in images.items()]
+    return _saving(engine, found, told)
 
 
 def _each(engine: Engine, wanted: Sequence[str]) -> Iterator[str]:
@@ -106,13 +110,15 @@ def _each(engine: Engine, wanted: Sequence[str]) -> Iterator[str]:
         yield from (bare and names.tags(engine.db, reference.repository(name))) or [name]
 
 
-async def _saving(engine: Engine, images: list[archive.Saved]) -> AsyncIterator[bytes]:
+async def _saving(
+    engine: Engine, images: list[archive.Saved], ids: set[str]
+) -> AsyncIterator[bytes]:
     with engine.images.lease("save", lasting=False) as lease:
         lease.hold_all(platforms.reachable(engine.store, [image.digest for image in images]))
         async for chunk in produced(lambda write: archive.save(engine.store, images, write)):
             yield chunk
-    for image in images:
-        engine.events.publish("image", "save", image.digest, {"name": image.digest})
+    for image_id in sorted(ids):
+        happened.publish(engine, "save", image_id, image_id)
 
 
 async def produced(body: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
@@ -164,7 +170,7 @@ async def import_(
         config["rootfs"]["diff_ids"] = [diff_id]
         manifest = archive.write_image(lease.store, config, [layer])
         image_id = await register.register(engine, lease, manifest, full)
-    engine.events.publish("image", "import", image_id, {"name": image_id})
+    happened.publish(engine, "import", image_id, image_id)
     return image_id
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.build import changes
 from sampan.engine.containers import pause as pausing_verbs
 from sampan.engine.errors import NotRunning
-from sampan.engine.images import own_layers, register
+from sampan.engine.images import happened, own_layers, register
 from sampan.image import archive, content
 from sampan.kit import clock
 from sampan.kit.threads import in_thread
@@ -75,7 +75,7 @@ async def commit(
             await pausing_verbs.unpause(container)
     told = reference.familiar(full[0]) if full else ""
     if told:
-        engine.events.publish("image", "tag", image_id, {"name": told})
+        happened.publish(engine, "tag", image_id, told)
     container.event("commit", comment=comment, imageID=image_id, imageRef=told)
     return image_id
 

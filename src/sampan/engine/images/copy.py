@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import archives, register, registries, told, variants
+from sampan.engine.images import archives, happened, register, registries, told, variants
 from sampan.image import archive, platforms
 from sampan.kit import errors
 from sampan.kit.record import Record
@@ -177,7 +177,7 @@ async def _keep(engine: Engine, lease: Lease, digest: str, name: str, report: Re
     image_id = await register.register(
         engine, lease, manifest, [reference.full(name)], target=digest
     )
-    engine.events.publish("image", "load", image_id, {"name": name})
+    happened.publish(engine, "load", image_id, name)
     await _done(report, digest, reference.full(name))
 
 

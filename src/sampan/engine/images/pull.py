@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampan.engine.images import lazy, names, register, registries, told
+from sampan.engine.images import happened, lazy, names, register, registries, told
 from sampan.engine.images.unpacking import Unpacking
 from sampan.registry import pull as distribution
 from sampan.spec import oci_image, reference
@@ -93,4 +93,4 @@ async def pull(
     shown = reference.familiar(str(wanted))
     state = "Image is up to date" if before == target else "Downloaded newer image"
     await report({"status": f"Status: {state} for {shown}"})
-    engine.events.publish("image", "pull", shown, {"name": names.shown(shown), "id": image_id})
+    happened.publish(engine, "pull", shown, names.shown(shown), id=image_id)

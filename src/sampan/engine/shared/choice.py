@@ -172,11 +172,11 @@ def _login(choice: Choice) -> tuple[str, str]:
 def _tls(choice: Choice) -> ssl.SSLContext | None:
     if not choice.cacertfile and not choice.certfile:
         return None
-    import ssl
+    from sampan.kit import tls
 
     file = choice.cacertfile
     try:
-        context = ssl.create_default_context(cafile=file or None)
+        context = tls.context(ca=file or None)
         if choice.certfile:
             file = f"{choice.certfile}, {choice.keyfile}"
             context.load_cert_chain(choice.certfile, choice.keyfile)
