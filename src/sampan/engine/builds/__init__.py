@@ -85,7 +85,7 @@ async def build(
 def platforms(options: Options) -> list[Platform]:
     """What is built, in the order that was asked for."""
     texts = [text for text in options.platform.split(",") if text]
-    found = [oci_image.parse_platform(text.strip()) for text in texts]
+    found = [oci_image.normal(oci_image.parse_platform(text.strip())) for text in texts]
     return [*dict.fromkeys(found)] or [oci_image.host_platform()]
 
 
