@@ -112,7 +112,7 @@ async def solved(
             made = await in_own_thread(solve.solve, wanted, workshop, progress)
         return Built(platform=platform, state=made)
 
-    with closing(workshop.layers):
+    with closing(workshop.layers), workshop.caching.kept():
         progress = [(platform, told(platform)) for platform in platforms(options)]
         work = [asyncio.create_task(one(*each)) for each in progress]
         try:
