@@ -97,6 +97,12 @@ class HostNetworks:
         """A shared network leads to these hosts, and to these containers on them."""
         self._overlay.settle(self.describe(info), hosts, far)
 
+    def tell(
+        self, info: NetworkInfo, *, gone: Iterable[Far], come: Iterable[Far], stay: Iterable[Far]
+    ) -> None:
+        """The same, since the last time. Raises NetworkUnavailable where that does not fit."""
+        self._overlay.tell(self.describe(info), gone=gone, come=come, stay=stay)
+
     def _infos(self) -> list[NetworkInfo]:
         rows = self._engine.db.rows("select name, driver from networks")
         return [self._engine.networks.get(r["name"]) for r in rows if r["driver"] in self._drivers]
