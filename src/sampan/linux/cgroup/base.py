@@ -80,6 +80,8 @@ class Base:
 
 def prime() -> None:
     """Import now what would be imported later, for a process that cannot any more then."""
+    import math  # noqa: F401  # `cpu` on v2; from Python 3.14 on nothing else needs it
+
     from sampan.linux import inotify  # noqa: F401
 
     for name in ("stats", "device_program", "delegate", *(module for _, module in _SECTIONS)):
