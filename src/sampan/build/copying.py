@@ -17,7 +17,7 @@ from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Container, Hashable
 
     from sampan.build.files import Files
     from sampan.build.instructions.sources import Sources
@@ -40,7 +40,7 @@ class Part(Record):
     literal: bool = False  # the pattern is a path
     whole: bool = False  # an unpacked archive, a git repository: it keeps its own owners
     unpacked: bool = False  # an archive: as if tar(1) had been at work
-    top: tar.Entry | None = None  # what an archive says of its own top
+    implied: Container[str] = ()  # its directories that are made where they are missing only
 
 
 def plan(
@@ -55,7 +55,7 @@ def plan(
 ) -> list[Member]:
     """The members of the layer. `directory` is WORKDIR; `target` the stage as it is so far."""
     found = [(part, place) for part in parts for place in _places(part, parents)]
-    many = len(found) + len(instruction.inline) > 1
+    many = sum(not part.unpacked for part, _ in found) + len(instruction.inline) > 1
     wanted = posixpath.join("/", directory, instruction.destination)
     into = instruction.destination.endswith(("/", "/.")) or instruction.destination in (".", "")
     place = files.resolve(target, wanted)
@@ -135,17 +135,21 @@ class _Layer:
         self, part: Part, path: str, to: str, excluded: ignore.Matcher, *, itself: bool
     ) -> None:
         """A file, or the contents of a directory; `itself`: with the directory's attributes."""
-        itself = itself or part.unpacked
         top = files.resolve(part.files, path)
         first: dict[Hashable, str] = {}  # the names of files that have several
         for place in files.walk(part.files, top):
             below = place[len(top) :].strip("/")
             if (below and excluded.ignores(below)) or (not below and excluded.ignores(path)):
                 continue
-            entry = part.files.entry(place) if below or not part.whole else part.top
+            # What an archive says of its own top changes nothing.
+            entry = part.files.entry(place) if below or not part.whole else None
             name = f"{to}/{below}".strip("/") if below else to
+            if below and part.unpacked:
+                name = self._through_links(below, to)
+                if below in part.implied and self.entry(name) is not None:
+                    continue
             if not below and (entry is None or (entry.kind == tar.DIRECTORY and not itself)):
-                self.add_directories(f"{name}/" if name else "")
+                self.add_directories(f"{name}/" if name else "", plain=part.unpacked)
             elif entry is not None and name:
                 shared = part.files.shared(place) if entry.kind == tar.REGULAR else None
                 link = first.setdefault(shared, name) if shared is not None else name
@@ -160,7 +164,7 @@ class _Layer:
         link: str = "",
     ) -> None:
         replaces = part is not None and part.unpacked
-        self.add_directories(name)
+        self.add_directories(name, plain=replaces)
         if not replaces:
             self._fits(name, entry)
         made = tar.Entry(name, entry.kind, mode=entry.mode, size=entry.size)
@@ -193,14 +197,22 @@ class _Layer:
 
     def _fits(self, name: str, entry: tar.Entry) -> None:
         """A directory and a file do not take each other's place; archives may."""
-        present = self._present(name)
+        present = self.entry(name)
         if present is None or (present.kind == tar.DIRECTORY) == (entry.kind == tar.DIRECTORY):
             return
         if entry.kind == tar.DIRECTORY:
             raise DockerfileError(f"cannot copy a directory to /{name}, which is none")
         raise DockerfileError(f"cannot replace the directory /{name} with a file")
 
-    def _present(self, name: str) -> tar.Entry | None:
+    def _through_links(self, name: str, top: str) -> str:
+        """Where tar(1) with `top` as its root puts it: behind the links that lead there, of the
+        stage or just made."""
+        above, base = posixpath.split(name)
+        place = files.resolve(_Inside(self, top), above)
+        return "/".join(part for part in (top, place, base) if part)
+
+    def entry(self, name: str) -> tar.Entry | None:
+        """What is there by now."""
         made = self._members.get(name)
         return made.entry if made else self._target.entry(name)
 
@@ -216,21 +228,32 @@ class _Layer:
     def _own(self, entry: tar.Entry, usual: tuple[int, int]) -> None:
         entry.uid, entry.gid = self._owner or usual
 
-    def add_directories(self, name: str) -> None:
-        """Those that lead to `name` and are missing in the stage: root's, or who --chown names."""
+    def add_directories(self, name: str, *, plain: bool = False) -> None:
+        """Those that lead to `name` and are missing in the stage: root's, or who --chown names.
+        `plain`: --chmod is not for them."""
         parent = posixpath.dirname(name)
         if not parent:
             return
-        present = self._present(parent)
+        present = self.entry(parent)
         if present is not None:
             if present.kind not in (tar.DIRECTORY, tar.SYMLINK):
                 raise DockerfileError(f"/{parent} is a file: nothing can be put below it")
             return
-        self.add_directories(parent)
-        octal = modes.octal(self._mode)
+        self.add_directories(parent, plain=plain)
+        octal = None if plain else modes.octal(self._mode)
         made = tar.Entry(parent, tar.DIRECTORY, mode=0o755 if octal is None else octal)
         self._own(made, (0, 0))
         self._members[parent] = Member(entry=made)
+
+
+class _Inside:
+    """What is there by now below a directory."""
+
+    def __init__(self, layer: _Layer, top: str) -> None:
+        self._layer, self._top = layer, top
+
+    def entry(self, path: str) -> tar.Entry | None:
+        return self._layer.entry(f"{self._top}/{path}".strip("/"))
 
 
 def directories(target: Files, path: str, owner: tuple[int, int]) -> list[Member]:
@@ -256,14 +279,13 @@ def digest(members: list[Member]) -> str:
     return total.hexdigest()
 
 
-def write(members: list[Member], out: Callable[[bytes], object], latest: int | None) -> None:
-    """The layer's tar; no member is younger than `latest` (SOURCE_DATE_EPOCH, seconds)."""
-    writer = tar.Writer(out, latest=latest)
+def write(members: list[Member], writer: tar.Writer) -> None:
+    """The layer's tar."""
     for member in members:
         writer.begin(member.entry)
         if member.files is not None:
-            member.files.copy(member.source, out)
+            member.files.copy(member.source, writer.data)
         else:
-            out(member.data)
+            writer.data(member.data)
         writer.pad(member.entry.size)
     writer.finish()

@@ -1,9 +1,12 @@
-"""`--chown` and USER as numbers: `user[:group]`, looked up in the stage's own passwd and group."""
+"""`--chown` and USER as numbers: `user[:group]`, looked up in the stage's own passwd and group.
+
+A name that is not there is root's, as in BuildKit (solver/llbsolver/ops/user_linux.go), whatever
+its reference says: Dockerfiles rely on it that name a user who comes later.
+"""
 
 from __future__ import annotations
 
 from sampan.build import files
-from sampan.build.errors import DockerfileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +17,12 @@ def owner_of(tree: Files, text: str) -> tuple[int, int]:
     """A user without a group has its own, a number the group of that number; `:group` is root's."""
     user, _, group = text.partition(":")
     uid, own = _user(tree, user)
-    return uid, _group(tree, group) if group else own
+    return uid, _group(tree, group, own) if group else own
+
+
+def named(text: str) -> bool:
+    """Whether a table has to be looked at."""
+    return any(part and not part.isdecimal() for part in text.split(":", 1))
 
 
 def _user(tree: Files, name: str) -> tuple[int, int]:
@@ -23,16 +31,16 @@ def _user(tree: Files, name: str) -> tuple[int, int]:
     for fields in _table(tree, "etc/passwd"):
         if fields[0] == name and len(fields) > 3:
             return int(fields[2]), int(fields[3])
-    raise DockerfileError(f"unable to convert user {name}: no such user in /etc/passwd")
+    return 0, 0
 
 
-def _group(tree: Files, name: str) -> int:
+def _group(tree: Files, name: str, otherwise: int) -> int:
     if name.isdecimal():
         return int(name)
     for fields in _table(tree, "etc/group"):
         if fields[0] == name and len(fields) > 2:
             return int(fields[2])
-    raise DockerfileError(f"unable to convert group {name}: no such group in /etc/group")
+    return otherwise
 
 
 def _table(tree: Files, path: str) -> list[list[str]]:

@@ -7,6 +7,8 @@ declaration; they reach RUN only, and no cache key. "Predefined ARGs" in the Doc
 
 from __future__ import annotations
 
+import copy
+
 from sampan.build.shell import Expansion, Lexer
 from sampan.kit.record import Record
 from sampan.spec import oci_image
@@ -31,7 +33,7 @@ class Platform(Record):
     @classmethod
     def of(cls, text: str) -> Platform:
         """Raises InvalidArgument."""
-        found = oci_image.parse_platform(text)
+        found = oci_image.normal(oci_image.parse_platform(text))
         return cls(os=found.os, architecture=found.architecture, variant=found.variant)
 
     def __str__(self) -> str:
@@ -62,18 +64,28 @@ class Scope:
         self.missing: set[str] = set()
 
     @classmethod
-    def outermost(cls, file: Dockerfile, given: Mapping[str, str], platform: Platform) -> Scope:
-        """What the FROMs see."""
+    def outermost(
+        cls, file: Dockerfile, given: Mapping[str, str], platform: Platform, target: str = ""
+    ) -> Scope:
+        """What the FROMs see; `target` as the user named it."""
         scope = cls(file.document.escape, given)
         here = Platform.of(str(oci_image.host_platform()))
         scope.args |= {**platform.arguments("TARGET"), **here.arguments("BUILD")}
+        scope.args["TARGETSTAGE"] = target or "default"
         for arg in file.arguments:
             scope.declare(arg)
         return scope
 
+    def copy(self) -> Scope:
+        """As it is now."""
+        made = copy.copy(self)
+        made.env, made.args, made.declared = dict(self.env), dict(self.args), [*self.declared]
+        made.used, made.missing = set(), set()
+        return made
+
     @property
     def values(self) -> dict[str, str]:
-        return {**self.args, **self.env}
+        return {**self.env, **self.args}
 
     def word(self, text: str) -> str:
         return self._expand(self._lexer, text).text
@@ -102,10 +114,23 @@ class Scope:
             elif name in inherited:
                 self.args[name] = inherited[name]
 
+    def set(self, env: Mapping[str, str]) -> None:
+        """ENV: of it and ARG the later one counts, as in BuildKit."""
+        self.env |= env
+        for name in env:
+            self.args.pop(name, None)
+
     def inherit(self, parent: Scope) -> None:
-        """A stage that starts from another one goes on with its arguments."""
-        self.args |= parent.args
+        """A stage that starts from another one goes on with its arguments, below its ENV."""
+        self.args |= {k: value for k, value in parent.args.items() if k not in self.env}
         self.declared += parent.declared
 
+    def arguments(self) -> dict[str, str]:
+        """What RUN has of declared names, beside what only ENV gives."""
+        values = self.values
+        return {name: values[name] for name in self.declared if name in values}
+
     def proxies(self) -> dict[str, str]:
-        return {name: self._given[name] for name in PROXIES if name in self._given}
+        """Given in either case, they are there in both."""
+        found = {name.lower(): v for name, v in self._given.items() if name in PROXIES}
+        return {case: v for name, v in found.items() for case in (name.upper(), name)}

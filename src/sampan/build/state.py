@@ -87,6 +87,13 @@ class State(Record):
             config={**self.config, "config": {k: v for k, v in inner.items() if v is not None}}
         )
 
+    def begun(self, created: str) -> State:
+        """As FROM has it: a date if one is given, and a PATH where the image has none."""
+        made = self.replace(config={**self.config, "created": created or self.config["created"]})
+        if "PATH" in made.env:
+            return made
+        return made.having(Env=[*(made.inner.get("Env") or []), f"PATH={DEFAULT_PATH}"])
+
     def noting(self, created_by: str, layer: Layer | None = None) -> State:
         """With a history entry, and the layer that it made."""
         entry: dict[str, Any] = {"created": self.config["created"], "created_by": created_by}
@@ -129,8 +136,8 @@ def moment(seconds: int) -> str:
 def after(state: State, step: Instruction) -> State | None:
     """What a metadata instruction (already expanded) makes of it; None: it is none of them."""
     changed = _changed(state, step)
-    if changed is None:
-        return None
+    if changed is None or isinstance(step, onbuild.Onbuild):  # BuildKit's history leaves it out
+        return changed
     return changed.noting(f"/bin/sh -c #(nop)  {_told(step, changed)}")
 
 

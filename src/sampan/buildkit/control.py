@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sampan.build import cache_options, provenance
-from sampan.buildkit import exporters, messages, result
+from sampan.buildkit import exporters, messages, result, tunnel
 from sampan.buildkit.grpc import Service
 from sampan.buildkit.progress import timestamp
 from sampan.buildkit.workers import VERSION, worker
@@ -33,6 +33,9 @@ class Control:
     async def solve(self, _: Call, request: Message) -> Message:
         async with self._jobs.open(request["Ref"], request["Session"]) as job:
             return {"ExporterResponse": await run(self._jobs, job, request)}
+
+    async def session(self, call: Call) -> None:
+        await tunnel.hold(call, self._jobs.sessions)
 
     async def status(self, call: Call) -> None:
         request = await call.recv_message()
@@ -92,6 +95,7 @@ class Control:
 def service(jobs: Jobs) -> Service:
     made, here = Service(), Control(jobs)
     made.unary(_AT + "Solve", messages.SOLVE, messages.SOLVED, here.solve)
+    made.streaming(_AT + "Session", messages.DATA, messages.DATA, here.session)
     made.streaming(_AT + "Status", messages.STATUS_REQUEST, messages.STATUS_RESPONSE, here.status)
     made.unary(_AT + "ListWorkers", messages.EMPTY, messages.WORKERS, here.list_workers)
     made.unary(_AT + "Info", messages.EMPTY, messages.INFO, here.info)

@@ -20,7 +20,7 @@ from sampan.engine.builds import contexts
 from sampan.engine.images import archives
 from sampan.image import compress
 from sampan.kit import errors
-from sampan.kit.threads import in_thread
+from sampan.kit.threads import in_own_thread, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sampan.build.files import Files
     from sampan.buildkit.frontend import Asked
-    from sampan.buildkit.progress import Progress
+    from sampan.buildkit.jobs import Job
     from sampan.buildkit.sessions import Session
     from sampan.image import tar
 
@@ -37,9 +37,9 @@ _CONTEXT = "[internal] load build context"
 
 
 class Inputs:
-    def __init__(self, root: str, session: Session, asked: Asked, progress: Progress) -> None:
+    def __init__(self, root: str, session: Session, asked: Asked, job: Job) -> None:
         self._root, self._session, self._asked = root, session, asked
-        self._progress = progress
+        self._progress, self._given = job.progress, job.upload
         self._packs: list[BinaryIO] = []
         self._trees: list[filesync.Tree] = []  # that the next build may meet again
         self.ignored: ignore.Matcher | None = None
@@ -57,13 +57,16 @@ class Inputs:
     async def dockerfile(self) -> str:
         """Its text; the `.dockerignore` that goes with it is known from here on."""
         name = self._asked.filename
+        lower = name.lower() if name == "Dockerfile" else name
         beside = f"{name}.dockerignore"
         with self._progress.vertex(f"[internal] load build definition from {name}") as vertex:
             tree = await self._small(
-                filesync.Wanted(name=self._asked.dockerfile, include=(name, beside)),
+                filesync.Wanted(
+                    name=self._asked.dockerfile, include=(*dict.fromkeys((name, lower)), beside)
+                ),
                 lambda size: vertex.status("transferring dockerfile:", current=size),
             )
-            text = _text(tree, name)
+            text = _text(tree, name) or _text(tree, lower)
             if text is None:
                 raise errors.InvalidArgument(
                     f"failed to read dockerfile: open {name}: no such file or directory"
@@ -118,17 +121,21 @@ class Inputs:
     async def remote(self, scratch: str) -> Files:
         """A context that is no directory of the client: its upload, git, or an address."""
         if self._asked.context.startswith(UPLOAD):
-            return await self._upload()
+            return self._inside(await self._upload())
         with self._progress.vertex(f"[internal] load remote build context {self._asked.context}"):
-            return await in_thread(contexts.fetched, self._asked.context, scratch)
+            return self._inside(await in_thread(contexts.fetched, self._asked.context, scratch))
+
+    def _inside(self, whole: Files) -> Files:
+        return files.Subtree(whole, self._asked.inside) if self._asked.inside else whole
 
     async def _upload(self) -> Context:
         path = self._asked.context.removeprefix(UPLOAD.rstrip("/"))
         with self._progress.vertex("[internal] load remote build context"):
             copy = await in_thread(copies.passing, self._root)
             self._packs.append(copy.pack)
-            async with archives.piped(_pulled(self._session, path)) as stream:
-                return await in_thread(lambda: Context(copy.pack, compress.decompress(stream)))
+            chunks = self._given or _pulled(self._session, path)
+            async with archives.piped(chunks) as stream:
+                return await in_own_thread(lambda: Context(copy.pack, compress.decompress(stream)))
 
 
 _locks: dict[str, asyncio.Lock] = {}  # of copies that are being brought up to date

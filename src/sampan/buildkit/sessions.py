@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "X-Docker-Expose-Session-"
+METHOD = f"{PREFIX}Grpc-Method"  # once for each that the client answers
 _PATIENCE = 5.0  # seconds; the two connections of one client come at the same time
 
 
@@ -38,12 +39,13 @@ class Hello(Record):
 
 
 def hello(headers: Mapping[str, str], methods: list[str]) -> Hello:
-    session_id = headers.get(PREFIX + "Uuid", "")
+    said = {name.lower(): value for name, value in headers.items()}
+    session_id = said.get(PREFIX.lower() + "uuid", "")
     if not session_id:
         raise errors.InvalidArgument(f"a session needs the header {PREFIX}Uuid")
     return Hello(
         id=session_id,
-        shared_key=headers.get(PREFIX + "Sharedkey", ""),
+        shared_key=said.get(PREFIX.lower() + "sharedkey", ""),
         methods=frozenset(method.lower() for method in methods),
     )
 

@@ -32,7 +32,7 @@ async def session(call: Call) -> web.StreamResponse:
     from sampan.buildkit import door, sessions
 
     headers = call.request.headers
-    said = sessions.hello(headers, headers.getall(f"{sessions.PREFIX}Grpc-Method", []))
+    said = sessions.hello(headers, headers.getall(sessions.METHOD, []))
     inside = door.of(call.engine)
     inside.sessions.check(said)
     taken = await hijack.upgrade_to_h2c(call)

@@ -1,4 +1,4 @@
-"""The two builders, with the image `base` each: what `docker save` would give, or what was said."""
+"""The builders, with the image `base` each: what `docker save` would give, or what was said."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from tests import busybox_image
@@ -104,6 +106,11 @@ class Ours:
             raise Failed(last["error"])
 
 
+class Peer(Protocol):
+    def build(self, case: Case, place: Path) -> bytes: ...
+    def close(self) -> None: ...
+
+
 class Buildah:
     """Debian's, with storage of its own below `place`."""
 
@@ -141,6 +148,91 @@ class Buildah:
     def close(self) -> None:
         self._run("rmi", "--all", "--force")
         shutil.rmtree(self._place)
+
+
+class BuildKit:
+    """`buildkitd` and `buildctl` of PATH, with a runc; images go in as OCI layouts."""
+
+    def __init__(self, place: Path, archive: bytes) -> None:
+        self._place, self._bases = place, {"base": _layout(place / "base", archive)}
+        self._address = f"unix://{place}/buildkitd.sock"
+        (place / "buildkitd.toml").write_text(f'root = "{place}/root"\n')  # and not the host's
+        words = ["--addr", self._address, "--oci-worker-net=host", "--containerd-worker=false"]
+        with open(place / "buildkitd.log", "wb") as log:
+            self._daemon = subprocess.Popen(
+                ["buildkitd", f"--config={place}/buildkitd.toml", f"--root={place}/root", *words],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        for _ in range(600):
+            if self._ctl("debug", "workers").returncode == 0:
+                return
+            time.sleep(0.1)
+        raise Failed(f"buildkitd did not start, see {place}/buildkitd.log")
+
+    def _ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        asked = ["buildctl", "--addr", self._address, *words]
+        return subprocess.run(asked, capture_output=True, text=True, check=False)
+
+    def build(self, case: Case, place: Path) -> bytes:
+        text, parent = case.text("Dockerfile"), case.text("parent")
+        assert text is not None, case.name
+        bases = dict(self._bases)
+        if parent is not None:
+            target = self._place / "parent"
+            shutil.rmtree(target, ignore_errors=True)
+            self._build(case, place, parent, bases, f"type=oci,tar=false,dest={target}")
+            (manifest,) = json.loads((target / "index.json").read_text())["manifests"]
+            bases["parent"] = manifest["digest"]
+        out = self._place / "made.tar"
+        self._build(case, place, text, bases, f"type=docker,name=made,dest={out}")
+        return out.read_bytes()
+
+    def _build(
+        self, case: Case, place: Path, dockerfile: str, bases: dict[str, str], output: str
+    ) -> None:
+        (place / "Dockerfile").write_text(dockerfile)
+        # Files of one name, size and time are the same for it, also in another directory.
+        self._ctl("prune", "--filter=type==source.local")
+        words = [f"--local={name}={place}" for name in ("context", "dockerfile")]
+        words += ["--no-cache", f"--opt=target={case.target}", f"--output={output}"]
+        words += [f"--opt=build-arg:{arg}" for arg in case.args]
+        for name, digest in bases.items():
+            words += [f"--oci-layout={name}={self._place / name}"]
+            words += [f"--opt=context:{name}=oci-layout://{name}@{digest}"]
+        done = self._ctl("build", "--progress=plain", "--frontend=dockerfile.v0", *words)
+        if done.returncode:
+            raise Failed(done.stderr.strip().splitlines()[-1])
+
+    def close(self) -> None:
+        self._daemon.terminate()
+        self._daemon.wait(30)
+        shutil.rmtree(self._place)
+
+
+def _layout(top: Path, archive: bytes) -> str:
+    """An OCI layout of a docker-archive with one layer; the manifest's digest."""
+    (top / "blobs" / "sha256").mkdir(parents=True)
+
+    def blob(kind: str, data: bytes) -> dict[str, object]:
+        digest = hashlib.sha256(data).hexdigest()
+        (top / "blobs" / "sha256" / digest).write_bytes(data)
+        media = f"application/vnd.oci.image.{kind}"
+        return {"mediaType": media, "digest": f"sha256:{digest}", "size": len(data)}
+
+    with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+        config, layer = (
+            packed.extractfile(name) for name in ("config.json", "layer.tar")
+        )  # as `base` calls them
+        assert config is not None and layer is not None
+        document = {
+            "schemaVersion": 2,
+            "config": blob("config.v1+json", config.read()),
+            "layers": [blob("layer.v1.tar", layer.read())],
+        }
+    manifest = blob("manifest.v1+json", json.dumps(document).encode())
+    (top / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (top / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
+    return str(manifest["digest"])
 
 
 def context(case: Case, place: Path) -> Path:

@@ -39,7 +39,7 @@ def read(archive: bytes) -> Image:
         (manifest,) = json.loads(_member(packed, "manifest.json"))
         config = json.loads(_member(packed, manifest["Config"]))
         tree: dict[str, str] = {}
-        for layer in manifest["Layers"]:
+        for layer in manifest["Layers"] or ():  # BuildKit says null of none
             _apply(tree, _member(packed, layer))
     return Image(config, tree)
 

@@ -25,10 +25,14 @@ def prepare(work: Path) -> None:
 
 
 def run(work: Path, arguments: list[str], _make: Callable[[Path], Engine]) -> Result:
+    return beside("buildah", work, arguments)
+
+
+def beside(peer: str, work: Path, arguments: list[str]) -> Result:
     report = work / "junit.xml"
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",
          "tests/conformance/test_build_differential.py", *arguments],
-        cwd=TOP, env={**os.environ, "SAMPAN_DIFFERENTIAL": "1"}, check=False,
+        cwd=TOP, env={**os.environ, "SAMPAN_DIFFERENTIAL": "1", "SAMPAN_PEER": peer}, check=False,
     )  # fmt: skip
     return judge(report, {})

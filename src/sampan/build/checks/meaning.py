@@ -100,7 +100,7 @@ class StageCheck:
             self._found.add("LegacyKeyValueFormat", step.name.upper(), of=step.statement)
         if isinstance(step, Env):
             self._secrets("ENV", [name for name, _ in step.pairs], step)
-            self.scope.env |= dict(step.pairs)
+            self.scope.set(dict(step.pairs))
 
     def _command(self, step: Cmd | Entrypoint | Healthcheck) -> None:
         name = step.name.upper()
