@@ -9,7 +9,7 @@ import pytest
 
 from tests.dockerapi.test_cgroup2 import directory, values
 from tests.dockerapi.test_containers import output, remove
-from tests.engine_process import Engine
+from tests.engine_process import Engine, head
 from tests.linux.test_cgroup_systemd import show
 
 pytestmark = pytest.mark.needs("mount", "systemd")
@@ -57,7 +57,8 @@ def test_info_names_the_driver(engine: Engine) -> None:
 
 def test_a_container_is_a_scope_with_its_limits(engine: Engine) -> None:
     host = {"Memory": 64 << 20, "PidsLimit": 33, "CpuQuota": 20_000, "CpuPeriod": 100_000}
-    container = sleeper(engine, **host)
+    notes = {"org.systemd.property.Documentation": "['https://example.org']", "of.nobody": "kept"}
+    container = sleeper(engine, **host, Annotations=notes)
     name = unit(engine, container)
     assert directory(engine, container).endswith(f"/system.slice/{name}")
     for key, value in (
@@ -67,11 +68,33 @@ def test_a_container_is_a_scope_with_its_limits(engine: Engine) -> None:
         ("MemoryMax", str(64 << 20)),
         ("TasksMax", "33"),
         ("CPUQuotaPerSecUSec", "200ms"),
+        ("Documentation", "https://example.org"),
     ):
         assert show(name, key) == value, key
     subprocess.run(["systemctl", "daemon-reload"], check=True)
     expected = {"memory.max": str(64 << 20), "pids.max": "33", "cpu.max": "20000 100000"}
     assert values(engine, container, *expected) == expected
+
+
+def test_systemd_ends_it_as_stop_would(engine: Engine) -> None:
+    """At a shutdown, and after the engine."""
+    script = "trap 'echo quit; exit 3' QUIT; echo trapped; while :; do sleep 1; done"
+    container = engine.run("sh", "-c", script, StopSignal="SIGQUIT", StopTimeout=77)
+    name = unit(engine, container)
+    assert (show(name, "TimeoutStopUSec"), show(name, "KillSignal")) == ("1min 17s", "3")
+    assert "shutdown.target" in show(name, "Conflicts").split()
+    with open("/proc/self/cgroup") as file:
+        ours = file.read().strip().rpartition("/")[2]
+    if ours.endswith(".service"):
+        assert ours in show(name, "Before").split()
+    with engine.connect() as sock:
+        sock.sendall(head("GET", f"/containers/{container}/logs?stdout=1&follow=1", None, {}))
+        received = b""
+        while b"trapped" not in received:
+            received += sock.recv(4096)
+    subprocess.run(["systemctl", "stop", name], check=True)
+    assert engine.wait(container) == 3
+    assert output(engine, container).endswith(b"quit\n")
 
 
 def test_update_tells_systemd_and_the_kernel(engine: Engine) -> None:

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
+from sampan.engine import spare_memory
 from sampan.engine.images import leases as leasing
-from sampan.engine.images import spare_memory
 from sampan.image import content, platforms
 from sampan.kit.threads import in_thread
 from sampan.spec import oci_image

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sampan.linux import unix
-from sampan.shim import protocol
+from sampan.shim import eligible, protocol
 from sampan.spec import docker_stream
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class Container:
         )
         self.connection = unix.connect(self.paths.spawner_socket)
         self.connection.settimeout(PATIENCE)
+        unix.send(self.connection, protocol.start(eligible.cgroup(start)))
         unix.send(
             self.connection, start.message(), [*fds, *(client.hand_over() for client in clients)]
         )
@@ -204,13 +205,20 @@ def spawner_pid(paths: Paths) -> int:
 
 
 def standing_by(paths: Paths) -> int:
-    """The monitor that waits for the next start: the spawner holds a line to its only child."""
-    spawner = spawner_pid(paths)
+    """The monitor that waits for the next start: its spawner's only child that is called so."""
+    spawner = spawner_pid(paths)  # whose answer came from a child that is not called so any more
     children = f"/proc/{spawner}/task/{spawner}/children"
-    own = 4  # standard streams and the socket
 
-    def alone() -> bool:
-        return len(os.listdir(f"/proc/{spawner}/fd")) > own and len(read(children).split()) == 1
+    def found() -> list[str]:
+        return [pid for pid in read(children).split() if called(pid) == "sampan-standby"]
 
-    assert eventually(alone), (read(children), os.listdir(f"/proc/{spawner}/fd"))
-    return int(read(children))
+    assert eventually(lambda: len(read(children).split()) == len(found()) == 1), read(children)
+    return int(found()[0])
+
+
+def called(pid: str) -> str:
+    """By its command line; nothing when it has gone."""
+    try:
+        return read(f"/proc/{pid}/cmdline").rstrip("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

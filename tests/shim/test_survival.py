@@ -137,8 +137,6 @@ def test_a_spawner_that_cannot_start_says_why(tmp_path) -> None:
 
 def test_nothing_is_left_of_fifty_containers(own_spawner, begin) -> None:
     spawner = spawner_pid(own_spawner)
-    standing_by(own_spawner)
-    before = len(os.listdir(f"/proc/{spawner}/fd"))
     containers = []
     for number in range(50):
         container = begin(["sh", "-c", "sleep 1000 & echo x"], at=own_spawner)
@@ -152,7 +150,7 @@ def test_nothing_is_left_of_fifty_containers(own_spawner, begin) -> None:
         assert os.listdir(container.bundle) in (["log", "exit.json"], ["exit.json", "log"])
     assert os.listdir(f"{own_spawner.run}/containers") == []
     standing_by(own_spawner)
-    assert len(os.listdir(f"/proc/{spawner}/fd")) == before
+    assert eventually(lambda: len(os.listdir(f"/proc/{spawner}/fd")) == 5)
     for directory in cgroup.manager(own_spawner.cgroup_parent).paths().values():
         assert not os.path.exists(directory) or not [
             name for name in os.listdir(directory) if os.path.isdir(f"{directory}/{name}")
@@ -166,4 +164,4 @@ def test_the_spawner_keeps_nothing_of_its_caller(own_spawner) -> None:
     assert os.getsid(pid) != os.getsid(0)
     assert read(f"/proc/{pid}/comm") == "sampan-spawner\n"
     standing_by(own_spawner)
-    assert len(os.listdir(f"/proc/{pid}/fd")) == 5
+    assert eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) == 5)

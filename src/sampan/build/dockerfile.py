@@ -14,7 +14,7 @@ from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
 
 class Stage(Record):
@@ -26,6 +26,11 @@ class Stage(Record):
     def name(self) -> str:
         return self.start.stage
 
+    def unnamed(self, names: Container[str]) -> Stage:
+        if self.name not in names:
+            return self
+        return self.replace(start=self.start.replace(stage=""))
+
     @property
     def title(self) -> str:
         return self.name or str(self.index)
@@ -35,6 +40,12 @@ class Dockerfile(Record):
     document: parser.Document
     arguments: tuple[Arg, ...]  # before the first FROM
     stages: tuple[Stage, ...]
+
+    def without(self, names: Container[str]) -> Dockerfile:
+        """Named contexts take the place of stages of their names."""
+        if not any(stage.name and stage.name in names for stage in self.stages):
+            return self
+        return self.replace(stages=tuple(stage.unnamed(names) for stage in self.stages))
 
     def find(self, name: str, before: int | None = None) -> Stage | None:
         """The stage of that name or number; of several with one name the last."""

@@ -24,7 +24,7 @@ _WILD = re.compile(r"[*?\[]")
 
 class NothingMatched(errors.NotFound):
     def __init__(self, pattern: str) -> None:
-        super().__init__(f'"{pattern}": no such file or directory in the build context')
+        super().__init__(f'"/{files.clean(pattern)}": not found in the build context')
 
 
 def matches(source: Files, pattern: str, *, deep: bool = False) -> list[str]:

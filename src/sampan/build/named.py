@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from sampan.build import files, running
+import functools
+
+from sampan.build import copying, files, instructions, parser, running, state
 from sampan.build.errors import DockerfileError
+from sampan.build.instructions.copy import Copy
 from sampan.build.state import State
+from sampan.kit import errors
+from sampan.spec import reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,19 +20,47 @@ if TYPE_CHECKING:
 
 
 def image(build: _Build, name: str, platform: str) -> State:
-    """FROM's; a named context may stand for another image."""
-    given = _context(build, name)
-    if isinstance(given, str):
-        return build.image(given, platform)
-    if given is not None:
-        raise DockerfileError(f"the build context {name} is no image: FROM cannot start from it")
+    """FROM's; a named context may stand for another image, or be the files of one."""
+    given = _context(build, name, platform)
+    if given is None or isinstance(given, str):
+        return _image(build, given or name, platform)
+    return _of_files(build, name, given)
+
+
+def _image(build: _Build, name: str, platform: str) -> State:
+    if name == "scratch":  # docker-image://scratch
+        return state.scratch(build.request.platform, state.moment(build.request.epoch or 0))
     return build.image(name, platform)
 
 
-def _context(build: _Build, name: str) -> Files | str | None:
-    """As the user gave it; the tag `latest` may be left out."""
+def _of_files(build: _Build, name: str, given: Files) -> State:
+    step = instructions.parse(parser.line("COPY / /"))
+    assert isinstance(step, Copy)
+    whole = [copying.Part(files=given, whole=True)]
+    members = copying.plan(step, whole, files.NOTHING, directory="/", owner=None)
+    write = functools.partial(copying.write, members)
+    layer = build.workshop.store(write, latest=build.request.epoch)
+    made = _image(build, "scratch", "").noting(f"FROM {name}", layer)
+    build.workshop.stacked(made)
+    return made
+
+
+def _context(build: _Build, name: str, platform: str = "") -> Files | str | None:
+    """As the user gave it: for this platform, or any. Source: frontend/dockerui/namedcontext.go."""
     contexts = build.request.contexts
-    return contexts.get(name) or contexts.get(name.removesuffix(":latest"))
+    if not contexts:
+        return None
+    wanted = platform or str(build.request.platform)
+    names = [name, _familiar(name)]
+    keys = [f"{one}::{wanted}" for one in names] + names
+    return next((contexts[key] for key in keys if key in contexts), None)
+
+
+def _familiar(name: str) -> str:
+    try:
+        return reference.familiar(name.lower()).removesuffix(":latest")
+    except errors.InvalidArgument:
+        return name
 
 
 def tree(build: _Build, name: str, stage: Stage) -> Files:
@@ -44,9 +77,10 @@ def _state_or_files(build: _Build, name: str, stage: Stage) -> State | Files:
         return build.waited(known)
     if not given and any(name.lower() == later.name for later in build.file.stages):
         raise DockerfileError(
-            f'cannot copy from stage "{name}": it has to be defined before "{stage.title}"'
+            f'cannot copy from stage "{name}", it needs to be defined before current stage'
+            f' "{stage.title}"'
         )
-    return build.image(given or name, "")
+    return _image(build, given or name, "")
 
 
 def bind(build: _Build, mount: Mount, stage: Stage) -> running.Bind:

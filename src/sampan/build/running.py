@@ -126,7 +126,7 @@ def _mounts(mounts: tuple[Mount, ...], directory: str) -> tuple[Mount, ...]:
             )
             agents += 1
         elif mount.type == "secret":
-            ident = mount.id or mount.source or posixpath.basename(mount.target)
+            ident = mount.secret
             only_env = mount.env is not None and not mount.target
             place = "" if only_env else mount.target or f"/run/secrets/{ident}"
             mount = mount.replace(id=ident, target=place)

@@ -33,7 +33,7 @@ class Platform(Record):
     @classmethod
     def of(cls, text: str) -> Platform:
         """Raises InvalidArgument."""
-        found = oci_image.parse_platform(text)
+        found = oci_image.normal(oci_image.parse_platform(text))
         return cls(os=found.os, architecture=found.architecture, variant=found.variant)
 
     def __str__(self) -> str:
@@ -64,11 +64,14 @@ class Scope:
         self.missing: set[str] = set()
 
     @classmethod
-    def outermost(cls, file: Dockerfile, given: Mapping[str, str], platform: Platform) -> Scope:
-        """What the FROMs see."""
+    def outermost(
+        cls, file: Dockerfile, given: Mapping[str, str], platform: Platform, target: str = ""
+    ) -> Scope:
+        """What the FROMs see; `target` as the user named it."""
         scope = cls(file.document.escape, given)
         here = Platform.of(str(oci_image.host_platform()))
         scope.args |= {**platform.arguments("TARGET"), **here.arguments("BUILD")}
+        scope.args["TARGETSTAGE"] = target or "default"
         for arg in file.arguments:
             scope.declare(arg)
         return scope
@@ -128,4 +131,6 @@ class Scope:
         return {name: values[name] for name in self.declared if name in values}
 
     def proxies(self) -> dict[str, str]:
-        return {name: self._given[name] for name in PROXIES if name in self._given}
+        """Given in either case, they are there in both."""
+        found = {name.lower(): v for name, v in self._given.items() if name in PROXIES}
+        return {case: v for name, v in found.items() for case in (name.upper(), name)}

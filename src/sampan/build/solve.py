@@ -106,8 +106,8 @@ class Request(Record):
 
 def numbers_of(request: Request) -> dict[int, range]:
     """The stages that will be made, in order, and the numbers of their steps."""
-    file = request.dockerfile
-    outer = Scope.outermost(file, request.args, request.platform)
+    file = request.dockerfile.without(request.contexts)
+    outer = Scope.outermost(file, request.args, request.platform, request.target)
     found: dict[int, range] = {}
     number = 1
     for index in sorted(file.needed(file.target(request.target), outer.word)):
@@ -133,8 +133,8 @@ def epoch_of(text: str) -> int | None:
 class _Build:
     def __init__(self, request: Request, workshop: Workshop, progress: Progress) -> None:
         self.workshop, self.progress = workshop, progress
-        self.file = request.dockerfile
-        self.outer = Scope.outermost(self.file, request.args, request.platform)
+        self.file = request.dockerfile.without(request.contexts)
+        self.outer = Scope.outermost(self.file, request.args, request.platform, request.target)
         epoch = request.epoch
         if epoch is None:
             given = request.args.get(_SOURCE_DATE_EPOCH)  # declared or not, as BuildKit takes it

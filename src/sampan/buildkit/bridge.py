@@ -25,7 +25,7 @@ _AT = "/moby.buildkit.v1.frontend.LLBBridge/"
 _BUILD = "buildkit-controlapi-buildid"  # metadata: the job's ref
 _LLB_CAPS = ("exporter.image.attestations",)
 _CAPS = ("solve.base", "return", "returnmap", "proto.refarray", "gateway.evaluate",
-         "gateway.solve.evaluate")  # fmt: skip
+         "gateway.solve.evaluate", "frontend.caps")  # fmt: skip
 
 
 class Bridge:
@@ -53,6 +53,9 @@ class Bridge:
             raise errors.Unsupported("a frontend's inputs as LLB are not supported yet")
         with result.explained(job):
             frontend, options = request["Frontend"], request["FrontendOpt"]
+            subrequests.check(options)
+            if options.get("requestid") == "frontend.subrequests.describe":
+                return {"result": {"metadata": subrequests.describe()}}
             made = await result.prepare(self._jobs, job, frontend, options)
             if asked := options.get("requestid"):
                 with made.explained():

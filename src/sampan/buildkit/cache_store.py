@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sampan.buildkit import grpc, messages
+from sampan.image import platforms
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
+from sampan.spec import oci_image
 
 if TYPE_CHECKING:
     from grpclib.client import Stream
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 _AT = "/containerd.services.content.v1.Content/"
 _STORE = "buildkit-attachable-store-id"
 LOCAL = "local:"  # before the path of a cache
+_LAYOUT = "oci:"  # before the name of a layout
 _WRITE, _COMMIT = 1, 2
 _PIECE = 1 << 20  # bytes; Go's gRPC takes messages of up to 4 MiB
 
@@ -92,6 +95,24 @@ class Directory:
                     offset += len(piece)
                 commit = {**about, "action": _COMMIT, "offset": offset}
                 await _said(stream, commit, last=True)
+
+
+async def image(session: Session, store: ContentStore, place: str, platform: str) -> str:
+    """Fetch one platform's image out of a layout, `NAME@DIGEST`; its manifest's digest."""
+    name, at, digest = place.partition("@")
+    if not at:
+        raise errors.InvalidArgument(f"oci-layout://{place}: a digest is wanted")
+    directory = Directory(session, f"{_LAYOUT}{name}")
+    wanted = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
+    while True:
+        await directory.fetch({"digest": digest}, store)
+        document = await in_thread(platforms.decode, store, digest)
+        if oci_image.media_type(document) not in oci_image.INDEXES:
+            break
+        digest = str(oci_image.choose(document, wanted)["digest"])
+    for descriptor in (document["config"], *document["layers"]):
+        await directory.fetch(descriptor, store)
+    return digest
 
 
 async def _said(stream: Stream[Message, Message], part: Message, last: bool = False) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from sampan.build import remote
 from sampan.build.cache_options import parse_import
 from sampan.engine import builds
 from sampan.kit import errors
@@ -32,6 +33,8 @@ _TEXTS = {
     "cpusetmems": "CpusetMems",
 }
 _ARG, _LABEL, _CONTEXT = "build-arg:", "label:", "context:"
+_DOCKERFILE = "dockerfile.v0"
+LAYOUT = "oci-layout://"  # before a session's name of a layout, `@` and a digest
 UPLOAD = "http://buildkit-session/"  # a context that the client holds ready as a stream
 
 
@@ -41,12 +44,20 @@ class Local(Record):
     name: str
 
 
+class Remote(Record):
+    """A git or http address."""
+
+    address: str
+
+
 class Asked(Record):
     options: builds.Options
     context: str  # the session's name for the directory, or where a context is
     dockerfile: str  # the session's name for the Dockerfile's directory
     remote: bool  # `context` is no directory of the session
-    contexts: Mapping[str, str | Local]  # an image's name, or a directory
+    apart: bool  # the Dockerfile is the session's, wherever the context is
+    inside: str  # the directory of a remote context that is meant
+    contexts: Mapping[str, str | Local | Remote]  # an image's name, or files
 
     @property
     def filename(self) -> str:
@@ -57,23 +68,27 @@ def asked(frontend: str, attributes: Mapping[str, str]) -> Asked:
     """Raises InvalidArgument, Unsupported."""
     _refuse(frontend, attributes)
     context = attributes.get(attributes.get("contextkey", "context"), "")
+    args = _after(_ARG, attributes)
     return Asked(
         options=builds.Options(
             dockerfile=attributes.get("filename") or "Dockerfile",
             target=attributes.get("target", ""),
-            args=_after(_ARG, attributes),
+            args=args,
             labels=_after(_LABEL, attributes),
             no_cache=attributes.get("no-cache") == "",
             no_cache_stages=tuple(filter(None, attributes.get("no-cache", "").split(","))),
             pull=attributes.get("image-resolve-mode") == "pull",
             platform=attributes.get("platform", ""),
             network=_network(attributes.get("force-network-mode", "")),
+            hostname=attributes.get("hostname") or builds.Options().hostname,
             host_config=_host_config(attributes),
-            imports=imports(attributes.get("cache-imports", "")),
+            imports=imports(attributes.get("cache-imports", "")) or _old_imports(attributes),
         ),
         context=context if "://" in context else attributes.get("contextkey", "context"),
         dockerfile=attributes.get("dockerfilekey", "dockerfile"),
         remote="://" in context,
+        apart="dockerfilekey" in attributes,
+        inside=attributes.get("contextsubdir", ""),
         contexts={
             name: _named(name, value) for name, value in _after(_CONTEXT, attributes).items()
         },
@@ -89,19 +104,31 @@ def imports(text: str) -> tuple[Import, ...]:
         raise errors.InvalidArgument(f"cache-imports is no list of caches: {error}") from None
 
 
-def _named(name: str, value: str) -> str | Local:
+def _old_imports(attributes: Mapping[str, str]) -> tuple[Import, ...]:
+    """`cache-from`: names of images, as clients before `cache-imports` have it."""
+    names = filter(None, attributes.get("cache-from", "").split(","))
+    return tuple(parse_import("registry", {"ref": name}) for name in names)
+
+
+def _named(name: str, value: str) -> str | Local | Remote:
     kind, separator, rest = value.partition(":")
-    if kind == "docker-image" and rest.startswith("//"):
+    if not separator:
+        raise errors.InvalidArgument(f"invalid context specifier {value} for {name}")
+    if kind == "docker-image":
         return rest.removeprefix("//")
-    if kind == "local" and separator:
+    if kind == "oci-layout":
+        return LAYOUT + rest.removeprefix("//")
+    if kind == "local":
         return Local(name=rest)
-    raise errors.Unsupported(f"the named context {name}={value} is not supported yet")
+    if kind in ("http", "https") or remote.is_git(value):
+        return Remote(address=value)
+    raise errors.InvalidArgument(f"unsupported context source {kind} for {name}")
 
 
 def _refuse(frontend: str, attributes: Mapping[str, str]) -> None:
     source = attributes.get("source", "")
-    known = frontend == "dockerfile.v0" or (
-        frontend == "gateway.v0" and "docker/dockerfile" in source
+    known = frontend == _DOCKERFILE or (
+        frontend == "gateway.v0" and (source == _DOCKERFILE or "docker/dockerfile" in source)
     )
     if not known:
         raise errors.Unsupported(f"the frontend {source or frontend} is not known here")

@@ -57,13 +57,16 @@ class Inputs:
     async def dockerfile(self) -> str:
         """Its text; the `.dockerignore` that goes with it is known from here on."""
         name = self._asked.filename
+        lower = name.lower() if name == "Dockerfile" else name
         beside = f"{name}.dockerignore"
         with self._progress.vertex(f"[internal] load build definition from {name}") as vertex:
             tree = await self._small(
-                filesync.Wanted(name=self._asked.dockerfile, include=(name, beside)),
+                filesync.Wanted(
+                    name=self._asked.dockerfile, include=(*dict.fromkeys((name, lower)), beside)
+                ),
                 lambda size: vertex.status("transferring dockerfile:", current=size),
             )
-            text = _text(tree, name)
+            text = _text(tree, name) or _text(tree, lower)
             if text is None:
                 raise errors.InvalidArgument(
                     f"failed to read dockerfile: open {name}: no such file or directory"
@@ -118,9 +121,12 @@ class Inputs:
     async def remote(self, scratch: str) -> Files:
         """A context that is no directory of the client: its upload, git, or an address."""
         if self._asked.context.startswith(UPLOAD):
-            return await self._upload()
+            return self._inside(await self._upload())
         with self._progress.vertex(f"[internal] load remote build context {self._asked.context}"):
-            return await in_thread(contexts.fetched, self._asked.context, scratch)
+            return self._inside(await in_thread(contexts.fetched, self._asked.context, scratch))
+
+    def _inside(self, whole: Files) -> Files:
+        return files.Subtree(whole, self._asked.inside) if self._asked.inside else whole
 
     async def _upload(self) -> Context:
         path = self._asked.context.removeprefix(UPLOAD.rstrip("/"))

@@ -40,6 +40,7 @@ class Progress:
         self._more = asyncio.Event()
         self._finished = False
         self._count, self._first = 0, ""
+        self._warned: set[bytes] = set()
 
     def vertex(self, name: str, inputs: tuple[str, ...] = ()) -> Vertex:
         self._count += 1
@@ -48,7 +49,11 @@ class Progress:
         return Vertex(self, f"sha256:{digest}", name, inputs)
 
     def warn(self, warning: Message) -> None:
-        """Of no vertex more than of another: the first one's, which clients want named."""
+        """Of no vertex more than of another: the first one's, which clients want named. Once, if
+        several platforms give it."""
+        if warning["short"] in self._warned:
+            return
+        self._warned.add(warning["short"])
         self.tell("warnings", {"vertex": self._first, **warning})
 
     def tell(self, kind: str, part: Message) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sampan.build import solve
     from sampan.build.cache_options import Export, Import
     from sampan.build.files import Files
+    from sampan.build.state import State
     from sampan.buildkit.jobs import Job, Jobs
     from sampan.buildkit.sessions import Session
     from sampan.engine.builds.cache_places import Place
@@ -60,6 +61,7 @@ async def prepare(jobs: Jobs, job: Job, name: str, attributes: Mapping[str, str]
     uploaded = None
     if asked.remote:
         uploaded = await given.remote(place)
+    if uploaded is not None and not asked.apart:
         text = contexts.dockerfile(uploaded, asked.filename)
     else:
         text = await given.dockerfile()
@@ -109,12 +111,17 @@ class Result:
             context = contexts.visible(self.uploaded, matcher)
         else:
             context = inputs.Later(self._fetch(self.asked.context))
-        named = {
-            name: value if isinstance(value, str) else inputs.Later(self._fetch(value.name))
-            for name, value in self.asked.contexts.items()
-        }
+        named = {name: self._named(value) for name, value in self.asked.contexts.items()}
         request = builds.request_of(self.text, context, self.options)
         return request.replace(ignored=matcher, contexts=named)
+
+    def _named(self, value: str | frontend.Local | frontend.Remote) -> str | Files:
+        if isinstance(value, frontend.Local):
+            return inputs.Later(self._fetch(value.name))
+        if isinstance(value, frontend.Remote):
+            place = self.workshop.scratch
+            return inputs.Later(lambda: contexts.remote_named(value.address, place))
+        return value
 
     def _fetch(self, name: str) -> Callable[[], Files]:
         """From a thread: the client's directory of that name."""
@@ -197,6 +204,12 @@ class _Workshop(builds.Workshop):
             digest = wanted.digest if isinstance(wanted, cache_options.Import) else ""
             return cache_store.Directory(self.session, f"{cache_store.LOCAL}{wanted.place}", digest)
         return await super().place(wanted)
+
+    async def _base(self, name: str, platform: str) -> State:
+        if not name.startswith(frontend.LAYOUT):
+            return await super()._base(name, platform)
+        place = name.removeprefix(frontend.LAYOUT)
+        return self._state(await cache_store.image(self.session, self.lease.store, place, platform))
 
     async def _credentials(self, name: str) -> Credentials | None:
         return await credentials.ask(self.session, name)

@@ -12,9 +12,14 @@ _DETAIL = "github.com/moby/buildkit/errdefs.Source+json"
 def source(filename: str, text: str) -> dict[str, Any]:
     return {
         "filename": filename,
-        "data": base64.b64encode(encoded(text)).decode(),
+        "data": encoded64(text),
         "language": "Dockerfile",
     }
+
+
+def encoded64(text: str) -> str:
+    """As Go has bytes in JSON."""
+    return base64.b64encode(encoded(text)).decode()
 
 
 def encoded(text: str) -> bytes:

@@ -100,7 +100,7 @@ class Steps:
             {
                 "level": 1,
                 "short": f"{one.rule}: {one.message} (line {one.line})".encode(),
-                "detail": [],
+                "detail": [one.reason.encode()],
                 "url": one.url,
                 **self._describe(one.line, one.end),
             }
@@ -127,7 +127,10 @@ def _titles(file: Dockerfile, platform: str) -> dict[int, str]:
     for stage in file.stages:
         name = stage.name or (f"stage-{stage.index}" if several else "")
         name = f"{platform} {name}".strip()
-        shown = [stage.start, *(step for step in stage.steps if isinstance(step, _LAYERS))]
+        layers = [step for step in stage.steps if isinstance(step, _LAYERS)]
+        # Nothing is done for these two, so that BuildKit does not count them.
+        nothing = stage.start.base == "scratch" or file.find(stage.start.base, stage.index)
+        shown = layers if nothing else [stage.start, *layers]
         for number, step in enumerate(shown, 1):
             found[step.statement.line] = _title(name, number, len(shown), step)
     return found

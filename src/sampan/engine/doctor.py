@@ -46,9 +46,8 @@ def _taken(engine: Engine) -> list[Finding]:
         if container.running or refused is None:
             continue
         port = int(refused[1])
-        for spec, bindings in published_ports.wanted(
-            container.config, container.host_config
-        ).items():
+        wanted = published_ports.wanted(container.config, container.host_config)
+        for spec, bindings in wanted.items():
             protocol = spec.partition("/")[2]
             if any(first <= port <= last for _, first, last in bindings):
                 who = ", ".join(listeners.processes(port, protocol))

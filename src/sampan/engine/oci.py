@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sampan.engine.user_namespaces import Remap
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+STOP_TIMEOUT = 10  # seconds, Docker's; -1 is for ever
 _FLAG_NAMESPACES = {  # HostConfig's key → the namespace, and whether it is private by default
     "PidMode": ("pid", True),
     "IpcMode": ("ipc", True),

@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from sampan.runtime.channel import Channel
     from sampan.shim.protocol import Message, Start
 
-_START = b'{"op":"start",'  # how such a message begins, `protocol.Start.message`
+_START = b'{"op":"start",'  # how such a message begins, `protocol.start`
 _DIRECT = _START + b'"direct":"'
-_PEEK = 512  # bytes; a longer cgroup path goes the other way
+_PEEK = 4200  # bytes: PATH_MAX and some
 
 
 def cgroup(connection: socket.socket) -> str | None:
     """Where to clone PID 1 of what is asked for, "" where not like this; None: it is no start.
 
-    The request stays unread.
+    Nothing is read, for whoever serves it does that.
     """
     head = connection.recv(_PEEK, socket.MSG_PEEK)[4:]
     if not head.startswith(_START):
@@ -116,7 +116,7 @@ def _run(connection: socket.socket, monitor: socket.socket, channel: Channel) ->
 
 def _become(connection: socket.socket, monitor: socket.socket, channel: Channel) -> None:
     try:
-        message, fds = unix.receive(connection)
+        message, fds = ready.receive_start(connection)
         request = parsing.start(message, fds)
         config = oci_runtime.parse(request.config)
         streams = stdio.Streams(tty=request.tty, stdin=request.stdin)
@@ -134,7 +134,7 @@ def _become(connection: socket.socket, monitor: socket.socket, channel: Channel)
                 ready.tell_created(connection, pid, network="self")
 
         become.become(config, options, channel, tell)
-    except ready.MonitorGone:
+    except (ready.MonitorGone, ready.EngineGone):
         pass
     except Exception as failure:
         unix.send(monitor, protocol.error(failure))

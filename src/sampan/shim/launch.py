@@ -81,9 +81,9 @@ def _received(request: Start, message: Message, fds: list[int], helper_pid: int)
 
 def _help(connection: socket.socket, monitor: socket.socket) -> None:
     try:
-        message, fds = unix.receive(connection)
+        message, fds = ready.receive_start(connection)
         _prepare(connection, monitor, message, fds)
-    except ready.MonitorGone:
+    except (ready.MonitorGone, ready.EngineGone):
         pass
     except Exception as failure:
         try:

@@ -77,6 +77,7 @@ def run(line: socket.socket, otherwise: Callable[[socket.socket], None]) -> None
     connection.settimeout(_PATIENCE)
     path = direct.cgroup(connection)
     if path is None:
+        title.set("sampan-spawner")  # a child of it, as ever
         otherwise(connection)
         return
     process.prctl(process.PR.SET_CHILD_SUBREAPER, 1)

@@ -6,7 +6,7 @@ that the asyncio engine and the blocking monitor share it.
 
     spawner  hello() → hello_answer() · retire() · start() · archive() · resolver()
     resolver hello() → resolver_answer() · update() · retire()
-    start    → created (+ netns) · ← go() → started | error → events until exit
+    start() and a Start → created (+ netns) · ← go() → started | error → events until exit
     monitor  subscribe() → state, events
              attach() exec() resize() kill() call() close_stdin() → ok | started | error
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.runtime import errors as runtime_errors
-from sampan.shim import eligible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,9 +102,8 @@ class Start(Record):
     network: bool = False
 
     def message(self) -> Message:
-        """As the engine sends it; `fd`s are indexes of the descriptors sent along."""
-        body = _plain(self)
-        return {"op": "start", "direct": eligible.cgroup(self), **body}
+        """As the engine sends it after `start`; `fd`s are indexes of the descriptors sent along."""
+        return {"op": "container", **_plain(self)}
 
 
 class Exec(Record):
@@ -165,6 +163,11 @@ def _plain(value: object) -> Any:
 
 def hello() -> Message:
     return {"op": "hello"}
+
+
+def start(direct: str) -> Message:
+    """A `Start` follows. `direct`: see `eligible.cgroup`."""
+    return {"op": "start", "direct": direct}
 
 
 def retire() -> Message:

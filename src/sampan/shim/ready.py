@@ -67,6 +67,19 @@ class Ready:
             self._helper = 0
 
 
+def receive_start(connection: socket.socket) -> tuple[Message, list[int]]:
+    """The request, after the message that announced it, however long the engine needs to make it;
+    EngineGone where none comes."""
+    if unix.receive(connection)[0] is not None:
+        patience = connection.gettimeout()
+        connection.settimeout(None)
+        message, fds = unix.receive(connection)
+        connection.settimeout(patience)
+        if message is not None:
+            return message, fds
+    raise EngineGone("the engine went away before it said what to start")
+
+
 def to_monitor(message: Message) -> Message:
     """Of a start request, what a monitor needs."""
     return {name: message[name] for name in _TO_MONITOR if name in message}

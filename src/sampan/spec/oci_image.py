@@ -111,6 +111,19 @@ def parse_platform(text: str) -> Platform:
     return Platform(os=parts[0], architecture=architecture(parts[1]), variant="".join(parts[2:]))
 
 
+def normal(platform: Platform) -> Platform:
+    """The one name that a build has for it, as containerd's: arm is arm/v7, arm64/v8 is arm64."""
+    implied = _IMPLIED.get(platform.architecture, "")
+    variant = platform.variant
+    if variant.isdecimal():
+        variant = f"v{variant}"
+    if platform.architecture == "arm":
+        variant = variant or implied
+    elif variant == implied:
+        variant = ""
+    return platform.replace(variant=variant)
+
+
 def digest_of(data: bytes) -> Digest:
     return Digest("sha256:" + hashlib.sha256(data).hexdigest())
 

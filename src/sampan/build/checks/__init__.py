@@ -61,7 +61,7 @@ def look(file: Dockerfile, inputs: Inputs) -> tuple[Warning, ...]:
 class _Checks:
     def __init__(self, file: Dockerfile, inputs: Inputs, found: Collector) -> None:
         self._file, self._inputs, self._found = file, inputs, found
-        self._outer = Scope.outermost(file, inputs.args, inputs.platform)
+        self._outer = Scope.outermost(file, inputs.args, inputs.platform, inputs.target)
         self._done: dict[int, StageCheck] = {}
 
     def look(self) -> None:

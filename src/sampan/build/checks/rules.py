@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from sampan.build.checks.reasons import REASONS
 from sampan.kit.record import Record
 
 RULES = {
@@ -64,6 +65,10 @@ class Warning(Record):
     message: str
     line: int = 0
     end: int = 0
+
+    @property
+    def reason(self) -> str:
+        return REASONS[self.rule]
 
     @property
     def url(self) -> str:

@@ -6,6 +6,7 @@ A value may hold variables, so that the whole is understood only when the step i
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from sampan.build.errors import DockerfileError
@@ -40,6 +41,11 @@ class Mount(Record):
     mode: int | None = None
     uid: int | None = None
     gid: int | None = None
+
+    @property
+    def secret(self) -> str:
+        """By which name the client knows it."""
+        return self.id or self.source or posixpath.basename(self.target)
 
     @property
     def cache_mode(self) -> int:

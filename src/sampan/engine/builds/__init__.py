@@ -85,7 +85,7 @@ async def build(
 def platforms(options: Options) -> list[Platform]:
     """What is built, in the order that was asked for."""
     texts = [text for text in options.platform.split(",") if text]
-    found = [oci_image.parse_platform(text.strip()) for text in texts]
+    found = [oci_image.normal(oci_image.parse_platform(text.strip())) for text in texts]
     return [*dict.fromkeys(found)] or [oci_image.host_platform()]
 
 
@@ -112,7 +112,7 @@ async def solved(
             made = await in_own_thread(solve.solve, wanted, workshop, progress)
         return Built(platform=platform, state=made)
 
-    with closing(workshop.layers):
+    with closing(workshop.layers), workshop.caching.kept():
         progress = [(platform, told(platform)) for platform in platforms(options)]
         work = [asyncio.create_task(one(*each)) for each in progress]
         try:

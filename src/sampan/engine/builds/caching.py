@@ -22,6 +22,7 @@ from sampan.spec import oci_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from contextlib import AbstractContextManager
 
     from sampan.build.state import Layer
     from sampan.engine.builds.cache_places import Place
@@ -82,6 +83,10 @@ class Caching:
         self.steps: dict[str, Layer | None] = {}
         self.mounts: set[str] = set()  # keys of caches
         self.used: set[tuple[str, str]] = set()  # ("secret", id), ("ssh", id), ("network", "")
+
+    def kept(self) -> AbstractContextManager[None]:
+        """While the steps are made: the records stay open."""
+        return self._records.kept()
 
     def alone(self, parts: explain.Parts) -> threading.Lock:
         """To be held from the question whether a step's result is there until it is."""

@@ -74,8 +74,15 @@ def named(context: Files, given: Mapping[str, str], scratch: str) -> dict[str, F
             whole = files.Subtree(context, inside)
             found[name] = _unpacked(context, inside, name, scratch) if packed else whole
         else:
-            found[name] = fetched(value, scratch)
+            found[name] = remote_named(value, scratch)
     return found
+
+
+def remote_named(address: str, scratch: str) -> Files:
+    """A repository, or what is behind http as the one file `context`, as BuildKit has it."""
+    if remote.is_git(address):
+        return remote.clone(address, scratch)
+    return remote.fetch(address, scratch).named("context")
 
 
 def _unpacked(context: Files, place: str, name: str, scratch: str) -> Files:
@@ -104,8 +111,10 @@ def visible(context: Files, matcher: ignore.Matcher | None) -> Files:
 
 
 def dockerfile(context: Files, path: str) -> str:
+    (only,) = context.children("") if isinstance(context, files.Single) else ("",)
+    lower = path.lower() if path == "Dockerfile" and context.entry(path) is None else ""
     try:
-        return files.text(context, path)
+        return files.text(context, only or lower or path)
     except errors.NotFound:
         raise errors.InvalidArgument(
             f"Cannot locate specified Dockerfile: {path}: it is not in the build context"

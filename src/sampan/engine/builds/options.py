@@ -39,12 +39,18 @@ class Options(Record):
     platform: str = ""
     explain: bool = False
     network: str = ""
+    hostname: str = "buildkitsandbox"  # BuildKit's: the same for every build
     host_config: Mapping[str, Any] = {}  # limits of the steps' containers
     contexts: Mapping[str, str] = {}  # name → docker-image://NAME, or a directory of the context
     allowed: frozenset[str] = frozenset()
     secrets: Secrets = providers.GivenSecrets()
     agents: Agents = providers.LocalAgents()
     credentials: Mapping[str, Credentials] = {}  # by registry
+
+    @property
+    def sandbox(self) -> str:
+        """What RUN's containers call themselves; the argument is BuildKit's."""
+        return self.args.get("BUILDKIT_SANDBOX_HOSTNAME") or self.hostname
 
     @property
     def carries_cache(self) -> bool:

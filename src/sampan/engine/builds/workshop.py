@@ -236,16 +236,13 @@ class Workshop:
     ) -> Container:
         """`names` are its devices'."""
         image = Image(id=made.image_id, manifest="", chain_id=made.chain_id, config=made.document)
-        env = {
-            "PATH": state.DEFAULT_PATH,
-            **process.proxies,
-            **process.env,
-        }
+        env = {"PATH": state.DEFAULT_PATH, **process.proxies, **process.env}
         config: dict[str, Any] = {
             "Image": made.image_id,
             "Cmd": list(process.args),
             "Entrypoint": None,
             "Env": [f"{name}={value}" for name, value in env.items()],
+            "Hostname": self._options.sandbox,
             "User": process.user,
             "WorkingDir": process.directory,
             "Labels": {leftovers.LABEL: "1"},

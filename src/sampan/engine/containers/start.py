@@ -1,8 +1,9 @@
 """`start`: from a row to a running process.
 
 1. ports are reserved and addresses taken: rows, and sockets in our hands
-2. the files over /etc are written, config.json is built
-3. the spawner forks a monitor, which makes the namespaces and says "created"
+2. the spawner hands the connection to a monitor, which clones PID 1 if it can (`early`); meanwhile
+   the files over /etc are written, config.json is built
+3. PID 1, or the monitor's helper, makes the namespaces and says "created"
 4. the network is set up in the namespace while PID 1 prepares its rootfs; "go"
 5. "started": the state is written, the connection becomes the subscription
 
@@ -29,7 +30,7 @@ from sampan.engine import (
     user_namespaces,
     users,
 )
-from sampan.engine.containers import links, log_config, mount_events
+from sampan.engine.containers import early, links, log_config, mount_events, scopes
 from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
@@ -87,6 +88,7 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
     container.cgroup_driver = engine.cgroup_driver
     connection = None
     try:
+        connection = await early.open(container, checkpoint)
         await engine.volumes.attach(container)
         mount_events.tell(container, "mount")
         if container.host_config.get("StorageOpt"):
@@ -102,15 +104,16 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
         descriptors = [client.socket.fileno() for client in clients]
         descriptors += [fd for reservation, _ in plan.reservations for fd in reservation.fds()]
         os.makedirs(engine.paths.container_run(container.id), mode=0o700, exist_ok=True)
-        connection = await engine.spawner.connect()
-        await connection.send(request.message(), descriptors)
+        connection = await early.send(container, connection, request, descriptors)
         if request.network:
             container.starting = connection
             await _connect_network(container, plan, connection)
             container.starting = None
         answer, _ = await _answer(container, connection)
-    except BaseException:
-        if connection is not None:
+    except BaseException as failure:
+        if connection is not None and isinstance(failure, Exception):
+            await connection.finish()  # the next start must not meet what is left of this one
+        elif connection is not None:
             connection.detach()
         await engine.endpoints.release(container)
         await engine.volumes.detach(container)
@@ -200,6 +203,7 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             links=linked(container),
         ),
     )
+    document["annotations"] = scopes.as_annotations(container)
     cdi.inject(document, container.host_config, cdi.directories(engine.settings))
     return document
 

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sampan.build import cache
+from sampan.engine import spare_memory
 from sampan.engine.errors import NoSuchImage
 from sampan.engine.images import (
     archives,
@@ -32,7 +33,6 @@ from sampan.engine.images import (
     push,
     remove,
     remove_platforms,
-    spare_memory,
     variants,
 )
 from sampan.engine.images.listing import Summary

@@ -51,10 +51,9 @@ class Systemd:
             raise
 
     def _start(self, systemd: dbus.Connection) -> None:
-        properties = [
+        properties: list[tuple[str, Any]] = [
             ("Description", ("s", f"container {self._unit}")),
             ("Delegate", ("b", True)),
-            ("DefaultDependencies", ("b", False)),
             ("CollectMode", ("s", "inactive-or-failed")),  # an end by the OOM killer leaves nothing
             *((f"{kind}Accounting", ("b", True)) for kind in ("CPU", "Memory", "Tasks", "IO")),
         ]
@@ -64,6 +63,8 @@ class Systemd:
             self._placeholder = _placeholder()
             properties += [("Slice", ("s", self._slice)), ("PIDs", ("au", [self._placeholder]))]
         try:
+            if "DefaultDependencies" not in self._properties:
+                properties.append(("DefaultDependencies", ("b", False)))
             self._start_with(systemd, [*properties, *self._properties.items()])
         except BaseException:
             self._leave()
@@ -113,6 +114,7 @@ class Systemd:
                     systemd.call(_MANAGER, "SetUnitProperties", "sba(sv)", self._unit, True, told)
                 except dbus.DBusError as error:
                     raise InvalidLimit(f"systemd refused for {self._unit}: {error}") from error
+            self._properties = {**self._properties, **dict(told)}
         self._group.apply(resources)
 
     def delete(self) -> None:
