@@ -11,6 +11,7 @@ class AtOnce:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         if report.failed and terminal is not None:
             terminal.write_line(f"\n{report.nodeid}: {report.when}\n{report.longreprtext}")
+            terminal.write_line(report.capstdout + report.capstderr)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,12 +1,13 @@
-"""Small Dockerfiles, each built by Debian's buildah and by us: config, tree, owners, history.
+"""Small Dockerfiles, each built by another builder and by us: config, tree, owners, history.
 
-The tables are `dockerfiles/*.txt`. Where buildah makes something else of one than BuildKit, the
-case says why; a case that says so and makes the same fails as well.
+The tables are `dockerfiles/*.txt`. Where the other one, Debian's buildah or BuildKit itself, makes
+something else of one, the case says why; a case that says so and makes the same fails as well.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from tests.conformance import dockerfiles
 from tests.conformance.dockerfiles import Case, builders, images
 from tests.engine_process import Engine
 
+PEER = os.environ.get("SAMPAN_PEER", "buildah")
 pytestmark = [
-    # buildah needs some minutes for it: `./do conformance build`
+    # They need some minutes for it: `./do conformance build`, `./do conformance buildkit`
     pytest.mark.skipif("SAMPAN_DIFFERENTIAL" not in os.environ, reason="./do conformance runs it"),
-    pytest.mark.needs("mount", "netns", "buildah"),
+    pytest.mark.needs("mount", "netns", *(["buildah"] if PEER == "buildah" else [])),
 ]
 CASES = dockerfiles.cases()
 
@@ -36,14 +38,17 @@ def ours(base: bytes) -> Iterator[builders.Ours]:
 
 
 @pytest.fixture(scope="module")
-def buildah(base: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[builders.Buildah]:
-    place = tmp_path_factory.mktemp("buildah")
-    made = builders.Buildah(place, base)
+def peer(base: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[builders.Peer]:
+    if PEER == "buildkit" and not all(map(shutil.which, ("buildkitd", "buildctl"))):
+        pytest.skip("buildkitd and buildctl are not in PATH")
+    place = tmp_path_factory.mktemp(PEER)
+    make = {"buildah": builders.Buildah, "buildkit": builders.BuildKit}[PEER]
+    made = make(place, base)
     yield made
     made.close()
 
 
-def outcome(builder: builders.Ours | builders.Buildah, case: Case, place: Path, base: bytes) -> str:
+def outcome(builder: builders.Ours | builders.Peer, case: Case, place: Path, base: bytes) -> str:
     place.mkdir()
     try:
         return images.describe(builder.build(case, builders.context(case, place)), base)
@@ -52,13 +57,13 @@ def outcome(builder: builders.Ours | builders.Buildah, case: Case, place: Path, 
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_buildah_and_we_make_the_same(
-    case: Case, base: bytes, ours: builders.Ours, buildah: builders.Buildah, tmp_path: Path
+def test_the_other_and_we_make_the_same(
+    case: Case, base: bytes, ours: builders.Ours, peer: builders.Peer, tmp_path: Path
 ) -> None:
     mine = outcome(ours, case, tmp_path / "ours", base)
-    theirs = outcome(buildah, case, tmp_path / "buildah", base)
+    theirs = outcome(peer, case, tmp_path / "theirs", base)
     same = mine == theirs or (mine.startswith("fails") and theirs.startswith("fails"))
-    if case.buildah:
-        assert not same, f"{case.path.name} says that buildah {case.buildah}; it does not differ"
+    if reason := case.differs.get(PEER):
+        assert not same, f"{case.path.name} says that {PEER} {reason}; it does not differ"
     elif not same:
         assert mine == theirs

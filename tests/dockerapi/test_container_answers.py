@@ -74,12 +74,48 @@ def test_annotations_are_listed(engine: Engine) -> None:
         ({"HostConfig": {"NetworkMode": "host", "Links": ["x:y"]}}, "can't be used with links"),
         ({"HostConfig": {"NetworkMode": "container"}}, "container:<name|id>"),
         ({"HostConfig": {"VolumesFrom": ["x:bar"]}}, "invalid mode: bar"),
+        ({"HostConfig": {"Binds": ["/a:/b:nocopy"]}}, "invalid mode: nocopy"),
+        ({"HostConfig": {"Binds": ["/tmp:/r"], "Tmpfs": {"/r": ""}}}, "Duplicate mount point: /r"),
+        ({"HostConfig": {"MemoryReservation": 1024}}, "Minimum memory reservation allowed is 6MB"),
     ],
 )
 def test_what_does_not_go_together(engine: Engine, body: dict[str, Any], message: str) -> None:
     body = {"Image": "busybox", "Cmd": ["true"], **body}
     status, answer = engine.request("POST", "/containers/create", body)
     assert (status, message in answer["message"]) == (400, True), answer
+
+
+def test_a_directory_without_devices_is_no_device(engine: Engine) -> None:
+    devices = [{"PathOnHost": "/etc", "PathInContainer": "/etc", "CgroupPermissions": "rwm"}]
+    container = engine.create("true", HostConfig={"Devices": devices})
+    status, answer = engine.request("POST", f"/containers/{container}/start")
+    assert status >= 400
+    assert "not a device node" in answer["message"]
+    engine.request("DELETE", f"/containers/{container}")
+
+
+def test_a_kill_ends_the_restarts(engine: Engine) -> None:
+    policy = {"RestartPolicy": {"Name": "always"}}
+    container = engine.run("false", HostConfig=policy)
+    while True:  # until the pauses are longer than a second
+        found = engine.inspect(container)
+        if found["RestartCount"] >= 5 and found["State"]["Status"] == "restarting":
+            break
+    assert engine.request("POST", f"/containers/{container}/kill")[0] == 204
+    state = engine.inspect(container)["State"]
+    assert (state["Status"], state["Running"]) == ("exited", False)
+    engine.request("DELETE", f"/containers/{container}")
+
+
+def test_the_last_of_volumes_from_counts(engine: Engine) -> None:
+    names = []
+    for name in ("from-1", "from-2"):
+        engine.create("true", name=name, Volumes={"/data": {}})
+        names.append(engine.inspect(name)["Mounts"][0]["Name"])
+    taker = engine.create("true", HostConfig={"VolumesFrom": ["from-1", "from-2"]})
+    assert [mount["Name"] for mount in engine.inspect(taker)["Mounts"]] == names[1:]
+    for container in (taker, "from-1", "from-2"):
+        engine.request("DELETE", f"/containers/{container}?v=1")
 
 
 def test_several_networks_at_create_came_with_1_44(engine: Engine) -> None:

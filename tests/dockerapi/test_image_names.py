@@ -8,6 +8,7 @@ import tarfile
 import time
 import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,6 +132,20 @@ def test_an_import_is_for_linux(engine: Engine) -> None:
     assert (status, "operating system is not supported" in answer["message"]) == (400, True)
 
 
+def test_an_image_with_a_tag_and_its_digest_goes_by_id(
+    engine: Engine, base: str, registry: str
+) -> None:
+    """As everything that was pulled."""
+    name = f"{registry}/by-id"
+    image = commit(engine, f"{name}:1", "LABEL a=1", base=base)
+    assert engine.request("POST", f"/images/{name}/push?tag=1")[0] == 200
+    engine.request("POST", f"/images/{name}:1/tag?repo={name}&tag=2")
+    status, answer = engine.request("DELETE", f"/images/{image}")
+    assert (status, "referenced in multiple repositories" in answer["message"]) == (409, True)
+    engine.request("DELETE", f"/images/{name}:2")
+    assert engine.request("DELETE", f"/images/{image}")[0] == 200
+
+
 def test_events_of_images_are_found_by_label(engine: Engine, base: str) -> None:
     begun = time.time()
     image = commit(engine, "told:1", "LABEL of.test=yes", base=base)
@@ -204,3 +219,47 @@ def test_what_only_others_were_made_from_is_listed_when_asked(engine: Engine, ba
         assert (lower in listed, upper in listed) == (wanted, True)
     for name in ("between:2", "between:1"):
         engine.request("DELETE", f"/images/{name}")
+
+
+def test_etc_belongs_to_whom_the_image_says(engine: Engine) -> None:
+    """The mount points that the engine adds there change nothing of it, nor does a commit."""
+    binary = Path("/usr/bin/busybox").read_bytes()
+    packed = archive(
+        member("etc", "directory", mode=0o750, uid=1001, gid=1002),
+        member("bin", "directory"),
+        member("bin/busybox", data=binary, mode=0o755),
+        *(member(f"bin/{name}", "symlink", link="busybox") for name in ("sh", "stat")),
+    )
+    status, answer = engine.request("POST", "/images/create?fromSrc=-&repo=owned", packed)
+    assert status == 200, answer
+    made = engine.create("sh", "-c", "stat -c '%u:%g %a' /etc; > /etc/new", Image="owned")
+    for image in ("owned", "owned:2"):
+        container = engine.create("stat", "-c", "%u:%g %a", "/etc", Image=image, Tty=True)
+        engine.request("POST", f"/containers/{container}/start")
+        engine.wait(container)
+        body = engine.request("GET", f"/containers/{container}/logs?stdout=1")[1]
+        assert body == b"1001:1002 750\r\n"
+        engine.request("DELETE", f"/containers/{container}")
+        if image == "owned":
+            engine.request("POST", f"/containers/{made}/start")
+            engine.wait(made)
+            asked = f"/commit?container={made}&repo=owned&tag=2"
+            assert engine.request("POST", asked, {})[0] == 201
+    engine.request("DELETE", f"/containers/{made}")
+    for image in ("owned:2", "owned"):
+        engine.request("DELETE", f"/images/{image}")
+
+
+def test_a_pull_without_a_tag_brings_them_all(engine: Engine, base: str, registry: str) -> None:
+    name = f"{registry}/every"
+    for tag in "12":
+        commit(engine, f"{name}:{tag}", f"LABEL a={tag}", base=base)
+        assert engine.request("POST", f"/images/{name}/push?tag={tag}")[0] == 200
+        engine.request("DELETE", f"/images/{name}:{tag}")
+    status, answer = engine.request("POST", f"/images/create?fromImage={name}")
+    assert (status, b"error" in answer) == (200, False)
+    for tag in "12":
+        assert config(engine, f"{name}:{tag}")["Labels"] == {"a": tag}
+        engine.request("DELETE", f"/images/{name}:{tag}")
+    status, answer = engine.request("POST", f"/images/create?fromImage={registry}/nosuch")
+    assert status == 404, answer

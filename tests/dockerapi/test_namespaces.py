@@ -95,6 +95,32 @@ def test_the_hosts_network_comes_with_its_names(engine: Engine) -> None:
     assert found == f"{names}192.0.2.1\tmore\n"
 
 
+def test_a_read_only_root_has_read_only_files(engine: Engine) -> None:
+    files = ("hosts", "hostname", "resolv.conf")
+    script = "; ".join(f"echo x >> /etc/{name}" for name in files)
+    assert said(engine, script, ReadonlyRootfs=True).count("Read-only file system") == 3
+    assert said(engine, script) == ""
+
+
+def test_a_network_is_joined_through_another_container(engine: Engine) -> None:
+    first = engine.run("sleep", "60", Hostname="first")
+    second = engine.run("sleep", "60", HostConfig={"NetworkMode": f"container:{first}"})
+    try:
+        assert said(engine, "cat /etc/hostname", NetworkMode=f"container:{second}") == "first\n"
+    finally:
+        for container in (second, first):
+            engine.request("DELETE", f"/containers/{container}?force=1")
+
+
+def test_a_full_host_name_is_known_by_its_first_part(engine: Engine) -> None:
+    container = engine.run(
+        "sh", "-c", "ping -c1 foobar && ping -c1 foobar.example.com",
+        Hostname="foobar.example.com", HostConfig={"NetworkMode": "bridge"},
+    )  # fmt: skip
+    assert engine.wait(container) == 0
+    engine.request("DELETE", f"/containers/{container}")
+
+
 def test_who_is_privileged_keeps_the_profile_that_was_asked_for(engine: Engine) -> None:
     profile = (
         '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["chown", "lchown", '

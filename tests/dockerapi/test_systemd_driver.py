@@ -57,7 +57,8 @@ def test_info_names_the_driver(engine: Engine) -> None:
 
 def test_a_container_is_a_scope_with_its_limits(engine: Engine) -> None:
     host = {"Memory": 64 << 20, "PidsLimit": 33, "CpuQuota": 20_000, "CpuPeriod": 100_000}
-    container = sleeper(engine, **host)
+    notes = {"org.systemd.property.Documentation": "['https://example.org']", "of.nobody": "kept"}
+    container = sleeper(engine, **host, Annotations=notes)
     name = unit(engine, container)
     assert directory(engine, container).endswith(f"/system.slice/{name}")
     for key, value in (
@@ -67,6 +68,7 @@ def test_a_container_is_a_scope_with_its_limits(engine: Engine) -> None:
         ("MemoryMax", str(64 << 20)),
         ("TasksMax", "33"),
         ("CPUQuotaPerSecUSec", "200ms"),
+        ("Documentation", "https://example.org"),
     ):
         assert show(name, key) == value, key
     subprocess.run(["systemctl", "daemon-reload"], check=True)

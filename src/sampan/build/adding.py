@@ -75,7 +75,7 @@ def _local(step: Add, source: str, context: Files, scratch: str) -> list[copying
 
 
 def _archive(tree: Context) -> copying.Part:
-    return copying.Part(files=tree, whole=True, unpacked=True)
+    return copying.Part(files=tree, whole=True, unpacked=True, implied=tree.implied)
 
 
 def _unpacked(tree: Files, place: str, scratch: str) -> Context | None:

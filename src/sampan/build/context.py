@@ -29,6 +29,7 @@ class Context:
         self._digests: dict[int, bytes] = {}  # by offset
         self._several: set[int] = set()  # the offsets of what has hard links
         self._children: dict[str, list[str]] = {"": []}
+        self.implied: set[str] = set()  # directories that only the names of others tell of
         source = tar.Source(self._kept(chunks))
         for entry in tar.read(source):
             self._add(entry, source.offset)
@@ -57,6 +58,7 @@ class Context:
         if entry.kind == tar.HARD_LINK:
             entry, offset = self._linked(entry)
         self._entries[path], self._offsets[path] = entry, offset
+        self.implied.discard(path)
 
     def _through_links(self, path: str) -> str:
         """A member behind a link of the archive lies where the link leads, inside the archive."""
@@ -82,6 +84,7 @@ class Context:
         self._children[parent] = []
         self._children[posixpath.dirname(parent)].append(posixpath.basename(parent))
         self._entries[parent] = tar.Entry(parent, tar.DIRECTORY, mode=0o755)
+        self.implied.add(parent)
 
     def entry(self, path: str) -> tar.Entry | None:
         return self._entries.get(path) if path else tar.Entry("", tar.DIRECTORY, mode=0o755)

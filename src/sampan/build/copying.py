@@ -17,7 +17,7 @@ from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Container, Hashable
 
     from sampan.build.files import Files
     from sampan.build.instructions.sources import Sources
@@ -40,6 +40,7 @@ class Part(Record):
     literal: bool = False  # the pattern is a path
     whole: bool = False  # an unpacked archive, a git repository: it keeps its own owners
     unpacked: bool = False  # an archive: as if tar(1) had been at work
+    implied: Container[str] = ()  # its directories that are made where they are missing only
 
 
 def plan(
@@ -54,7 +55,7 @@ def plan(
 ) -> list[Member]:
     """The members of the layer. `directory` is WORKDIR; `target` the stage as it is so far."""
     found = [(part, place) for part in parts for place in _places(part, parents)]
-    many = len(found) + len(instruction.inline) > 1
+    many = sum(not part.unpacked for part, _ in found) + len(instruction.inline) > 1
     wanted = posixpath.join("/", directory, instruction.destination)
     into = instruction.destination.endswith(("/", "/.")) or instruction.destination in (".", "")
     place = files.resolve(target, wanted)
@@ -143,6 +144,10 @@ class _Layer:
             # What an archive says of its own top changes nothing.
             entry = part.files.entry(place) if below or not part.whole else None
             name = f"{to}/{below}".strip("/") if below else to
+            if below and part.unpacked:
+                name = self._through_links(below, to)
+                if below in part.implied and self.entry(name) is not None:
+                    continue
             if not below and (entry is None or (entry.kind == tar.DIRECTORY and not itself)):
                 self.add_directories(f"{name}/" if name else "", plain=part.unpacked)
             elif entry is not None and name:
@@ -192,14 +197,22 @@ class _Layer:
 
     def _fits(self, name: str, entry: tar.Entry) -> None:
         """A directory and a file do not take each other's place; archives may."""
-        present = self._present(name)
+        present = self.entry(name)
         if present is None or (present.kind == tar.DIRECTORY) == (entry.kind == tar.DIRECTORY):
             return
         if entry.kind == tar.DIRECTORY:
             raise DockerfileError(f"cannot copy a directory to /{name}, which is none")
         raise DockerfileError(f"cannot replace the directory /{name} with a file")
 
-    def _present(self, name: str) -> tar.Entry | None:
+    def _through_links(self, name: str, top: str) -> str:
+        """Where tar(1) with `top` as its root puts it: behind the links that lead there, of the
+        stage or just made."""
+        above, base = posixpath.split(name)
+        place = files.resolve(_Inside(self, top), above)
+        return "/".join(part for part in (top, place, base) if part)
+
+    def entry(self, name: str) -> tar.Entry | None:
+        """What is there by now."""
         made = self._members.get(name)
         return made.entry if made else self._target.entry(name)
 
@@ -221,7 +234,7 @@ class _Layer:
         parent = posixpath.dirname(name)
         if not parent:
             return
-        present = self._present(parent)
+        present = self.entry(parent)
         if present is not None:
             if present.kind not in (tar.DIRECTORY, tar.SYMLINK):
                 raise DockerfileError(f"/{parent} is a file: nothing can be put below it")
@@ -231,6 +244,16 @@ class _Layer:
         made = tar.Entry(parent, tar.DIRECTORY, mode=0o755 if octal is None else octal)
         self._own(made, (0, 0))
         self._members[parent] = Member(entry=made)
+
+
+class _Inside:
+    """What is there by now below a directory."""
+
+    def __init__(self, layer: _Layer, top: str) -> None:
+        self._layer, self._top = layer, top
+
+    def entry(self, path: str) -> tar.Entry | None:
+        return self._layer.entry(f"{self._top}/{path}".strip("/"))
 
 
 def directories(target: Files, path: str, owner: tuple[int, int]) -> list[Member]:

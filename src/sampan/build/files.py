@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from sampan.build.ignore import Matcher
 
-    class Files(Protocol):
+    class Entries(Protocol):
         def entry(self, path: str) -> tar.Entry | None:
             """What lies there, the path's links not followed."""
 
+    class Files(Entries, Protocol):
         def children(self, path: str) -> list[str]: ...
         def copy(self, path: str, write: Callable[[bytes], object]) -> None:
             """A regular file's `entry.size` bytes."""
@@ -49,7 +50,7 @@ def clean(path: str) -> str:
     return posixpath.normpath("/" + path).lstrip("/")
 
 
-def resolve(files: Files, path: str, *, last: bool = True) -> str:
+def resolve(files: Entries, path: str, *, last: bool = True) -> str:
     """The path with its links followed inside the tree; `last`: the final one too."""
     done, todo, links = "", clean(path).split("/"), 0
     while todo:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sampan.build.files import Files
 
 _AT_HOST = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:(?!//)")
+_UNNAMED = "__unnamed__"  # BuildKit's word for a file whose address names none
 _TIMEOUT = 60  # seconds without a byte
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 
@@ -99,9 +100,7 @@ def fetch(url: str, scratch: str) -> files.Single:
 def _file_name(url: str, told: str) -> str:
     path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)
     name = posixpath.basename(told) or posixpath.basename(path)
-    if name in ("", ".", ".."):
-        raise errors.InvalidArgument(f"cannot determine filename from url: {url}")
-    return name
+    return _UNNAMED if name in ("", ".", "..") else name
 
 
 def _seconds(date: str) -> int:
@@ -122,10 +121,7 @@ def clone(
     """The files of a repository at its ref (HEAD if none is named), times those of the commit.
     `note` is told the address and `sha1:` or `sha256:` of the commit."""
     wanted = repository(text)
-    place = tempfile.mkdtemp(dir=scratch)
-    _git(place, "init", "--quiet", "--initial-branch=main")
-    _git(place, "remote", "add", "origin", wanted.url)
-    _fetch(place, wanted)
+    place = _fetched(wanted, scratch)
     _git(place, "checkout", "--quiet", "--detach", "FETCH_HEAD")
     _git(place, "submodule", "update", "--init", "--recursive", "--quiet")
     found = _git(place, "rev-parse", "HEAD")
@@ -142,6 +138,24 @@ def clone(
     if entry is None or entry.kind != tar.DIRECTORY:
         raise errors.InvalidArgument(f"{text}: it has no directory {wanted.directory}")
     return files.Subtree(tree, inside)
+
+
+def _fetched(wanted: Repository, scratch: str) -> str:
+    """A directory with the repository in it. Its hashes are of one kind, and so must the copy's
+    be, which nobody tells before: the usual one first."""
+    refused: errors.Unavailable | None = None
+    for kind in ("sha1", "sha256"):
+        place = tempfile.mkdtemp(dir=scratch)
+        _git(place, "init", "--quiet", "--initial-branch=main", f"--object-format={kind}")
+        _git(place, "remote", "add", "origin", wanted.url)
+        try:
+            _fetch(place, wanted)
+        except errors.Unavailable as error:
+            refused = refused or error
+        else:
+            return place
+    assert refused is not None
+    raise refused
 
 
 def _fetch(place: str, wanted: Repository) -> None:

@@ -85,7 +85,13 @@ STATUS_RESPONSE = Shape(
     logs=(3, Repeated(VERTEX_LOG)),
     warnings=(4, Repeated(VERTEX_WARNING)),
 )
-VERSION = Shape("BuildkitVersion", package=(1, STRING), version=(2, STRING), revision=(3, STRING))
+VERSION = Shape(
+    "BuildkitVersion",
+    package=(1, STRING),
+    version=(2, STRING),
+    revision=(3, STRING),
+    dockerfileVersion=(4, STRING),
+)
 WORKER = Shape(
     "WorkerRecord",
     ID=(1, STRING),

@@ -7,7 +7,12 @@ from typing import Any
 from sampan.spec import oci_image
 
 # The release whose protocols are spoken: clients compare it.
-VERSION = {"package": "github.com/moby/buildkit", "version": "v0.25.0", "revision": "sampan"}
+VERSION = {
+    "package": "github.com/moby/buildkit",
+    "version": "v0.25.0",
+    "revision": "sampan",
+    "dockerfileVersion": "1.26.0",
+}
 _LABEL = "org.mobyproject.buildkit.worker"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.dockerapi import shapes
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Call, Routes
+from sampan.engine.images import pull
 from sampan.image import choice
 from sampan.kit import clock, errors
 from sampan.registry import credentials as registry_credentials
@@ -79,15 +80,17 @@ async def create(call: Call) -> web.StreamResponse:
         raise errors.InvalidArgument("no image name: give fromImage or fromSrc")
     if tag := call.query("tag"):
         name = f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
+    known = credentials(call)
     async with Progress(call) as report:
-        await call.engine.images.pull(
-            name,
-            platform=call.platform(),
-            every=call.flag("all-platforms"),
-            lazily=call.flag("lazy") if call.query("lazy") else None,
-            credentials=credentials(call),
-            report=report,
-        )
+        for one in await pull.each(call.engine, name, known):
+            await call.engine.images.pull(
+                one,
+                platform=call.platform(),
+                every=call.flag("all-platforms"),
+                lazily=call.flag("lazy") if call.query("lazy") else None,
+                credentials=known,
+                report=report,
+            )
     return await report.finish()
 
 

@@ -50,7 +50,9 @@ def _hostname(container: Container) -> str:
 
 def _hosts(container: Container, plan: Plan) -> str:
     hostname, domain = _hostname(container), container.config.get("Domainname")
-    names = [f"{hostname}.{domain}", hostname] if domain else [hostname]
+    full = f"{hostname}.{domain}" if domain else hostname
+    short = hostname if domain else hostname.partition(".")[0]
+    names = [full, short] if short != full else [full]
     return files.hosts(
         [
             (address, names)
@@ -64,8 +66,8 @@ def _hosts(container: Container, plan: Plan) -> str:
 
 def places(container: Container) -> list[tuple[str, str]]:
     """(source, destination) of each; in another container's network they are that one's."""
-    mode, owner = container.network_mode(), container
-    if mode.startswith("container:"):
+    owner = container
+    while (mode := owner.network_mode()).startswith("container:"):
         owner = container.engine.containers.get(mode.partition(":")[2])
     return [(f"{owner.bundle}/{name}", f"/etc/{name}") for name in _NAMES]
 

@@ -28,6 +28,7 @@ def mounts(
     with the owners that the container's user namespace makes of those on the disk."""
     host = container.host_config
     own = ["idmap"] if mapped else []
+    fixed = ["ro"] if host.get("ReadonlyRootfs") else []
     by_place: dict[str, Mount] = {}
     theirs = {point["Destination"] for point in container.mounts}
     for mount in default_mounts(host):
@@ -35,7 +36,7 @@ def mounts(
             continue  # a /dev of the user's is theirs with all that is in it, and may be read-only
         by_place[mount["destination"]] = mount
     for source, where in files:
-        by_place[where] = _bind(source, where, ["rbind", "rprivate", *own])
+        by_place[where] = _bind(source, where, ["rbind", "rprivate", *own, *fixed])
     for where, options in tmpfs(host).items():
         by_place[where] = _tmpfs(where, options)
     for point in container.mounts:

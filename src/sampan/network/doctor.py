@@ -127,9 +127,8 @@ def _foreign(nft: Nft, table: str, bridges: Sequence[Network]) -> Iterator[Findi
             continue
         listed = nft.list(f"list table {where}")
         texts = [i["rule"] for i in listed if "rule" in i]
-        last = next((r for r in reversed(texts) if r["chain"] == chain["name"]), None)
-        ends = _verdict(last) if last else ""
-        if chain.get("policy") != "drop" and ends not in ("drop", "reject"):
+        own = [rule for rule in texts if rule["chain"] == chain["name"]]
+        if chain.get("policy") != "drop" and not openings.ends_closed(own):
             continue
         said = f"the chain {chain['name']} of the table {where} lets nothing through"
         missing = [name for name in sorted(names) if not _mentions(texts, name)]
@@ -183,13 +182,6 @@ def _chains(nft: Nft, hook: str) -> list[dict[str, Any]]:
     chains = [item["chain"] for item in listed if "chain" in item]
     families = ("ip", "ip6", "inet")
     return [c for c in chains if c.get("hook") == hook and c["family"] in families]
-
-
-def _verdict(rule: dict[str, Any]) -> str:
-    """Of a rule that matches everything."""
-    words = [next(iter(e)) if isinstance(e, dict) else str(e) for e in rule["expr"]]
-    words = [word for word in words if word not in ("counter", "log")]
-    return words[0] if len(words) == 1 else ""
 
 
 def _mentions(rules_: Sequence[dict[str, Any]], bridge: str) -> bool:

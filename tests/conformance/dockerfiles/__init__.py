@@ -3,7 +3,7 @@
 The `.txt` files here hold them:
 
     == NAME: what it is about
-    -- args V=1                    --build-arg; also `-- target STAGE`, `-- buildah reason`
+    -- args V=1                    --build-arg; also `-- target STAGE`, `-- PEER reason`
     -- Dockerfile
     FROM base
     -- file deep/a 600             content follows; the mode may be left out
@@ -13,7 +13,8 @@ The `.txt` files here hold them:
     -- image                       what the last one becomes: `images.describe`
     -- fails                       or: what is said
 
-`-- buildah` says why Debian's buildah (1.28) makes something else of it than BuildKit.
+`-- buildah` says why Debian's buildah (1.28) makes something else of it, `-- buildkit` why BuildKit
+(of 2026-08-21) does.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PEERS = ("buildah", "buildkit")
 OLD = 1_000_000_000  # the mtime, seconds, of all that comes from a context
 
 
@@ -35,7 +37,7 @@ class Case:
     path: Path
     args: list[str] = field(default_factory=list)
     target: str = ""
-    buildah: str = ""
+    differs: dict[str, str] = field(default_factory=dict)  # peer → why
     parts: list[tuple[str, str]] = field(default_factory=list)  # heading, text
 
     def text(self, heading: str) -> str | None:
@@ -55,7 +57,7 @@ def written(case: Case) -> str:
     notes = [f"== {case.name}: {case.about}"]
     notes += [f"-- args {arg}" for arg in case.args]
     notes += [f"-- target {case.target}"] if case.target else []
-    notes += [f"-- buildah {case.buildah}"] if case.buildah else []
+    notes += [f"-- {peer} {reason}" for peer, reason in case.differs.items()]
     parts = [f"-- {heading}\n{text.rstrip()}\n" for heading, text in case.parts]
     return "".join([*(f"{note}\n" for note in notes), *parts])
 
@@ -75,8 +77,8 @@ def _read(line: str, path: Path, found: list[Case]) -> None:
         found[-1].args += rest.split()
     elif word == "target":
         found[-1].target = rest
-    elif word == "buildah":
-        found[-1].buildah = rest
+    elif word in PEERS:
+        found[-1].differs[word] = rest
     else:
         found[-1].parts.append((line[3:].strip(), ""))
 

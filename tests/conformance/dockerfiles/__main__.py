@@ -1,7 +1,7 @@
 """Write what our engine makes of the cases, or of those named, into the tables.
 
 For a case that is new; what it writes is to be read. `./do conformance build` holds it against
-buildah.
+buildah, `./do conformance buildkit` against BuildKit.
 """
 
 from __future__ import annotations

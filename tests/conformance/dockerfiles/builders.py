@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from tests import busybox_image
@@ -103,6 +104,11 @@ class Ours:
         last = json.loads(lines.splitlines()[-1])
         if "error" in last:
             raise Failed(last["error"])
+
+
+class Peer(Protocol):
+    def build(self, case: Case, place: Path) -> bytes: ...
+    def close(self) -> None: ...
 
 
 class Buildah:

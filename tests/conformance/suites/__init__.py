@@ -89,13 +89,13 @@ def judge(junit: Path, groups: dict[str, tuple[str, ...]]) -> Result:
     return Result({"all": (), **groups}, outcomes)
 
 
-def differential(test: str, work: Path, words: list[str]) -> Result:
+def differential(test: str, work: Path, words: list[str], **variables: str) -> Result:
     """One of this project's own tests that compare with a peer."""
     report = work / "junit.xml"
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",
          f"tests/conformance/{test}.py", *words],
-        cwd=TOP, env={**os.environ, "SAMPAN_DIFFERENTIAL": "1"}, check=False,
+        cwd=TOP, env={**os.environ, "SAMPAN_DIFFERENTIAL": "1", **variables}, check=False,
     )  # fmt: skip
     return judge(report, {})
 

@@ -22,4 +22,4 @@ def prepare(work: Path) -> None:
 
 
 def run(work: Path, arguments: list[str], _make: Callable[[Path], Engine]) -> Result:
-    return differential("test_build_differential", work, arguments)
+    return differential("test_build_differential", work, arguments, SAMPAN_PEER="buildah")

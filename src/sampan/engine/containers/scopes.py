@@ -20,8 +20,10 @@ _PROPERTY = "org.systemd.property."  # how an OCI runtime is told those of a uni
 
 
 def as_annotations(container: Container) -> dict[str, str]:
+    """Those of config.json: the user's, who may want other properties, count."""
+    given: dict[str, str] = container.host_config.get("Annotations") or {}
     if container.cgroup_driver != cgroups.SYSTEMD:
-        return {}
+        return given
     patience = container.config.get("StopTimeout")
     if patience is None:
         patience = oci.STOP_TIMEOUT
@@ -32,7 +34,7 @@ def as_annotations(container: Container) -> dict[str, str]:
     }
     if unit := _own_unit():
         found["Before"] = f"['{unit}']"  # what is before at a start is after at a stop
-    return {f"{_PROPERTY}{name}": value for name, value in found.items()}
+    return {**{f"{_PROPERTY}{name}": value for name, value in found.items()}, **given}
 
 
 def _own_unit() -> str:

@@ -203,8 +203,7 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             links=linked(container),
         ),
     )
-    given = container.host_config.get("Annotations") or {}
-    document["annotations"] = {**given, **scopes.as_annotations(container)}
+    document["annotations"] = scopes.as_annotations(container)
     cdi.inject(document, container.host_config, cdi.directories(engine.settings))
     return document
 

@@ -127,11 +127,12 @@ def _check_policy(host: dict[str, Any]) -> None:
         raise errors.InvalidArgument("can't create 'AutoRemove' container with restart policy")
 
 
-def _check_resources(host: dict[str, Any]) -> None:
+def _check_memory(host: dict[str, Any]) -> None:
     memory, swap = host.get("Memory") or 0, host.get("MemorySwap") or 0
-    cpus = (host.get("NanoCpus") or 0) / 1e9
     if memory and memory < MINIMUM_MEMORY:
         raise errors.InvalidArgument("Minimum memory limit allowed is 6MB")
+    if 0 < (host.get("MemoryReservation") or 0) < MINIMUM_MEMORY:
+        raise errors.InvalidArgument("Minimum memory reservation allowed is 6MB")
     if swap > 0 and not memory:
         raise errors.InvalidArgument(
             "You should always set the Memory limit when using Memoryswap limit, see usage"
@@ -144,6 +145,11 @@ def _check_resources(host: dict[str, Any]) -> None:
         raise errors.InvalidArgument(
             "Minimum memory limit can not be less than memory reservation limit, see usage"
         )
+
+
+def _check_resources(host: dict[str, Any]) -> None:
+    _check_memory(host)
+    cpus = (host.get("NanoCpus") or 0) / 1e9
     if cpus and (host.get("CpuPeriod") or host.get("CpuQuota")):
         raise errors.InvalidArgument(
             "Conflicting options: Nano CPUs and CPU Period cannot both be set"

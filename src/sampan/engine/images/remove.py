@@ -32,7 +32,7 @@ async def remove(
     if full in names and set(names) - set(going := _with(names, full)):
         return _untag(engine, image, going)
     short = image.id.removeprefix("sha256:")[:12]
-    if full is None and len({n.partition("@")[0] for n in names}) > 1 and not force:
+    if full is None and not _single(names) and not force:
         raise ImageInUse(
             f"delete {short}", "must be forced", "image is referenced in multiple repositories"
         )
@@ -82,6 +82,12 @@ def untag(engine: Engine, name: str) -> list[dict[str, str]]:
 def _names(engine: Engine, image_id: str) -> list[tuple[str]]:
     rows = engine.db.rows("select name from names where image_id = ? order by name", (image_id,))
     return [(row[0],) for row in rows]
+
+
+def _single(names: list[str]) -> bool:
+    """At most one tag, and repo digests of no other repository."""
+    tags = [n for n in names if "@" not in n]
+    return len(tags) < 2 and len({reference.repository(n) for n in names}) < 2
 
 
 def _with(names: list[str], full: str) -> list[str]:

@@ -156,8 +156,8 @@ def walk_pids(directory: str) -> Iterator[int]:
     try:
         text = files.read(f"{directory}/cgroup.procs")
     except OSError as error:
-        # ENODEV: removed since it was opened. EOPNOTSUPP: threaded, listed above it.
-        if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
+        # EOPNOTSUPP: threaded, listed above it.
+        if error.errno not in (errno.ENOENT, errno.EOPNOTSUPP):
             raise
         text = ""
     for word in text.split():
