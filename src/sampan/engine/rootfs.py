@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +46,18 @@ def mounts(engine: Engine, key: str, *, mapped: bool = False) -> list[Mount]:
 
 def between(engine: Engine) -> tuple[str, ...]:
     """The layer between image and container: what the runtime mounts over, so that the mount points
-    it would have to make do not show as the container's own changes (as dockerd's "-init")."""
-    place = f"{engine.paths.root}/snapshots/between"
+    it would have to make do not show as the container's own changes (as dockerd's "-init"); and
+    /etc/mtab, as dockerd has it."""
+    place = f"{engine.paths.root}/snapshots/between-2"  # containers mount the one they started with
     if not os.path.isdir(place):
         made = f"{place}.new"
         for name in ("dev/pts", "dev/shm", "etc", "proc", "sys"):
             os.makedirs(f"{made}/{name}", mode=0o755, exist_ok=True)
-        for name in (MARK, "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
+        for name in ("dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
             os.close(os.open(f"{made}/{name}", os.O_CREAT | os.O_CLOEXEC, 0o644))
+        os.close(os.open(f"{made}/{MARK}", os.O_CREAT | os.O_CLOEXEC, 0o755))
+        with contextlib.suppress(FileExistsError):  # of an engine that was killed here
+            os.symlink("/proc/mounts", f"{made}/etc/mtab")
         os.rename(made, place)
     return (place,)
 
