@@ -182,10 +182,16 @@ def test_the_directive_skips_and_the_one_above_an_instruction_too() -> None:
     body = "FROM a AS B\nCMD x\n"
     assert look(f"# check=skip=StageNameCasing, JSONArgsRecommended;error=true\n{body}") == []
     assert look(f"# check=skip=all\n{body}") == []
+    given = {"args": {"BUILDKIT_DOCKERFILE_CHECK": "skip=StageNameCasing"}}
+    assert [one[0] for one in look(f"# check=skip=all\n{body}", **given)] == ["JSONArgsRecommended"]
+    file = dockerfile.parse(f"# check=error=true\n{body}")
+    assert checks.demanded(file, {}) and not checks.demanded(file, given["args"])
     [(rule, _, _)] = look("FROM a AS B\n# check=skip=JSONArgsRecommended why not\nCMD x\n")
     assert rule == "StageNameCasing"
     text = "# check=experimental=all\n# about it\nFROM a AS b\n"
     assert look(text)[0][0] == "InvalidDefinitionDescription"
+    inside = "# check=experimental=all\nFROM a AS b\n# about it\nARG x\n# y is fine\nARG y=1\n"
+    assert [(rule, line) for rule, _, line in look(inside)] == [("InvalidDefinitionDescription", 4)]
     with pytest.raises(DockerfileError, match="line 1: invalid check option"):
         look(f"# check=nonsense\n{body}")
 
@@ -194,6 +200,8 @@ def test_only_what_the_target_needs_is_followed() -> None:
     text = "FROM a AS one\nWORKDIR x\nFROM a AS two\nWORKDIR y\nFROM one AS three\nWORKDIR z\n"
     assert [line for _, _, line in look(text, target="three")] == [2]
     assert [line for _, _, line in look(text, target="two")] == [4]
+    assert [line for _, _, line in look(text)] == [2]
+    assert [line for _, _, line in look(text, alone=True)] == [2, 4]
 
 
 def test_the_report_shows_the_place() -> None:

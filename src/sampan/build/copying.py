@@ -55,7 +55,9 @@ def plan(
 ) -> list[Member]:
     """The members of the layer. `directory` is WORKDIR; `target` the stage as it is so far."""
     found = [(part, place) for part in parts for place in _places(part, parents)]
-    many = sum(not part.unpacked for part, _ in found) + len(instruction.inline) > 1
+    several = len(found) + len(instruction.inline) > 1
+    # Archives and directories give what is in them, which may as well lie together.
+    many = several and (bool(instruction.inline) or any(_is_file(*one) for one in found))
     wanted = posixpath.join("/", directory, instruction.destination)
     into = instruction.destination.endswith(("/", "/.")) or instruction.destination in (".", "")
     place = files.resolve(target, wanted)
@@ -80,6 +82,11 @@ def plan(
         name = f"{place}/{inline.name}" if into else place
         layer.add_data(name.lstrip("/"), inline.content.encode("utf-8", "surrogateescape"))
     return layer.members()
+
+
+def _is_file(part: Part, path: str) -> bool:
+    entry = None if part.unpacked else part.files.entry(files.resolve(part.files, path))
+    return entry is not None and entry.kind != tar.DIRECTORY
 
 
 def _destination(part: Part, path: str, place: str, into: bool, parents: bool) -> str:

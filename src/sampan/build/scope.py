@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 
+from sampan.build.errors import DockerfileError
+from sampan.build.instructions.base import did_you_mean
 from sampan.build.shell import Expansion, Lexer
 from sampan.kit.record import Record
 from sampan.spec import oci_image
@@ -89,6 +91,16 @@ class Scope:
 
     def word(self, text: str) -> str:
         return self._expand(self._lexer, text).text
+
+    def platform(self, text: str) -> str:
+        """FROM's `--platform`, where it has one."""
+        self.missing.clear()
+        found = self.word(text)
+        if text and not found:
+            known = (*self.args, *self.declared)
+            hints = "".join(did_you_mean(name, known) for name in sorted(self.missing))
+            raise DockerfileError(f"empty platform value from expression {text}{hints}")
+        return found
 
     def words(self, text: str) -> tuple[str, ...]:
         return self._expand(self._lexer, text).words

@@ -151,9 +151,10 @@ class _Build:
         target = self.file.target(self.request.target)
         wanted = self.file.needed(target, self.outer.word)
         stages = [stage for stage in self.file.stages if stage.index in wanted]
-        if checks.demanded(self.file):
+        if checks.demanded(self.file, self.request.args):
             found = self._check(self.base)
             if found:
+                self.progress.warn(found)
                 raise checks.Violations(found)
         try:
             made = self._solved(stages)[target.index]

@@ -166,10 +166,9 @@ class StageBuild:
         epoch = self._request.epoch
         created = state.moment(epoch) if epoch is not None else ""
         if name == "scratch":
-            asked = outer.word(self.stage.start.platform)
-            platform = Platform.of(asked) if asked else self._request.platform
-            return state.scratch(platform, created or state.moment(0))
-        base = named.image(self._build, name, outer.word(self.stage.start.platform))
+            asked = outer.platform(self.stage.start.platform) or str(self._request.platform)
+            return state.scratch(Platform.of(asked), created or state.moment(0))
+        base = named.image(self._build, name, outer.platform(self.stage.start.platform))
         return base.begun(created)
 
     # -- the others

@@ -74,6 +74,7 @@ def _lint(result: Result) -> Answer:
             args=request.args,
             target=request.target,
             ignored=request.ignored,
+            alone=True,
         ),
     )
     warnings: list[dict[str, Any]] = [

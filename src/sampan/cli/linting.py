@@ -40,6 +40,7 @@ def check(
             ),
             args=args,
             target=target,
+            alone=True,
             ignored=_ignored(directory, name),
             base=base,
         )

@@ -33,6 +33,7 @@ class Inputs(Record):
     platform: Platform
     args: Mapping[str, str] = {}
     target: str = ""
+    alone: bool = False  # nothing is built: without a target all stages are looked at
     ignored: Matcher | None = None  # .dockerignore
     base: Callable[[str, str], Mapping[str, Any] | None] = lambda _name, _platform: None
     # (image, platform) → its config, None if nobody knows
@@ -42,17 +43,19 @@ class Violations(DockerfileError):
     """`# check=error=true`, and something was found."""
 
     def __init__(self, warnings: Iterable[Warning]) -> None:
-        names = dict.fromkeys(warning.rule for warning in warnings)
-        super().__init__(f"lint violation found for rules: {', '.join(names)}")
+        known = [*warnings]
+        names = dict.fromkeys(warning.rule for warning in known)
+        text = f"lint violation found for rules: {', '.join(names)}"
+        super().__init__(text, known[0].line, known[0].end)
 
 
-def demanded(file: Dockerfile) -> bool:
+def demanded(file: Dockerfile, args: Mapping[str, str]) -> bool:
     """Whether a warning is to end the build."""
-    return settings.of(file.document.directives.get("check")).error
+    return settings.of(file.document.directives.get("check"), args).error
 
 
 def look(file: Dockerfile, inputs: Inputs) -> tuple[Warning, ...]:
-    found = Collector(settings.of(file.document.directives.get("check")))
+    found = Collector(settings.of(file.document.directives.get("check"), inputs.args))
     wording.look(file, found)
     _Checks(file, inputs, found).look()
     return found.warnings()
@@ -70,8 +73,9 @@ class _Checks:
         self._defaults()
         target = self._file.target(self._inputs.target)
         needed = self._file.needed(target, self._outer.word)
+        every = self._inputs.alone and not self._inputs.target
         for stage in self._file.stages:
-            if stage.index in needed:
+            if every or stage.index in needed:
                 self._stage(stage)
 
     def _start(self, stage: Stage) -> None:

@@ -12,10 +12,11 @@ from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sampan.build.directives import Directive
 
+_ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK"
 _MOST = 3  # one of each kind
 
 
@@ -35,7 +36,10 @@ class Settings(Record):
         )
 
 
-def of(directive: Directive | None) -> Settings:
+def of(directive: Directive | None, args: Mapping[str, str]) -> Settings:
+    """`--build-arg BUILDKIT_DOCKERFILE_CHECK` takes the place of the file's own."""
+    if given := args.get(_ARGUMENT):
+        return parse(given)
     if directive is None:
         return Settings()
     try:

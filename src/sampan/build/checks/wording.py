@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sampan.build.instructions.arg import Arg
 from sampan.build.instructions.from_ import From
 
 TYPE_CHECKING = False
@@ -19,7 +20,7 @@ _RESERVED = ("context", "scratch")
 def look(file: Dockerfile, found: Collector) -> None:
     for line in file.document.empty_continuations:
         found.add("NoEmptyContinuation", line=line)
-    for arg in file.arguments:
+    for arg in [*file.arguments, *(step for step in _all(file) if isinstance(step, Arg))]:
         _description(arg.statement, "ARG", [name for name, _ in arg.pairs], found)
     _names(file, found)
     for instruction in _all(file):
