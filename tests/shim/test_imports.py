@@ -21,6 +21,7 @@ NEVER = {  # what an engine's container does not come to, and why
     "sampan.runtime.copy_up": "the engine copies into volumes by itself",
     "calendar": "the engine alone reads times",
     "ipaddress": "the engine alone makes rules of a policy",
+    "sampan.image.tar.bytecode": "only a build cuts the times of what it packs off",
 }
 WARM = """
 import json, sys
