@@ -7,7 +7,8 @@ usage() {
   cat <<'TXT'
 usage: ./do CHORE [ARGUMENT ...]
 
-  setup        install what is needed: Debian packages, a virtual environment, the programs in .venv/bin
+  setup        install what is needed: Debian packages, a virtual environment, the programs in .venv/bin;
+               SAMPAN_PYTHON=python3.13 (a name or a path) chooses another interpreter than Debian's, until `clean`
   demo         set up, then run a web server in a container and show it
   test         set up, then run every test (arguments go to pytest)
   test --vm    in a VM with cgroup v2, AppArmor and Debian's kernel, what those could change (15 minutes);
@@ -22,21 +23,29 @@ TXT
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
-# The newest interpreter that will do; Debian's own first, because it starts fastest.
+# $SAMPAN_PYTHON where it is set (a name or a path), else .venv's own, else Debian's, else what PATH has.
 find_python() {
-  local candidate
-  for candidate in /usr/bin/python3 /usr/bin/python3.1[1-9] "$(command -v python3 || true)"; do
-    [ -x "$candidate" ] || continue
-    "$candidate" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
-    "$candidate" -I -c 'import os, sys; print(os.path.realpath(sys.executable))'
+  local candidate chosen=${SAMPAN_PYTHON:-}
+  if [ -n "$chosen" ]; then
+    usable "$chosen" || die "SAMPAN_PYTHON=$chosen is no Python 3.11 or newer"
     return
+  fi
+  for candidate in "$(sed -n 's/^executable = //p' .venv/pyvenv.cfg 2>/dev/null)" \
+    /usr/bin/python3 /usr/bin/python3.1[1-9] python3; do
+    ! usable "$candidate" || return 0
   done
   die "sampan needs Python 3.11 or newer; the newest here is $(python3 --version 2>&1)"
 }
 
-packages=(nftables libnftables1 libseccomp2 mmdebstrap python3-venv ca-certificates iproute2)
+# Prints the real path of an interpreter (no shim, no link of a virtual environment), or fails.
+usable() {
+  "$1" -I -c 'import os, sys; sys.version_info < (3, 11) and sys.exit(1)
+print(os.path.realpath(sys.executable))' 2>/dev/null
+}
+
+packages=(nftables libnftables1 libseccomp2 mmdebstrap debian-archive-keyring python3-venv ca-certificates iproute2 mount)
 vm_packages=(qemu-system-x86 mmdebstrap)
-test_packages=(busybox-static uidmap docker-registry curl openssl tmux e2fsprogs iptables docker.io containerd podman bsdutils etcd-server)
+test_packages=(busybox-static uidmap docker-registry curl openssl procps tmux e2fsprogs iptables docker.io containerd podman bsdutils etcd-server)
 
 need_packages() {
   command -v apt-get >/dev/null || die "./do setup needs Debian or Ubuntu (apt-get not found)"
@@ -52,6 +61,11 @@ need_packages() {
   { apt-get update && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
       apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 \
     || { tail -n 20 "$log" >&2; die "apt-get could not install ${missing[*]}; the whole log is $log"; }
+}
+
+need_test_packages() {
+  need_packages "${test_packages[@]}"
+  command -v docker >/dev/null || need_packages docker-cli # Debian 13 has Docker's client apart
 }
 
 # Rebuilt when pyproject.toml or the interpreter changes.
@@ -87,11 +101,11 @@ setup() { need_packages "${packages[@]}"; need_venv; }
 
 case "${1:-help}" in
   setup) setup ;;
-  demo) shift; setup; need_packages "${test_packages[@]}"; exec examples/demo.sh "$@" ;;
+  demo) shift; setup; need_test_packages; exec examples/demo.sh "$@" ;;
   test)
     shift
     setup
-    need_packages "${test_packages[@]}"
+    need_test_packages
     [ "${1:-}" != --vm ] || { shift; need_packages "${vm_packages[@]}"; exec tools/vm/run.sh "$@"; }
     exec .venv/bin/python -m pytest "$@"
     ;;

@@ -109,9 +109,12 @@ def test_an_agent_that_the_client_has_not_is_named(client: Client, ident: str) -
     ],
 )
 def test_the_client_says_who_it_is_at_a_registry(name: str, known: Credentials | None) -> None:
-    async def work(client: Client) -> Credentials | None:
+    async def work(client: Client, *, says: bool = True) -> Credentials | None:
         async with session(client) as caller:
+            if not says:  # what it offers, as dockerode's does not
+                caller = sessions.Session(sessions.Hello(id="s"), caller.channel)
             return await credentials.ask(caller, name)
 
     assert asyncio.run(work(full())) == known
+    assert asyncio.run(work(full(), says=False)) == known
     assert asyncio.run(work(Client())) is None

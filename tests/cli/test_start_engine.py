@@ -78,6 +78,7 @@ def test_an_engine_that_was_named_is_not_started(sampan, sampand, tmp_path):
     assert not (tmp_path / "root").exists()
 
 
+@pytest.mark.needs("users-python")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
 def test_only_root_can_start_one(tmp_path):
     # The interpreter drops its rights itself: nobody could not read this directory.

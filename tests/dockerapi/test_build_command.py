@@ -241,7 +241,10 @@ def test_another_user_cannot_have_a_directory_read(engine: Engine, context: Path
     """He may use the socket, but the engine's rights are not his."""
     identity = local.identity(str(context))
     body = json.dumps({"Directory": str(context), "Identity": identity})
-    head = f"POST /sampan/build/contexts HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head = (
+        "POST /sampan/build/contexts HTTP/1.1\r\nHost: x\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    )
     opened = (engine.top, engine.paths.run, engine.paths.api_socket)
     modes = [os.stat(path).st_mode for path in opened]
     try:

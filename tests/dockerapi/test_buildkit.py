@@ -31,8 +31,12 @@ Message = dict[str, Any]
 
 
 def upgrade(engine: Engine, path: str, headers: dict[str, str]) -> socket.socket:
+    """Its body is empty, and with `Transfer-Encoding` a chunk says so."""
     sock = engine.connect()
-    sock.sendall(head("POST", path, b"", {"Connection": "Upgrade", "Upgrade": "h2c", **headers}))
+    chunked = "Transfer-Encoding" in headers
+    headers = {"Connection": "Upgrade", "Upgrade": "h2c", **headers}
+    sock.sendall(head("POST", path, None if chunked else b"", headers))
+    sock.sendall(b"0\r\n\r\n" if chunked else b"")
     received = b""
     while not received.endswith(b"\r\n\r\n"):
         byte = sock.recv(1)
@@ -73,9 +77,13 @@ class Builder:
 
 @contextlib.asynccontextmanager
 async def builder(
-    engine: Engine, files: dict[str, str], session: str = "one", client: Client | None = None
+    engine: Engine,
+    files: dict[str, str],
+    session: str = "one",
+    client: Client | None = None,
+    **more: str,
 ) -> AsyncIterator[Builder]:
-    """`client` may offer more than these."""
+    """`client` may offer more than these; `more`: headers of the session's request."""
     contents = {name: text.encode() for name, text in files.items()}
     client = client or Client()
     client.files = {"busybox": _BUSYBOX, **contents}
@@ -89,7 +97,7 @@ async def builder(
     send = "/moby.filesync.v1.FileSend/DiffCopy"
     client.service.streaming(send, messages.DATA, messages.DATA, receive)
     about = "X-Docker-Expose-Session-"
-    headers = {f"{about}Uuid": session, f"{about}Grpc-Method": send}
+    headers = {f"{about}Uuid": session, f"{about}Grpc-Method": send, **more}
     sock = upgrade(engine, "/session", headers)
     serving = asyncio.create_task(grpc.serve(sock, b"", [client.service]))
     try:
@@ -177,10 +185,10 @@ def test_an_error_carries_the_lines_it_is_about(engine: Engine) -> None:
     assert source["ranges"] == [{"start": {"line": 3}, "end": {"line": 3}}]
 
 
-def old_build(engine: Engine, query: str) -> list[Message]:
+def old_build(engine: Engine, query: str, body: bytes = b"") -> list[Message]:
     """What a docker client of before buildx is told."""
-    query = f"version=2&remote=client-session&session=old&{query}"
-    status, answer = engine.request("POST", f"/build?{query}", b"")
+    query = f"version=2&session=old&{query}"
+    status, answer = engine.request("POST", f"/build?{query}", body)
     assert status == 200, answer
     lines = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
     return [json.loads(line) for line in lines.splitlines()]
@@ -190,6 +198,7 @@ def test_docker_of_before_buildx_builds_through_its_session(engine: Engine) -> N
     dockerfile = START + 'ARG A\nRUN ["/bin/busybox", "sh", "-c", "echo $A; exit $A"]\n'
 
     async def work(query: str) -> list[Message]:
+        query = f"remote=client-session&{query}"
         async with builder(engine, {"Dockerfile": dockerfile}, "old"):
             return await asyncio.to_thread(old_build, engine, query)
 
@@ -206,6 +215,43 @@ def test_docker_of_before_buildx_builds_through_its_session(engine: Engine) -> N
     assert logs(told) == b"3\n"
     assert "did not complete successfully: exit code: 3" in told[-1]["error"]
     assert engine.request("GET", "/_ping")[0] == 200
+
+
+def packed(**files: str) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as tar:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("order", ["beside", "before", "after"])
+def test_a_context_that_comes_as_a_tar(engine: Engine, order: str) -> None:
+    """dockerode: beside the query, with a session for credentials only and no id for the build.
+    docker on stdin: in a request of its own, before or after the build's."""
+    context = packed(Dockerfile="FROM scratch\nCOPY file /\n", file="text")
+    name = f"tar:{order}"
+    queries = [f"t={name}"]
+    if order != "beside":
+        more = f"remote=upload-request&buildid={order}"
+        queries = [f"{queries[0]}&{more}", f"buildid=upload-request:{order}"]
+    bodies = [context] if order == "beside" else [b"", context]
+
+    async def work() -> list[list[Message]]:
+        async with builder(engine, {}, "old", **{"Transfer-Encoding": "chunked"}):
+            begun = []
+            asked = [*zip(queries, bodies, strict=True)]
+            for query, body in reversed(asked) if order == "before" else asked:
+                begun.append(asyncio.create_task(asyncio.to_thread(old_build, engine, query, body)))
+            return await asyncio.gather(*begun)
+
+    told = max(asyncio.run(work()), key=len)
+    assert {one["id"] for one in told[:-1]} == {"moby.buildkit.trace"}
+    image = engine.request("GET", f"/images/{name}/json")[1]
+    assert told[-1] == {"id": "moby.image.id", "aux": {"ID": image["Id"]}}
+    assert engine.request("DELETE", f"/images/{name}")[0] == 200
 
 
 @pytest.mark.parametrize("gone", ["cancelled", "disconnected"])

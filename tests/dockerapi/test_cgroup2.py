@@ -166,11 +166,20 @@ def test_a_private_and_the_hosts_cgroup_namespace(engine: Engine) -> None:
         host = {"NetworkMode": "none", "CgroupnsMode": mode}
         container = engine.run("cat", "/proc/self/cgroup", HostConfig=host)
         engine.wait(container)
-        expected = path or f"0::{engine.paths.cgroup_parent}/{container}"
+        if engine.request("GET", "/info")[1]["CgroupDriver"] == "systemd":
+            name = f"/system.slice/{engine.paths.cgroup_parent[1:]}-{container}.scope"
+        else:
+            name = f"{engine.paths.cgroup_parent}/{container}"
+        expected = path or f"0::{name}"
         assert output(engine, container).decode().strip() == expected
 
 
-def test_a_parent_of_ones_own(engine: Engine) -> None:
+def test_a_parent_of_ones_own() -> None:
+    with Engine("--exec-opt", "native.cgroupdriver=cgroupfs") as engine:
+        _parent_of_ones_own(engine)
+
+
+def _parent_of_ones_own(engine: Engine) -> None:
     parent = f"{engine.paths.cgroup_parent}/own/parent"
     container = sleeper(engine, CgroupParent=parent, Memory=64 << 20)
     where = directory(engine, container)
@@ -207,7 +216,7 @@ def test_an_engine_in_a_container_makes_room_for_its_containers() -> None:
     outer = f"/sys/fs/cgroup/outer-{os.getpid()}"
     below = ("sh", "-c", IN_A_CONTAINER, "sh", outer)
     try:
-        with Engine(below=below) as engine:
+        with Engine("--exec-opt", "native.cgroupdriver=cgroupfs", below=below) as engine:
             container = sleeper(engine, Memory=64 << 20, PidsLimit=9)
             pid = engine.inspect(container)["State"]["Pid"]
             with open(f"/proc/{pid}/cgroup") as file:

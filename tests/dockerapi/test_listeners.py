@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from sampan.kit import tls
 from sampan.linux import unix
 from tests.engine_process import PATIENCE, SOURCE, Engine, head, parse, read_to_end
 
@@ -97,7 +98,7 @@ def test_docker_over_tls_runs_attaches_and_execs(secured, pki) -> None:
 def test_a_client_without_our_certificate_is_refused(secured, pki) -> None:
     _, port = secured
     for certificate in (None, "stranger-"):
-        context = ssl.create_default_context(cafile=pki / "ca.pem")
+        context = tls.context(ca=str(pki / "ca.pem"))
         if certificate:
             context.load_cert_chain(pki / f"{certificate}cert.pem", pki / f"{certificate}key.pem")
         with (

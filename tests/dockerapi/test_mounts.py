@@ -72,9 +72,15 @@ def test_files_are_put_beside_a_bound_file(engine: Engine, tmp_path: Path) -> No
 
 def test_a_part_of_a_volume(engine: Engine) -> None:
     volume = {"Type": "volume", "Source": "parts", "Target": "/v"}
-    output(engine, "mkdir -p /v/a/b; echo deep > /v/a/b/f; ln -s /etc /v/escape", volume)
+    output(
+        engine,
+        "mkdir -p /v/a/b; echo deep > /v/a/b/f; ln -s /etc /v/escape; ln -s a/b /v/current",
+        volume,
+    )
     part = {**volume, "VolumeOptions": {"Subpath": "a/b"}}
     assert output(engine, "ls /v; cat /v/f", part) == "f\ndeep\n"
+    linked = {**volume, "VolumeOptions": {"Subpath": "current"}}
+    assert output(engine, "cat /v/f", linked) == "deep\n"
     for subpath, message in (
         ("nosuch", "cannot mount subpath nosuch of"),
         ("escape", "cannot mount subpath escape of"),

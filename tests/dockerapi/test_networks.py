@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -301,3 +303,28 @@ def test_a_link_to_a_stopped_container_fails_the_start(engine: Engine) -> None:
     assert "Cannot link to a non running container: /cold AS /warm/cold" in answer["message"]
     assert status == 500
     remove_containers(engine)
+
+
+def test_the_doctor_names_who_has_a_port(engine: Engine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        binding = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]}
+        host = {"NetworkMode": "bridge", "PortBindings": binding}
+        container = engine.create("true", name="web", HostConfig=host)
+        try:
+            status, answer = engine.request("POST", f"/containers/{container}/start")
+            assert status >= 400, answer
+            assert "port is already allocated" in str(answer)
+            said = doctor(engine, f"port {port}/tcp")
+            assert "container web could not start, because it was taken: " in said
+            assert f"(process {os.getpid()}) has it" in said
+            other.close()
+            assert doctor(engine, f"port {port}/tcp").endswith("it is free by now")
+        finally:
+            engine.request("DELETE", f"/containers/{container}")
+
+
+def doctor(engine: Engine, about: str) -> str:
+    found = engine.request("GET", "/sampan/networks/doctor")[1]
+    text: str = next(one["text"] for one in found if one["about"] == about)
+    return text

@@ -67,7 +67,8 @@ def test_a_program_knows_its_container_while_it_runs(engine: Engine, runtime: st
     """That it is the program that runs it: its own `list` names the container."""
     import subprocess
 
-    container = engine.run("sleep", "100", HostConfig=host(runtime))
+    annotations = {"org.example.made-by": "a test"}
+    container = engine.run("sleep", "100", HostConfig=host(runtime, Annotations=annotations))
     state = f"{engine.paths.container_run(container)}/program/state"
     program = str(OURS) if runtime == "program" else runtime
     listed = subprocess.run(
@@ -76,6 +77,7 @@ def test_a_program_knows_its_container_while_it_runs(engine: Engine, runtime: st
     found = json.loads(listed.stdout)
     pid = engine.inspect(container)["State"]["Pid"]
     assert (found["status"], found["pid"]) == ("running", pid)
+    assert found["annotations"].items() >= annotations.items()
     remove(engine, container)
 
 

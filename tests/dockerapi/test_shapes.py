@@ -44,7 +44,9 @@ def test_it_reads_as_go_does() -> None:
 
 
 def test_broken_json_is_named() -> None:
-    with pytest.raises(errors.InvalidArgument, match="the body is no JSON: "):
+    with pytest.raises(errors.InvalidArgument, match=r"^invalid JSON: "):
         shapes.parse(b"{", shapes.VOLUME)
-    with pytest.raises(errors.InvalidArgument, match="ulimits is no JSON: "):
+    with pytest.raises(errors.InvalidArgument, match=r"^unexpected content after JSON: "):
+        shapes.parse(b"{} more", shapes.VOLUME)
+    with pytest.raises(errors.InvalidArgument, match=r"^invalid JSON in ulimits: "):
         shapes.parse("[" * 100_000, [shapes.TEXT], "ulimits")

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from sampan.cli import sampand_options
-from sampan.engine import settings
+from sampan.engine import cgroups, settings
+from sampan.linux import cgroup
+from sampan.linux.cgroup import host
 
 
 def written(tmp_path, document: object) -> str:
@@ -47,6 +49,12 @@ def test_file_and_command_line_together(tmp_path) -> None:
         ({"default-cgroupns-mode": "x"}, "default-cgroupns-mode must be private or host"),
         ({"log-format": "xml"}, "log-format must be text or json"),
         ({"log-level": "loud"}, "log-level must be debug, info, warn, error or fatal"),
+        ({"exec-opts": ["native.umask=x"]}, "'native.umask=x' is not native.cgroupdriver=DRIVER"),
+        ({"exec-opts": ["native.cgroupdriver=x"]}, "native.cgroupdriver is cgroupfs or systemd"),
+        (
+            {"exec-opts": ["native.cgroupdriver=systemd"], "cgroup-parent": "/own"},
+            "cgroup-parent for systemd cgroup should be a valid slice named as",
+        ),
         ("{", "sampand.json: Expecting property name"),
         ("[]", "it must be a JSON object"),
     ],
@@ -61,6 +69,19 @@ def test_a_setting_is_not_given_twice(tmp_path) -> None:
     path = written(tmp_path, {"ip": "127.0.0.1"})
     with pytest.raises(settings.BadSetting, match="ip is given both on the command line and in"):
         settings.load(path, {"ip": "::1"})
+
+
+def test_systemds_driver_needs_systemd() -> None:
+    asked = settings.Settings({"exec-opts": ["native.cgroupdriver=systemd"]})
+    if host.booted_by_systemd():
+        assert cgroups.choose(asked) == "systemd"
+    else:
+        with pytest.raises(settings.errors.InvalidArgument, match="systemd is not PID 1 here"):
+            cgroups.choose(asked)
+    on_its_own = host.booted_by_systemd() and cgroup.unified()
+    assert cgroups.choose(settings.Settings()) == ("systemd" if on_its_own else "cgroupfs")
+    asked = settings.Settings({"exec-opts": ["native.cgroupdriver=cgroupfs"]})
+    assert cgroups.choose(asked) == "cgroupfs"
 
 
 def test_a_file_that_was_named_must_be_there(tmp_path) -> None:

@@ -1,6 +1,8 @@
 """cluster-store, cluster-advertise and cluster-store-opts: what they mean and what they cannot."""
 
 import asyncio
+import base64
+import functools
 import subprocess
 
 import pytest
@@ -8,7 +10,8 @@ import pytest
 from sampan.engine.settings import Settings, check
 from sampan.engine.shared import choice
 from sampan.kit import errors
-from sampan.network.shared.store import StoreUnavailable
+from sampan.network.shared.etcd_gateway import Gateway
+from sampan.network.shared.store import Life, StoreUnavailable
 from tests import etcd_server
 
 
@@ -34,7 +37,7 @@ def test_what_is_meant():
     [
         (("consul://a:1",), "cluster-store must look like etcd://HOST:PORT"),
         (("etcd://a",), "cluster-store must look like"),
-        (("etcd://user@a:1",), "cluster-store must look like"),
+        (("etcd://user@a:1",), "cluster-store must look like .*kv.username and kv.passwordfile"),
         (("sqlite://a/b",), "cluster-store must look like"),
         (("", "eth0"), "need cluster-store"),
         (("etcd://a:1", "eth0:2376"), "cluster-advertise must be an address or an interface"),
@@ -49,6 +52,7 @@ def test_what_cannot_be_is_said(arguments, sentence):
     ("options", "sentence"),
     [
         ({"kv.certfile": "x"}, "kv.certfile and kv.keyfile go together"),
+        ({"kv.username": "x"}, "kv.username and kv.passwordfile go together"),
         ({"kv.user": "x"}, "there is no kv.user; there are kv.cacertfile"),
         ({"discovery.ttl": "soon"}, "discovery.ttl must be a number of seconds, not 'soon'"),
         ({"discovery.ttl": "20"}, "discovery.heartbeat must be shorter"),
@@ -57,6 +61,16 @@ def test_what_cannot_be_is_said(arguments, sentence):
 def test_options_that_cannot_be(options, sentence):
     with pytest.raises(errors.InvalidArgument, match=sentence):
         parsed("etcd://a:1", **options)
+
+
+def test_a_password_in_the_wrong_place_is_not_repeated():
+    for arguments, options in (
+        (("etcd://root:secret@a:1",), {}),
+        (("etcd://a:1",), {"kv.password": "secret"}),
+    ):
+        with pytest.raises(errors.InvalidArgument, match=r"kv\.passwordfile") as caught:
+            parsed(*arguments, **options)
+        assert "secret" not in str(caught.value)
 
 
 def test_certificates_that_are_not_there(tmp_path):
@@ -94,3 +108,70 @@ def test_tls_with_a_certificate_of_ones_own(tmp_path):
         for wrong in ({}, trusted):
             with pytest.raises(StoreUnavailable, match="etcd at http"):
                 asyncio.run(join(url, **wrong))
+
+
+async def joined(url: str, directory: str, **options: object) -> None:
+    """A whole round with a store: leases, a key, a look."""
+    store = choice.open(parsed(url.replace("http:", "etcd:") + "/sea", **options), directory)
+    try:
+        await store.join()
+        await store.put({"host": "one"}, Life.PRESENCE)
+        assert (await store.read())[1] == {"host": "one"}
+        await store.leave()
+    finally:
+        await store.close()
+
+
+class Etcd:
+    """One that knows its users, who are set up as root of it."""
+
+    def __init__(self, url: str) -> None:
+        self.gateway = Gateway([url], patience=5, login=lambda: ("root", "root's own"))
+
+    async def ask(self, path: str, **body: object) -> None:
+        await self.gateway.ask(f"/v3/auth/{path}", body)
+
+    async def admit(self, name: str, password: str) -> None:
+        """A user who may use what is below /sea/, and nothing else."""
+        await self.ask("user/add", name="root", password="root's own")
+        await self.ask("user/grant", user="root", role="root")
+        await self.ask("role/add", name="hosts")
+        below = {"key": base64.b64encode(b"/sea/"), "range_end": base64.b64encode(b"/sea0")}
+        permission = {"permType": "READWRITE", **{k: v.decode() for k, v in below.items()}}
+        await self.ask("role/grant", name="hosts", perm=permission)
+        await self.ask("user/add", name=name, password=password)
+        await self.ask("user/grant", user=name, role="hosts")
+        await self.ask("enable")
+
+
+@etcd_server.needed
+def test_an_etcd_that_wants_a_user_and_a_password(tmp_path):
+    file = tmp_path / "password"
+    file.write_text("p: ä\n")
+    who = {"kv.username": "sampan", "kv.passwordfile": str(file)}
+
+    async def body(url: str) -> None:
+        join = functools.partial(joined, url, str(tmp_path))
+        await join(**who)  # it asks nobody yet
+        etcd = Etcd(url)
+        await etcd.ask("role/add", name="root")
+        await etcd.admit("sampan", "p: ä")
+        await join(**who)
+        with pytest.raises(StoreUnavailable, match="user name is empty"):
+            await join()
+        store = choice.open(parsed(url.replace("http:", "etcd:") + "/sea", **who), str(tmp_path))
+        await store.join()
+        await etcd.ask("user/changepw", name="sampan", password="another")  # our token ends
+        with pytest.raises(StoreUnavailable, match="authentication failed") as caught:
+            await store.read()
+        assert "p: ä" not in str(caught.value)
+        file.write_text("another")
+        await store.read()
+        await store.close()
+        await etcd.gateway.close()
+
+    with etcd_server.running() as url:
+        asyncio.run(body(url))
+    file.unlink()
+    with pytest.raises(errors.InvalidArgument, match="password: No such file"):
+        choice.open(parsed("etcd://a:1", **who), str(tmp_path))

@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from sampan.image import tar
 from sampan.image import unpack as unpacking
 from sampan.image.snapshots import Change, SnapshotNotFound
 from sampan.kit import errors
@@ -202,7 +203,7 @@ class SnapshotterContract:
         snapshots.prepare("c1", parent)
         at(snapshots.mounts("c1"), change)
         packed = io.BytesIO()
-        snapshots.diff("c1", packed.write)
+        snapshots.diff("c1", tar.Writer(packed.write))
         third = "sha256:" + "3" * 64
         snapshots.unpack(third, parent, io.BytesIO(packed.getvalue()), sha(packed.getvalue()))
 
@@ -228,10 +229,10 @@ class SnapshotterContract:
 
         at(snapshots.mounts("c1"), body)
         packed = io.BytesIO()
-        snapshots.diff("c1", packed.write)
+        snapshots.diff("c1", tar.Writer(packed.write))
         packed.seek(0)
-        with tarfile.open(fileobj=packed) as tar:
-            assert sorted(tar.getnames()) == ["etc", "etc/.wh.passwd", "f"]
+        with tarfile.open(fileobj=packed) as plain:
+            assert sorted(plain.getnames()) == ["etc", "etc/.wh.passwd", "f"]
 
     def test_sizes(self, snapshots, at):
         chain = put_layers(snapshots, BASE, TOP)

@@ -2,14 +2,18 @@
 
 import os
 import shutil
+import signal
 import stat
 import struct
 import subprocess
+from contextlib import closing
 
 import pytest
 
-from sampan.image import tar
+from sampan.image import archive as archiving
+from sampan.image import content, tar
 from sampan.image.erofs import build, index, mounting
+from sampan.image.erofs.layers import ErofsLayers
 
 from .archives import END, archive, member, padded, raw_header
 
@@ -194,3 +198,96 @@ def test_a_real_tree_comes_out_as_gnu_tar_unpacks_it(mounted, tmp_path):
     assert {k: v for k, v in ours.items() if k not in implied} == {
         k: v for k, v in theirs.items() if k not in implied
     }
+
+
+def put_everything(root, writer: tar.Writer) -> None:
+    """Every kind of member, as our writer has them."""
+    writer.begin(tar.Entry("", tar.DIRECTORY, mode=0o751))
+    for number in range(300):
+        one = tar.Entry(f"many/{number:04}-{'m' * (number % 60)}", mode=number)
+        one.mtime, one.uid = number * 10**9 + number % 3, number * 1000
+        writer.add(one, b"x" * number)
+    long = tar.Entry("a/" * 120 + "n\udcff", mode=0o4755)
+    long.uid, long.mtime = 3_000_000_000, -1_500_000_000
+    long.xattrs = {"user.two": b"\0\n=", "security.capability": b"c" * 20, "user.a": b""}
+    writer.add(long, os.urandom(3 << 20))
+    for kind, name in (
+        (tar.SYMLINK, "short"), (tar.SYMLINK, "long"), (tar.HARD_LINK, "hard"), (tar.FIFO, "p"),
+        (tar.CHARACTER, "c"), (tar.BLOCK_DEVICE, "b"), (tar.DIRECTORY, "many"),
+    ):  # fmt: skip
+        entry = tar.Entry(name, kind, mode=0o640)
+        if kind in (tar.CHARACTER, tar.BLOCK_DEVICE):
+            entry.device = (259, 70_000)
+        links = {"short": "there", "long": "t/" * 2000, "hard": "many/0007-" + "m" * 7}
+        entry.link = links.get(name, "")
+        writer.begin(entry)
+    writer.add(tar.Entry("gone/.wh.file", mode=0o600))
+    writer.add(tar.Entry("hidden/.wh..wh..opq", mode=0o600))
+    for name in ("holes", "named twice", "named twice"):
+        with open(f"{root}/file", "wb") as file:
+            file.truncate(1_000_001)
+        tar.write_one(writer, f"{root}/file", name, os.lstat(f"{root}/file"), {})
+    writer.finish()
+
+
+def test_a_layer_made_while_it_is_packed_is_the_one_that_unpacking_makes(tmp_path):
+    made, unpacked = ErofsLayers(f"{tmp_path}/made"), ErofsLayers(f"{tmp_path}/unpacked")
+    store = content.FileStore(f"{tmp_path}/made")
+    with closing(made.making()) as making:
+        with archiving.new_layer(store, making=making) as writing:
+            put_everything(tmp_path, writing.tar(latest=200))
+            descriptor, diff_id = writing.finish()
+        making.publish("sha256:top", "sha256:below")
+    with store.open(descriptor["digest"]) as packed:
+        unpacked.unpack("sha256:top", "sha256:below", packed, diff_id)
+    for name in ("layer", "parent", "size", "chain"):
+        one, other = f"{made.layer('sha256:top')}/{name}", f"{unpacked.layer('sha256:top')}/{name}"
+        assert subprocess.run(["cmp", one, other]).returncode == 0, name
+        assert os.stat(one).st_blocks == os.stat(other).st_blocks, name
+
+
+def test_a_layer_that_was_not_finished_leaves_nothing(tmp_path):
+    layers = ErofsLayers(f"{tmp_path}")
+    with closing(layers.making()) as making:
+        making.write(b"x" * 5000)
+        layers.collect()  # somebody is at it
+        assert os.listdir(f"{tmp_path}/snapshots/erofs/l") != ["by-chain"]
+    assert os.listdir(f"{tmp_path}/snapshots/erofs/l") == ["by-chain"]
+    assert [*layers.layers()] == []
+
+
+@pytest.mark.parametrize("moment", ["writing", "arrange", "complete", "publish"])
+def test_a_layer_whose_maker_is_killed_is_as_if_it_had_never_been(tmp_path, moment):
+    child = os.fork()
+    if not child:
+        _killed_at(moment, tmp_path)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    layers = ErofsLayers(f"{tmp_path}")
+    assert [*layers.layers()] == []
+    assert len(os.listdir(f"{tmp_path}/snapshots/erofs/l")) == 2
+    layers.collect()
+    assert os.listdir(f"{tmp_path}/snapshots/erofs/l") == ["by-chain"]
+
+
+def _killed_at(moment: str, place) -> None:
+    """While the tar is on its way; when its index is made; while the file becomes whole; at the
+    very call that would make it visible."""
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    making = ErofsLayers(f"{place}").making()
+    if moment == "publish":
+        os.symlink = die
+    elif moment != "writing":
+        setattr(making, moment, die)
+    with archiving.new_layer(content.FileStore(f"{place}"), making=making) as writing:
+        writer = writing.tar()
+        for number in range(9):
+            writer.add(tar.Entry(f"{number}"), b"x" * (1 << 20))
+            if number == 5 and moment == "writing":
+                die()
+        writer.finish()
+        writing.finish()
+    making.publish("sha256:top", None)

@@ -202,6 +202,12 @@ def test_long_names_and_large_numbers(place, form, put):
     assert os.readlink(place / "l") == long
 
 
+def test_a_long_name_whose_header_is_cut_at_a_slash(place, put):
+    name = "a" * 99 + "/file"  # PAX: the header has its first 100 bytes
+    put(place, archive(member(name, data=b"it is no directory")))
+    assert (place / name).read_bytes() == b"it is no directory"
+
+
 def test_the_ustar_prefix(place, put):
     long = "/".join(["x" * 60] * 3)
     put(place, archive(member(long), form=tarfile.USTAR_FORMAT))

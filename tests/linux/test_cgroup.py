@@ -1,5 +1,6 @@
 """The contract on each layout this host can show, and what is particular to one of them."""
 
+import contextlib
 import os
 import signal
 import time
@@ -257,3 +258,27 @@ def hold(size, ready):
 def _path(made):
     directory = made.paths()["freezer"]
     return directory[len(host.layout().v1["freezer"].mount_point) :]
+
+
+@pytest.mark.parametrize("ask", ["oom_count", "pids", "is_frozen", "stats"])
+def test_one_that_goes_while_it_is_read_is_empty(ask, monkeypatch):
+    """systemd removes a scope's as soon as its last process has ended."""
+    made = cgroup.manager(f"{PARENT}/gone")
+    made.create()
+    really = os.open
+
+    def then_it_goes(path, *more):
+        found = really(path, *more)
+        monkeypatch.undo()
+        made.delete()
+        return found
+
+    monkeypatch.setattr(os, "open", then_it_goes)
+    if ask == "stats":
+        with contextlib.suppress(FileNotFoundError):
+            made.stats()
+    else:
+        assert not getattr(made, ask)()
+    made.kill()
+    made.delete()
+    cgroup.manager(PARENT).delete()

@@ -111,3 +111,16 @@ def test_entering_comes_back_also_after_an_error(space):
     assert os.readlink("/proc/thread-self/ns/net") == before
     with pytest.raises(OSError):
         netns.entered(0).__enter__()
+
+
+def test_a_batch_may_be_of_any_length(sock):
+    """Of more requests than one message, and more answers than the socket's buffer, can hold."""
+    sock.send(netlink.add_bridge("b0"))
+    index = sock.link("b0").index
+    wanted = {f"10.{n >> 8}.{n & 255}.1": f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}"
+              for n in range(2000)}  # fmt: skip
+    sock.send(*(netlink.add_neighbour(index, *one) for one in wanted.items()))
+    assert {n.address: n.mac for n in sock.neighbours(socket.AF_INET, index)} == wanted
+    with pytest.raises(OSError, match=r"delete neighbour 10\.99\.0\.1"):
+        sock.send(*(netlink.del_neighbour(index, one) for one in ("10.99.0.1", *wanted)))
+    assert not sock.neighbours(socket.AF_INET, index)

@@ -14,6 +14,7 @@ from sampan.linux.nft import Nft
 from sampan.network.bridge import BridgeDriver
 from sampan.network.driver import Endpoint, Network
 from sampan.network.firewall import Firewall
+from sampan.network.overlay import OverlayDriver
 
 OUTSIDE, HOST = "198.51.100.9", "198.51.100.1"
 OUTSIDE6, HOST6 = "2001:db8::9", "2001:db8::1"
@@ -52,8 +53,9 @@ class Host:
         self.here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         self.nft = Nft()
 
-    def driver(self, table: str = "smptest") -> BridgeDriver:
-        return BridgeDriver(Firewall(table, self.nft))
+    def driver(self, table: str = "smptest", kind: str = "bridge") -> BridgeDriver:
+        made = OverlayDriver if kind == "overlay" else BridgeDriver
+        return made(Firewall(table, self.nft))
 
     def ruleset(self) -> str:
         return self.nft.run("list ruleset")

@@ -4,9 +4,10 @@ import pytest
 
 from sampan.linux import netlink, sysctl
 from sampan.network import doctor
+from sampan.network.finding import Finding
 from sampan.network.publish import Binding, publish, published
 
-from .conftest import endpoint, network
+from .conftest import OUTSIDE, dual, endpoint, network
 from .test_firewall import iptables
 
 pytestmark = pytest.mark.needs("netns", "nft")
@@ -26,7 +27,7 @@ BINDINGS = [
 ]
 
 
-def examine(host, firewall) -> list[doctor.Finding]:
+def examine(host, firewall) -> list[Finding]:
     items = [("web", item) for item in published(network(), endpoint(2), BINDINGS)]
     before = host.ruleset()
     found = doctor.examine(firewall, host.nft, [network()], items)
@@ -34,7 +35,7 @@ def examine(host, firewall) -> list[doctor.Finding]:
     return found
 
 
-def wrong(findings: list[doctor.Finding]) -> list[str]:
+def wrong(findings: list[Finding]) -> list[str]:
     return [f"{f.about}: {f.text}" for f in findings if f.level == "wrong"]
 
 
@@ -110,5 +111,37 @@ def test_other_firewalls(own_host):
         assert "no rule for smptest1" in wrong(examine(host, firewall))[0]
         iptables("-P", "INPUT", "DROP")
         assert any("chain administrator" in f.text for f in examine(host, firewall))
+
+    own_host(body)
+
+
+def test_ipv6_is_switched_off(own_host):
+    async def body(host):
+        firewall = await well(host)
+        six = dual()
+        await host.driver().ensure(six)
+        sysctl.write(f"net/ipv6/conf/{six.bridge}/disable_ipv6", "1")
+        said = wrong(doctor.examine(firewall, host.nft, [six], []))
+        assert any(f"IPv6 is switched off on {six.bridge}" in text for text in said), said
+
+    own_host(body)
+
+
+STRICT = [("1", "0", True), ("0", "1", True), ("2", "1", False), ("0", "0", False)]
+
+
+@pytest.mark.parametrize(("everywhere", "there", "said"), STRICT)
+def test_strict_reverse_paths(own_host, everywhere, there, said):
+    """The larger of the two holds (the kernel's ip-sysctl document)."""
+
+    async def body(host):
+        firewall = await well(host)
+        with netlink.Socket() as sock:
+            sock.send(netlink.add_route("0.0.0.0", 0, gateway=OUTSIDE))
+        sysctl.write("net/ipv4/conf/all/rp_filter", everywhere)
+        sysctl.write("net/ipv4/conf/uplink/rp_filter", there)
+        texts = [f.text for f in examine(host, firewall) if "rp_filter" in f.text]
+        assert bool(texts) == said
+        assert all("uplink" in text for text in texts)
 
     own_host(body)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sampan.network import doctor
 from sampan.network.publish import Binding, publish, unpublish
 from sampan.network.rules import Published
 
@@ -125,6 +126,45 @@ def test_beside_a_dockerd_whose_forward_policy_is_drop(own_host, legacy, chain):
         assert iptables("-S", legacy=legacy) == rules
         await driver.remove(net)
         assert iptables("-S", legacy=legacy) == before
+
+    own_host(body)
+
+
+FIREWALLD = """
+table inet firewalld {
+    chain filter_FORWARD {
+        type filter hook forward priority filter + 10; policy accept;
+        ct state { established, related } accept
+        ct status dnat accept
+        iifname "lo" accept
+        ct state vmap { invalid : drop }
+        jump filter_FORWARD_ZONES
+        reject with icmpx admin-prohibited
+    }
+    chain filter_FORWARD_ZONES {
+        reject with icmpx admin-prohibited
+    }
+}
+"""
+
+
+def test_beside_a_firewalld(own_host):
+    async def body(host):
+        host.nft.run(FIREWALLD)
+        before = host.ruleset()
+        driver, net, inside = host.driver(), network(), new_netns()
+        await driver.ensure(net)
+        await driver.connect(net, endpoint(2), inside)
+        assert talk(inside, (OUTSIDE, 80), host.outside, 80) == HOST
+        await publish(driver.firewall, net, endpoint(2), [Binding(host_port=80, container_port=80)])
+        assert talk(host.outside, (HOST, 80), inside, 80) == OUTSIDE
+        found = doctor.examine(driver.firewall, host.nft, [net], [])
+        assert not [one.text for one in found if one.level == "wrong"]
+        host.nft.run(f"flush table inet firewalld; {FIREWALLD}")  # its reload, which we hear of
+        await driver.firewall.reconcile([net], [])
+        assert talk(inside, (OUTSIDE, 81), host.outside, 81) == HOST
+        await driver.remove(net)
+        assert host.ruleset() == before
 
     own_host(body)
 

@@ -90,6 +90,22 @@ def test_ipv6_addresses():
             ipam.claim(subnet, set(), wanted)
 
 
+def test_the_last_address_of_an_ipv6_subnet_is_a_hosts():
+    subnet, part = N6("fd00:1::/64"), N6("fd00:1::ffff:ffff:ffff:fffe/127")
+    used = {ipam.gateway(subnet, part=part)}
+    assert ipam.allocate("n", subnet, used, ip_range=part) == part.broadcast_address
+
+
+@pytest.mark.parametrize("text", ["10.9.0.0/31", "fd00:1::/127"])
+def test_two_containers_without_a_gateway_are_enough(text):
+    subnet = ipam.parse_subnet(text, gateway=False)
+    first = ipam.allocate("n", subnet, set())
+    second = ipam.allocate("n", subnet, {first}, after=first)
+    assert {first, second} == set(subnet)
+    with pytest.raises(errors.AddressesExhausted):
+        ipam.allocate("n", subnet, {first, second})
+
+
 def test_a_range_gives_the_gateway_too_and_must_be_part_of_the_subnet():
     subnet = N("10.9.0.0/16")
     part = ipam.parse_range(subnet, "10.9.8.0/24")

@@ -2,7 +2,18 @@
 
 The same questions that moby's documentation of its bridges asks: from outside, from the host, from
 the same and from another network; internal networks, networks without inter-container
-communication, ports on loopback, and the gateway modes.
+communication, ports on loopback, and the gateway modes. Its nine scenarios
+(integration/network/bridge/iptablesdoc) and where they are asked here:
+
+    new-daemon               test_the_outside_and_other_…, test_containers_reach_the_outside_…
+    usernet-portmap          test_a_published_port_is_reached_…, test_a_port_published_on_one_…
+    usernet-portmap-noproxy  the same: there is no proxy for what nft translates
+    usernet-portmap-lo       test_a_port_published_on_loopback_…; [::1]: tests/voyage/test_ports.py
+    usernet-portmap-natunprot    test_unprotected_containers_…
+    usernet-portmap-routed   test_routed_containers_…
+    usernet-portmap-noicc    test_without_icc_…
+    usernet-internal         test_an_internal_network_…
+    swarm-portmap            test_an_overlay_network_publishes_as_a_bridge_does; there is no swarm
 """
 
 import pytest
@@ -31,7 +42,8 @@ class Scene:
 
     def __init__(self, host, six: bool, **changes: object) -> None:
         self.host, self.six = host, six
-        self.driver, self.network = host.driver(), dual(**changes)
+        self.network = dual(**changes)
+        self.driver = host.driver(kind=self.network.driver)
         self.web, self.inside = dual_endpoint(2), new_netns()
         self.host_address = HOST6 if six else HOST
         self.outside_address = OUTSIDE6 if six else OUTSIDE
@@ -203,6 +215,22 @@ def test_unprotected_containers_are_reached_on_every_port(scene, six):
         assert scene.reached(scene.host.outside) == scene.outside_address
 
     scene(six, body, mode="nat-unprotected", mode6="nat-unprotected")
+
+
+@FAMILIES
+def test_an_overlay_network_publishes_as_a_bridge_does(scene, six):
+    async def body(scene):
+        scene.route_to_containers()
+        await scene.publish()
+        assert scene.reached(scene.host.outside, scene.host_address, 8080) == scene.outside_address
+        assert scene.reached(scene.host.here, scene.host_address, 8080)
+        assert scene.reached(scene.inside, scene.host_address, 8080)
+        assert blocked(scene.host.outside, (scene.address, PORT))
+        assert blocked(await scene.neighbour(dual(2)), (scene.address, PORT))
+        target = (scene.outside_address, 9000)
+        assert talk(scene.inside, target, scene.host.outside, 9000) == scene.host_address
+
+    scene(six, body, driver="overlay", shared=True)
 
 
 @FAMILIES

@@ -78,6 +78,7 @@ def test_a_read_only_cgroup_stays_the_host_s(mapped, on_v2):
     on_v2(body)
 
 
+@pytest.mark.needs("users-python")
 def test_a_user_uses_the_cgroup_that_was_delegated(rootless, on_v2):
     def body():
         above = f"/sys/fs/cgroup/smp-delegated-{os.getpid()}"

@@ -13,7 +13,7 @@ from tests.conformance.test_oci_runtime import Runtime
 from tests.runtime.security import harness
 
 USER = 54321  # nobody's, and in no /etc/subuid
-pytestmark = pytest.mark.needs("userns")
+pytestmark = pytest.mark.needs("userns", "users-python")
 
 
 class Rootless(Runtime):

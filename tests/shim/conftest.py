@@ -124,3 +124,12 @@ def start(begin):
         return container
 
     return start
+
+
+@pytest.fixture
+def own_spawner(tmp_path):
+    paths = Paths(root=f"{tmp_path}/root", run=f"{tmp_path}/run")
+    spawn.ensure(paths)
+    yield paths
+    spawn.retire(paths)
+    cgroup.manager(paths.cgroup_parent).delete()

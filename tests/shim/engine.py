@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sampan.linux import unix
-from sampan.shim import protocol
+from sampan.shim import eligible, protocol
 from sampan.spec import docker_stream
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class Container:
         )
         self.connection = unix.connect(self.paths.spawner_socket)
         self.connection.settimeout(PATIENCE)
+        unix.send(self.connection, protocol.start(eligible.cgroup(start)))
         unix.send(
             self.connection, start.message(), [*fds, *(client.hand_over() for client in clients)]
         )
@@ -188,3 +189,36 @@ def eventually(condition) -> bool:
             return False
         select.select([], [], [], 0.01)
     return True
+
+
+def read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def spawner_pid(paths: Paths) -> int:
+    sock = unix.connect(paths.spawner_socket)
+    unix.send(sock, protocol.hello())
+    pid = unix.receive(sock)[0]["pid"]
+    sock.close()
+    return pid
+
+
+def standing_by(paths: Paths) -> int:
+    """The monitor that waits for the next start: its spawner's only child that is called so."""
+    spawner = spawner_pid(paths)  # whose answer came from a child that is not called so any more
+    children = f"/proc/{spawner}/task/{spawner}/children"
+
+    def found() -> list[str]:
+        return [pid for pid in read(children).split() if called(pid) == "sampan-standby"]
+
+    assert eventually(lambda: len(read(children).split()) == len(found()) == 1), read(children)
+    return int(found()[0])
+
+
+def called(pid: str) -> str:
+    """By its command line; nothing when it has gone."""
+    try:
+        return read(f"/proc/{pid}/cmdline").rstrip("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

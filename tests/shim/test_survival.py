@@ -14,7 +14,7 @@ from sampan.kit.paths import Paths
 from sampan.linux import cgroup, unix
 from sampan.shim import exit_record, protocol, spawn
 from tests.shim.conftest import oci_config
-from tests.shim.engine import Client, Container, eventually, gone
+from tests.shim.engine import Client, Container, eventually, gone, read, spawner_pid, standing_by
 
 ENGINE = """
 import json, sys
@@ -28,28 +28,6 @@ container.wait_started()
 print(json.dumps(container.started), flush=True)
 sys.stdin.read()
 """
-
-
-def read(path: str) -> str:
-    with open(path) as file:
-        return file.read()
-
-
-def spawner_pid(paths: Paths) -> int:
-    sock = unix.connect(paths.spawner_socket)
-    unix.send(sock, protocol.hello())
-    pid = unix.receive(sock)[0]["pid"]
-    sock.close()
-    return pid
-
-
-@pytest.fixture
-def own_spawner(tmp_path):
-    paths = Paths(root=f"{tmp_path}/root", run=f"{tmp_path}/run")
-    spawn.ensure(paths)
-    yield paths
-    spawn.retire(paths)
-    cgroup.manager(paths.cgroup_parent).delete()
 
 
 def test_a_killed_engine_costs_no_line_and_no_exit_code(paths, rootfs) -> None:
@@ -159,7 +137,6 @@ def test_a_spawner_that_cannot_start_says_why(tmp_path) -> None:
 
 def test_nothing_is_left_of_fifty_containers(own_spawner, begin) -> None:
     spawner = spawner_pid(own_spawner)
-    before = len(os.listdir(f"/proc/{spawner}/fd"))
     containers = []
     for number in range(50):
         container = begin(["sh", "-c", "sleep 1000 & echo x"], at=own_spawner)
@@ -172,8 +149,8 @@ def test_nothing_is_left_of_fifty_containers(own_spawner, begin) -> None:
         assert gone(container.pid)
         assert os.listdir(container.bundle) in (["log", "exit.json"], ["exit.json", "log"])
     assert os.listdir(f"{own_spawner.run}/containers") == []
-    assert len(os.listdir(f"/proc/{spawner}/fd")) == before
-    assert eventually(lambda: read(f"/proc/{spawner}/task/{spawner}/children") == "")
+    standing_by(own_spawner)
+    assert eventually(lambda: len(os.listdir(f"/proc/{spawner}/fd")) == 5)
     for directory in cgroup.manager(own_spawner.cgroup_parent).paths().values():
         assert not os.path.exists(directory) or not [
             name for name in os.listdir(directory) if os.path.isdir(f"{directory}/{name}")
@@ -186,4 +163,5 @@ def test_the_spawner_keeps_nothing_of_its_caller(own_spawner) -> None:
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
     assert os.getsid(pid) != os.getsid(0)
     assert read(f"/proc/{pid}/comm") == "sampan-spawner\n"
-    assert len(os.listdir(f"/proc/{pid}/fd")) == 4
+    standing_by(own_spawner)
+    assert eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) == 5)

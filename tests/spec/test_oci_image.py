@@ -103,3 +103,11 @@ def test_a_document_without_media_type_shows_what_it_is():
 
 def test_platform_text():
     assert str(Platform(os="linux", architecture="arm", variant="v6")) == "linux/arm/v6"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("linux/x86_64", "linux/amd64"), ("aarch64", "linux/arm64"), ("macos/arm64", "darwin/arm64")],
+)
+def test_a_platform_has_one_name(text: str, found: str) -> None:
+    assert str(oci_image.parse_platform(text)) == found

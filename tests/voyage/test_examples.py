@@ -62,3 +62,49 @@ def test_services_are_in_etcd_while_they_run(sampan: Cli, engine: Engine, etcd: 
     finally:
         registrar.kill()
         registrar.wait()
+
+
+@pytest.fixture
+def sandbox(engine: Engine) -> Cli:
+    program = [sys.executable, str(ROOT / "examples/sandbox.py")]
+    return Cli(program, {"PYTHONPATH": str(ROOT / "src"), "DOCKER_HOST": engine.socket})
+
+
+def test_a_sandbox_gives_input_output_and_exit_code(sandbox: Cli) -> None:
+    script, given = "cat; echo bad >&2; exit 3", "x" * 300_000
+    ended = sandbox(IMAGE, "sh", "-c", script, check=False, stdin=given.encode())
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, given, "bad\n")
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("cat /proc/net/dev | grep -v lo: | wc -l", "2\n"),
+        ("touch /etc/x 2>/dev/null || echo no", "no\n"),
+        ("id -u; grep CapPrm /proc/self/status", "65534\nCapPrm:\t0000000000000000\n"),
+        ("cp /bin/busybox /tmp/sh; /tmp/sh true 2>/dev/null || echo no", "no\n"),
+    ],
+    ids=["network", "files", "rights", "programs of its own"],
+)
+def test_a_sandbox_has_little(sandbox: Cli, script: str, says: str) -> None:
+    assert sandbox(IMAGE, "sh", stdin=script.encode()).stdout == says
+
+
+@pytest.mark.parametrize(
+    ("seconds", "script", "code"),
+    [("1", "sleep 1000", 124), ("60", "dd if=/dev/zero of=/dev/null bs=128M count=1", 137)],
+    ids=["time", "memory"],
+)
+def test_a_sandbox_ends_what_takes_too_much(
+    sandbox: Cli, sampan: Cli, seconds: str, script: str, code: int
+) -> None:
+    before = sampan.text("ps", "-aq")
+    ended = sandbox("--seconds", seconds, IMAGE, *script.split(), check=False)
+    assert ended.returncode == code
+    until(lambda: sampan.text("ps", "-aq") == before)
+
+
+def test_a_sandbox_of_no_image_says_so(sandbox: Cli) -> None:
+    ended = sandbox("nowhere/image:1", "true", check=False)
+    assert ended.returncode == 125
+    assert ended.stderr == "sandbox.py: No such image: nowhere/image:1\n"

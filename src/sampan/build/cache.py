@@ -13,14 +13,14 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 from sampan.build.state import Layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 BUDGET = 10 << 30  # bytes of compressed layers
@@ -74,10 +74,38 @@ _opening = threading.Lock()
 class Records:
     def __init__(self, root: str, budget: int = BUDGET) -> None:
         self._path, self._budget = f"{root}/build/cache.db", budget
+        self._keeps = False
+        self._kept: sqlite3.Connection | None = None
+        self._using = threading.Lock()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """From its first use on open, for the time of a build: it has many questions."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            with self._using:
+                self._keeps = False
+                kept, self._kept = self._kept, None
+            if kept is not None:
+                kept.close()
+
+    @contextmanager
+    def _use(self) -> Iterator[sqlite3.Connection]:
+        with self._using:
+            if self._keeps:
+                self._kept = self._kept or self._open()
+                yield self._kept
+                return
+        with closing(self._open()) as db:
+            yield db
 
     def _open(self) -> sqlite3.Connection:
         os.makedirs(os.path.dirname(self._path), mode=0o711, exist_ok=True)
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, timeout=30, check_same_thread=False
+        )
         with _opening:
             connection.execute("pragma journal_mode=wal")
             connection.execute("pragma synchronous=normal")
@@ -85,7 +113,7 @@ class Records:
         return connection
 
     def get(self, key: str) -> Layer | None:
-        with closing(self._open()) as db:
+        with self._use() as db:
             row = db.execute(
                 "select descriptor, diff_id from steps where key = ?", (key,)
             ).fetchone()
@@ -99,7 +127,7 @@ class Records:
     def put(self, key: str, layer: Layer, what: str) -> None:
         digest, size = layer.descriptor["digest"], layer.descriptor["size"]
         text = json.dumps(layer.descriptor)
-        with closing(self._open()) as db:
+        with self._use() as db:
             db.execute(
                 "insert or replace into steps"
                 " (key, digest, descriptor, diff_id, size, used, created, what)"
@@ -109,7 +137,7 @@ class Records:
             self._shrink(db)
 
     def put_trace(self, ident: str, trace: bytes) -> None:
-        with closing(self._open()) as db:
+        with self._use() as db:
             db.execute(
                 "insert or replace into traces values (?, ?, ?)", (ident, trace, time.time())
             )
@@ -120,13 +148,13 @@ class Records:
             )
 
     def trace(self, ident: str) -> bytes | None:
-        with closing(self._open()) as db:
+        with self._use() as db:
             row = db.execute("select trace from traces where ident = ?", (ident,)).fetchone()
         return row[0] if row else None
 
     def see(self, key: str) -> bool:
         """Whether it was seen before."""
-        with closing(self._open()) as db:
+        with self._use() as db:
             known = db.execute("select 1 from seen where key = ?", (key,)).fetchone()
             db.execute("insert or replace into seen values (?, ?)", (key, time.time()))
         return known is not None
@@ -141,14 +169,14 @@ class Records:
 
     def forget(self, keys: Iterable[str]) -> None:
         """And what was only seen, whose order nobody knows."""
-        with closing(self._open()) as db:
+        with self._use() as db:
             db.executemany("delete from steps where key = ?", [(key,) for key in keys])
             db.execute("delete from seen")
 
     def all(self) -> list[Row]:
         if not os.path.exists(self._path):
             return []
-        with closing(self._open()) as db:
+        with self._use() as db:
             rows = db.execute(
                 "select key, digest, diff_id, size, used, created, uses, what"
                 " from steps order by used"
@@ -159,5 +187,5 @@ class Records:
         """Blobs that must stay."""
         if not os.path.exists(self._path):
             return set()
-        with closing(self._open()) as db:
+        with self._use() as db:
             return {row[0] for row in db.execute("select digest from steps")}

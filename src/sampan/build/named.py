@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from sampan.build import copying, files, instructions, parser, running, state
 from sampan.build.errors import DockerfileError
 from sampan.build.instructions.copy import Copy
@@ -36,9 +38,11 @@ def _of_files(build: _Build, name: str, given: Files) -> State:
     assert isinstance(step, Copy)
     whole = [copying.Part(files=given, whole=True)]
     members = copying.plan(step, whole, files.NOTHING, directory="/", owner=None)
-    epoch = build.request.epoch
-    layer = build.workshop.store(lambda out: copying.write(members, out, epoch))
-    return _image(build, "scratch", "").noting(f"FROM {name}", layer)
+    write = functools.partial(copying.write, members)
+    layer = build.workshop.store(write, latest=build.request.epoch)
+    made = _image(build, "scratch", "").noting(f"FROM {name}", layer)
+    build.workshop.stacked(made)
+    return made
 
 
 def _context(build: _Build, name: str, platform: str = "") -> Files | str | None:

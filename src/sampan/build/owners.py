@@ -20,6 +20,11 @@ def owner_of(tree: Files, text: str) -> tuple[int, int]:
     return uid, _group(tree, group, own) if group else own
 
 
+def named(text: str) -> bool:
+    """Whether a table has to be looked at."""
+    return any(part and not part.isdecimal() for part in text.split(":", 1))
+
+
 def _user(tree: Files, name: str) -> tuple[int, int]:
     if name.isdecimal() or not name:
         return int(name or 0), int(name or 0)

@@ -1,6 +1,7 @@
 """What a build tells while it runs: the seam between the solver and whoever shows it.
 
-Stages run at once, so calls come from several threads; those about one step come in order. An
+Stages run at once, and what can be made ahead does, so calls come from several threads; those about
+one step come in order. An
 implementation may block (a slow client slows the build), and is never called once `solve` ended.
 """
 
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
         def cached(self, step: Step, why: str) -> None:
             """It is not done again, or (with a reason) it has to be."""
 
-        def end(self, step: Step, image_id: str) -> None: ...
+        def end(self, step: Step, image_id: str) -> None:
+            """Without an id it is done before its turn, and ends once more in it."""
+
         def fail(self, step: Step, error: Exception) -> None: ...
         def end_stage(self, stage: int) -> None: ...
         def warn(self, warnings: tuple[Warning, ...]) -> None: ...
+        def finish(self) -> None:
+            """`solve` ends, with a result or without."""
 
 
 class Step(Record):

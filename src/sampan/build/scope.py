@@ -7,6 +7,8 @@ declaration; they reach RUN only, and no cache key. "Predefined ARGs" in the Doc
 
 from __future__ import annotations
 
+import copy
+
 from sampan.build.errors import DockerfileError
 from sampan.build.instructions.base import did_you_mean
 from sampan.build.shell import Expansion, Lexer
@@ -75,6 +77,13 @@ class Scope:
         for arg in file.arguments:
             scope.declare(arg)
         return scope
+
+    def copy(self) -> Scope:
+        """As it is now."""
+        made = copy.copy(self)
+        made.env, made.args, made.declared = dict(self.env), dict(self.args), [*self.declared]
+        made.used, made.missing = set(), set()
+        return made
 
     @property
     def values(self) -> dict[str, str]:

@@ -18,7 +18,8 @@ from sampan.kit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from typing import Any, Protocol
 
     from sampan.build import running
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sampan.build.progress import Progress
     from sampan.build.scope import Platform
     from sampan.build.state import Layer, State
+    from sampan.image import tar
 
     class Workshop(Protocol):
         """Called from the threads of several stages."""
@@ -42,15 +44,25 @@ if TYPE_CHECKING:
         def tree(self, state: State) -> Files:
             """The files of its layers."""
 
-        def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer: ...
+        def store(
+            self, body: Callable[[tar.Writer], object], *, latest: int | None = None
+        ) -> Layer:
+            """A layer of the tar that `body` writes, none of it younger than `latest` (seconds)."""
+
+        def stacked(self, state: State) -> None:
+            """A layer that was stored is the top of this state."""
+
         def run(
             self, state: State, process: running.Process, tell: Callable[[int, bytes], object]
         ) -> Layer:
             """Raises running.CommandFailed. `tell` has the stream (1, 2) and what is written;
             stream 0 is a note of the workshop's own."""
 
+        def alone(self, parts: Parts) -> AbstractContextManager[object]:
+            """While one has it, the others who would make the same wait for what it makes."""
+
         def recall(self, parts: Parts, *, fresh: bool = False) -> Layer | None:
-            """`fresh`: only what this build has made, for another of its platforms."""
+            """`fresh`: only what this build has made, for another stage or platform."""
 
         def seen(self, key: str) -> bool:
             """Whether a step that makes no layer was done before; from now on it was."""
@@ -92,15 +104,24 @@ class Request(Record):
     allowed: frozenset[str] = frozenset()  # --allow, see `entitlements`
 
 
-def stages_of(request: Request) -> list[int]:
-    """The numbers of the stages that will be made, in order."""
+def numbers_of(request: Request) -> dict[int, range]:
+    """The stages that will be made, in order, and the numbers of their steps."""
     file = request.dockerfile.without(request.contexts)
     outer = Scope.outermost(file, request.args, request.platform, request.target)
-    return sorted(file.needed(file.target(request.target), outer.word))
+    found: dict[int, range] = {}
+    number = 1
+    for index in sorted(file.needed(file.target(request.target), outer.word)):
+        end = number + 1 + len(file.stages[index].steps)
+        found[index] = range(number, end)
+        number = end
+    return found
 
 
 def solve(request: Request, workshop: Workshop, progress: Progress) -> State:
-    return _Build(request, workshop, progress).result()
+    try:
+        return _Build(request, workshop, progress).result()
+    finally:
+        progress.finish()
 
 
 def epoch_of(text: str) -> int | None:
@@ -157,8 +178,7 @@ class _Build:
             finished, _ = wait(work, return_when=FIRST_EXCEPTION)
             if any(item.exception() for item in finished):
                 self.workshop.abandon()
-        failures = [item.exception() for item in work]
-        for failure in sorted(filter(None, failures), key=_secondary):
+        if failure := reason(item.exception() for item in work):
             raise failure
         return {index: future.result() for index, future in self.results.items()}
 
@@ -210,6 +230,8 @@ class _Build:
         return checks.look(self.file, inputs)
 
 
-def _secondary(error: BaseException) -> bool:
-    """What failed only because the build was given up."""
-    return isinstance(error, errors.Unavailable)
+def reason(failures: Iterable[BaseException | None]) -> BaseException | None:
+    """The first of them; rather none that failed only because the build was given up."""
+    found = [one for one in failures if one is not None]
+    real = [one for one in found if not isinstance(one, errors.Unavailable)]
+    return next(iter([*real, *found]), None)

@@ -12,19 +12,18 @@ import functools
 
 from sampan.build import (
     adding,
-    cache,
-    cache_from,
     copying,
     entitlements,
-    explain,
     files,
     instructions,
     named,
+    owners,
     parser,
     progress,
     running,
     state,
 )
+from sampan.build.ahead import Ahead
 from sampan.build.errors import DockerfileError
 from sampan.build.instructions.add import Add
 from sampan.build.instructions.arg import Arg
@@ -32,13 +31,13 @@ from sampan.build.instructions.copy import Copy
 from sampan.build.instructions.env import Env
 from sampan.build.instructions.run import Run
 from sampan.build.instructions.workdir import Workdir
-from sampan.build.owners import owner_of
+from sampan.build.obtaining import Obtaining
 from sampan.build.scope import Platform, Scope
 from sampan.kit import collector, errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sampan.build.dockerfile import Stage
     from sampan.build.files import Files
@@ -52,11 +51,22 @@ class StageBuild:
     def __init__(self, build: _Build, stage: Stage, number: int, total: int) -> None:
         self._build, self.stage = build, stage
         self._number, self._total = number, total
+        self._obtain = Obtaining(build, stage.title)
         self.scope: Scope | None = None
 
     @property
     def _request(self) -> Request:
         return self._build.request
+
+    @property
+    def outer(self) -> Mapping[str, str]:
+        """The arguments before the first FROM."""
+        return self._build.outer.args
+
+    @property
+    def follows_images(self) -> bool:
+        """Whether the cache is --cache-from's histories, which want every step in its turn."""
+        return self._request.cache_from is not None
 
     @property
     def _workshop(self) -> Workshop:
@@ -65,12 +75,34 @@ class StageBuild:
     def made(self, labels: Mapping[str, str]) -> State:
         try:
             current = self._begun()
-            for at, step in enumerate(self.stage.steps, 1):
-                told = self._step(step.statement.original.strip(), at, step.statement.line)
-                current = self._told(told, functools.partial(self._one, step, current, told))
+            with Ahead(self, current, self._build.progress) as ahead:
+                try:
+                    for told, step in self.steps():
+                        current = self._turn(step, current, told, ahead)
+                except BaseException:
+                    self._workshop.abandon()  # what was begun ahead, too
+                    raise
             return self._labelled(current, labels) if labels else current
         finally:
             self._build.progress.end_stage(self.stage.index)
+
+    def steps(self) -> Iterator[tuple[Step, Instruction]]:
+        """Behind FROM."""
+        for at, step in enumerate(self.stage.steps, 1):
+            yield self._step(step.statement.original.strip(), at, step.statement.line), step
+
+    def _turn(self, step: Instruction, current: State, told: Step, ahead: Ahead) -> State:
+        if not ahead.has(told):
+            return self._told(told, functools.partial(self._one, step, current, told))
+
+        def made() -> State:
+            noted, layer = ahead.copied(told)
+            return self._stacked(current.noting(noted, layer))
+
+        try:
+            return self._told(told, made, begun=True)
+        except DockerfileError as error:
+            raise error.at(step.statement.line, step.statement.end) from None
 
     def _step(self, text: str, at: int, line: int = 0) -> Step:
         return progress.Step(
@@ -82,8 +114,9 @@ class StageBuild:
             line=line,
         )
 
-    def _told(self, step: Step, work: Callable[[], State]) -> State:
-        self._build.progress.begin(step)
+    def _told(self, step: Step, work: Callable[[], State], *, begun: bool = False) -> State:
+        if not begun:
+            self._build.progress.begin(step)
         try:
             made = work()
         except Exception as error:
@@ -150,14 +183,14 @@ class StageBuild:
         scope = self.scope
         assert scope is not None
         if isinstance(step, Arg):
-            scope.declare(step, self._build.outer.args)
+            scope.declare(step, self.outer)
             text = f"/bin/sh -c #(nop)  {step.statement.original.strip()}"
-            return self._free(told, current, current.noting(text))
+            return self._obtain.free(told, current, current.noting(text))
         step = step.expanded(scope)
         if isinstance(step, Run):
             return self._run(step, current, scope, told)
         if isinstance(step, (Copy, Add)):
-            return self._copy(step, self._parts(step), current, told)
+            return self._copy(step, current, told)
         made = state.after(current, step)
         if made is None:
             raise errors.Unsupported(f"{step.name} is not supported yet")
@@ -165,7 +198,7 @@ class StageBuild:
             scope.set(dict(step.pairs))
         if isinstance(step, Workdir):
             return self._directory(made, current, told)
-        return self._free(told, current, made)
+        return self._obtain.free(told, current, made)
 
     def _run(self, step: Run, current: State, scope: Scope, told: Step) -> State:
         declared = scope.arguments()
@@ -189,29 +222,34 @@ class StageBuild:
         note = process.told()
         run = functools.partial(self._workshop.run, current, process, tell)
         parts = process.parts(current.chain_id)
-        layer = self._cached(told, current.noting(note), parts, run)
-        return current.noting(note, layer)
+        layer = self._obtain.layer(told, current.noting(note), parts, run)
+        return self._stacked(current.noting(note, layer))
 
-    @collector.paused()
-    def _copy(
-        self, step: Copy | Add, parts: list[copying.Part], current: State, told: Step
-    ) -> State:
-        tree = self._workshop.tree(current)
-        members = copying.plan(
-            step,
-            parts,
-            files.NOTHING if step.link else tree,
-            directory=current.inner.get("WorkingDir") or "/",
-            owner=owner_of(tree, step.chown) if step.chown else None,
-            parents=isinstance(step, Copy) and step.parents,
-            keep_owner=isinstance(step, Copy) and bool(step.origin),
-        )
-        digest = copying.digest(members)
-        where = f" in {step.destination} "
-        what = f"{step.name.upper()} {'multi' if len(members) > 1 else 'file'}:{digest}{where}"
-        noted = f"/bin/sh -c #(nop) {what}"
-        layer = self._layer(told, current.noting(noted), "copy", digest, members)
-        return current.noting(noted, layer)
+    def _copy(self, step: Copy | Add, current: State, told: Step) -> State:
+        noted, layer = self.copied(step, current, told)
+        return self._stacked(current.noting(noted, layer))
+
+    def copied(self, step: Copy | Add, current: State, told: Step) -> tuple[str, Layer]:
+        """The words of its history, and its layer. With --link `current`'s directory is enough."""
+        parts = self._parts(step)
+        linked = step.link and not owners.named(step.chown)
+        tree = files.NOTHING if linked else self._workshop.tree(current)
+        with collector.paused():
+            members = copying.plan(
+                step,
+                parts,
+                files.NOTHING if step.link else tree,
+                directory=current.inner.get("WorkingDir") or "/",
+                owner=owners.owner_of(tree, step.chown) if step.chown else None,
+                parents=isinstance(step, Copy) and step.parents,
+                keep_owner=isinstance(step, Copy) and bool(step.origin),
+            )
+            digest = copying.digest(members)
+            kind = "multi" if len(members) > 1 else "file"
+            what = f"{step.name.upper()} {kind}:{digest} in {step.destination} "
+            noted = f"/bin/sh -c #(nop) {what}"
+            made = current.noting(noted)
+            return noted, self._obtain.copied(told, made, "copy", digest, members)
 
     def _parts(self, step: Copy | Add) -> list[copying.Part]:
         if isinstance(step, Add):
@@ -224,77 +262,16 @@ class StageBuild:
 
     def _directory(self, made: State, current: State, told: Step) -> State:
         tree = self._workshop.tree(current)
-        owner = owner_of(tree, made.inner.get("User") or "0")
+        owner = owners.owner_of(tree, made.inner.get("User") or "0")
         members = copying.directories(tree, made.inner["WorkingDir"], owner)
         if not members:
-            return self._free(told, current, made)
-        layer = self._layer(told, made, "workdir", copying.digest(members), members)
+            return self._obtain.free(told, current, made)
+        layer = self._obtain.copied(told, made, "workdir", copying.digest(members), members)
         *before, entry = made.config["history"]
         entry = {key: value for key, value in entry.items() if key != "empty_layer"}
         config = {**made.config, "history": [*before, entry]}
-        return made.replace(config=config, layers=(*made.layers, layer))
+        return self._stacked(made.replace(config=config, layers=(*made.layers, layer)))
 
-    def _layer(
-        self, told: Step, noted: State, kind: str, digest: str, members: list[copying.Member]
-    ) -> Layer:
-        epoch = self._request.epoch
-        return self._cached(
-            told,
-            noted,
-            explain.Parts(kind=kind, parts={"digest": digest, "epoch": epoch}),
-            lambda: self._workshop.store(lambda out: copying.write(members, out, epoch)),
-            lambda: {one.entry.name: copying.digest([one])[:16] for one in members},
-        )
-
-    # -- the cache
-
-    @property
-    def _fresh(self) -> bool:
-        skipped = {name.lower() for name in self._request.no_cache_stages}
-        return self._request.no_cache or self.stage.title in skipped
-
-    def _free(self, told: Step, current: State, made: State) -> State:
-        """A step that only changes the config: nothing to save, but people count on being told."""
-        sources = self._request.cache_from
-        if sources is None:
-            known = self._workshop.seen(cache.key("config", image=made.image_id))
-        else:
-            known = any(cache_from.knows(source, made) for source in sources)
-        if known and not self._fresh:
-            self._build.progress.cached(told, "")
+    def _stacked(self, made: State) -> State:
+        self._workshop.stacked(made)
         return made
-
-    def _cached(
-        self,
-        told: Step,
-        noted: State,
-        parts: explain.Parts,
-        make: Callable[[], Layer],
-        named: Callable[[], Mapping[str, str]] = dict,
-    ) -> Layer:
-        """`noted` is the state with the step's words, but without its layer; `named` gives what a
-        trace has of its files."""
-        sources = self._request.cache_from
-        found = None
-        if self._fresh or sources is None:
-            found = self._workshop.recall(parts, fresh=self._fresh)
-        else:
-            layers = (cache_from.layer(source, noted) for source in sources or ())
-            found = next(filter(None, layers), None)
-        if found:
-            self._build.progress.cached(told, "")
-            return found
-        ident = explain.ident(told.title, told.text)
-        parts = parts.replace(files=named())
-        if self._request.explain:
-            self._build.progress.cached(told, f"Not cached: {self._reason(ident, parts)}")
-        made = make()
-        self._workshop.remember(parts, made, told.text, ident)
-        return made
-
-    def _reason(self, ident: str, parts: explain.Parts) -> str:
-        if self._fresh:
-            return "--no-cache or --no-cache-filter asks for it"
-        if self._request.cache_from is not None:
-            return "none of the images of --cache-from has it"
-        return explain.reason(self._workshop.trace(ident), parts)

@@ -16,9 +16,10 @@ _HUB, _HUB_HOST = "docker.io", "registry-1.docker.io"
 
 
 async def ask(session: Session, name: str) -> Credentials | None:
-    """For the registry of an image's name; None where the client has none, or cannot be asked."""
-    if not session.offers(_METHOD):
-        return None
+    """For the registry of an image's name; None where the client has none, or cannot be asked.
+
+    Asked whatever the session says that it offers: dockerode's says nothing.
+    """
     domain = reference.parse(name).domain
     host = _HUB_HOST if domain == _HUB else domain
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from sampan.buildkit import bridge, control, grpc, jobs, sessions
+from sampan.buildkit import bridge, control, grpc, jobs, sessions, uploads
 
 if TYPE_CHECKING:
     import socket
@@ -21,6 +21,7 @@ class Door:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.sessions = sessions.Sessions()
+        self.uploads = uploads.Uploads()
         self.jobs = jobs.Jobs(engine, self.sessions)
         self._services = [control.service(self.jobs), bridge.service(self.jobs)]
 

@@ -20,7 +20,7 @@ from sampan.engine.builds import contexts
 from sampan.engine.images import archives
 from sampan.image import compress
 from sampan.kit import errors
-from sampan.kit.threads import in_thread
+from sampan.kit.threads import in_own_thread, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sampan.build.files import Files
     from sampan.buildkit.frontend import Asked
-    from sampan.buildkit.progress import Progress
+    from sampan.buildkit.jobs import Job
     from sampan.buildkit.sessions import Session
     from sampan.image import tar
 
@@ -37,9 +37,9 @@ _CONTEXT = "[internal] load build context"
 
 
 class Inputs:
-    def __init__(self, root: str, session: Session, asked: Asked, progress: Progress) -> None:
+    def __init__(self, root: str, session: Session, asked: Asked, job: Job) -> None:
         self._root, self._session, self._asked = root, session, asked
-        self._progress = progress
+        self._progress, self._given = job.progress, job.upload
         self._packs: list[BinaryIO] = []
         self._trees: list[filesync.Tree] = []  # that the next build may meet again
         self.ignored: ignore.Matcher | None = None
@@ -133,8 +133,9 @@ class Inputs:
         with self._progress.vertex("[internal] load remote build context"):
             copy = await in_thread(copies.passing, self._root)
             self._packs.append(copy.pack)
-            async with archives.piped(_pulled(self._session, path)) as stream:
-                return await in_thread(lambda: Context(copy.pack, compress.decompress(stream)))
+            chunks = self._given or _pulled(self._session, path)
+            async with archives.piped(chunks) as stream:
+                return await in_own_thread(lambda: Context(copy.pack, compress.decompress(stream)))
 
 
 _locks: dict[str, asyncio.Lock] = {}  # of copies that are being brought up to date

@@ -42,6 +42,7 @@ class Job:
         self.imports: tuple[Import, ...] = ()  # of the cache, beside those that a frontend names
         self.exports: tuple[Export, ...] = ()
         self.provenance: Wanted | None = None
+        self.upload: AsyncIterator[bytes] | None = None  # the context, where the request brings it
         self.held = ExitStack()  # until the job ends
 
     def add(self, result: Result) -> str:

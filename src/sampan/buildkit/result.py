@@ -56,7 +56,7 @@ async def prepare(jobs: Jobs, job: Job, name: str, attributes: Mapping[str, str]
     asked = frontend.asked(name, attributes)
     session = await jobs.sessions.get(job.session)
     place = await in_thread(job.held.enter_context, scratch.directory(jobs.engine.paths.root))
-    given = inputs.Inputs(jobs.engine.paths.root, session, asked, job.progress)
+    given = inputs.Inputs(jobs.engine.paths.root, session, asked, job)
     job.held.callback(given.close)
     uploaded = None
     if asked.remote:
@@ -186,8 +186,8 @@ class Result:
         except DockerfileError as error:
             raise self._failure(steps.said(error), error.line, error.end) from error
         except errors.SampanError as error:
-            line, end = self._steps[-1].failed if self._steps else (0, 0)
-            raise self._failure(steps.said(error), line, end) from error
+            places = (one.failed[error] for one in self._steps if error in one.failed)
+            raise self._failure(steps.said(error), *next(places, (0, 0))) from error
 
     def _failure(self, text: str, line: int, end: int) -> GRPCError:
         about = source.detail(self.asked.filename, self.text, line, end)

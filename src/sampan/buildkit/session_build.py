@@ -1,8 +1,9 @@
 """`POST /build?version=2`: how docker clients before buildx (18.09 to 20.10) ask BuildKit.
 
-The request's query has what the frontend is to know, the session gives the files, and the answer
-is a stream of JSON lines: the status of the build, encoded as on `/grpc`, and the image's id.
-Source: moby api/server/router/build, docker/cli command/image/build_buildkit.go (20.10).
+The request's query has what the frontend is to know, the session gives the files (dockerode sends a
+tar beside it, docker in a request of its own), and the answer is a stream of JSON lines: the status
+of the build, encoded as on `/grpc`, and the image's id. Source: moby api/server/router/build,
+docker/cli command/image/build_buildkit.go (20.10), dockerode lib/session.js.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import asyncio
 import base64
 import contextlib
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from grpclib.exceptions import GRPCError
 
-from sampan.buildkit import control, door, messages
+from sampan.buildkit import control, door, frontend, messages, uploads
 from sampan.kit import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from sampan.buildkit.jobs import Job
     from sampan.engine.builds import Options
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 
     Message = dict[str, Any]
 
-_SESSION = "client-session"  # the remote context that is no address
+# `remote`, where it is no address → the frontend's context
+_CONTEXTS = {"client-session": "", uploads.REMOTE: frontend.UPLOAD, "": frontend.UPLOAD}
 
 
 class BuildFailed(errors.InvalidArgument):
@@ -38,11 +41,16 @@ async def build(
     engine: Engine,
     options: Options,
     query: Mapping[str, str],
+    body: AsyncIterator[bytes],
     report: Callable[[Message], Awaitable[None]],
 ) -> None:
-    """Raises BuildFailed."""
+    """Raises BuildFailed. `body`: the context as a tar, where the query names no other."""
     inside = door.of(engine)
     ref = query.get("buildid", "")
+    if ref.startswith(uploads.PREFIX):
+        await inside.uploads.give(ref.removeprefix(uploads.PREFIX), body)
+        return
+    ref = ref or uuid.uuid4().hex
     request = messages.SOLVE.blank() | {
         "Ref": ref,
         "Session": query.get("session", ""),
@@ -52,6 +60,10 @@ async def build(
     }
     try:
         async with inside.jobs.open(ref, request["Session"]) as job:
+            if options.remote == uploads.REMOTE:
+                job.upload = inside.uploads.take(ref)
+            elif not options.remote:
+                job.upload = body
             telling = asyncio.create_task(_tell(job, report))
             try:
                 answer = await control.run(inside.jobs, job, request)
@@ -80,7 +92,7 @@ def attributes(options: Options) -> dict[str, str]:
         "platform": options.platform,
         "force-network-mode": options.network,
         "image-resolve-mode": "pull" if options.pull else "",
-        "context": "" if options.remote == _SESSION else options.remote,
+        "context": _CONTEXTS.get(options.remote, options.remote),
         "add-hosts": ",".join(entry.replace(":", "=", 1) for entry in host.get("ExtraHosts", ())),
         "shm-size": str(host.get("ShmSize", "")),
         "cgroup-parent": host.get("CgroupParent", ""),

@@ -29,7 +29,7 @@ _LAYERS = (Run, Copy, Add, Workdir)
 
 
 class Steps:
-    """A `build.progress.Progress`; `failed` has the lines of the step that did."""
+    """A `build.progress.Progress`; `failed` has the lines of steps that did, by their errors."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Steps:
         self._titles, self._ends = _titles(file, platform), _ends(file)
         self._progress, self._loop, self._describe = progress, loop, describe
         self._open: dict[int, Vertex] = {}
-        self.failed = (0, 0)
+        self.failed: dict[BaseException, tuple[int, int]] = {}
 
     def begin(self, step: Step) -> None:
         if title := self._titles.get(step.line):
@@ -77,8 +77,7 @@ class Steps:
         self._later(self._end, step.number, "")
 
     def fail(self, step: Step, error: Exception) -> None:
-        if not self.failed[0]:
-            self.failed = (step.line, self._ends.get(step.line, step.line))
+        self.failed.setdefault(error, (step.line, self._ends.get(step.line, step.line)))
         self._later(self._end, step.number, said(error))
 
     def _end(self, number: int, error: str) -> None:
@@ -88,6 +87,9 @@ class Steps:
 
     def end_stage(self, stage: int) -> None:
         pass
+
+    def finish(self) -> None:
+        pass  # `end_all` comes
 
     def warn(self, warnings: tuple[Warning, ...]) -> None:
         for one in warnings:

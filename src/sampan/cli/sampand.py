@@ -21,7 +21,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sampan.cli import engine_log, sampand_options
-from sampan.cli.start_engine import CANNOT_START
+from sampan.cli.start_engine import CANNOT_START, leave_callers_cgroup
 from sampan.kit import atomic, errors
 from sampan.kit import paths as kit_paths
 from sampan.linux import service, unix
@@ -98,6 +98,7 @@ def _background(paths: Paths, settings: Settings, lock: int) -> int:
         if os.fork() != 0:
             os._exit(0)
         _detach_stdio(paths)
+        leave_callers_cgroup(paths.engine_cgroup)
         code = _serve(paths, settings, ready=theirs)
         logging.shutdown()
         os._exit(code)

@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add(made: argparse.ArgumentParser, key: Key) -> None:
     singular = {"hosts": "host", "labels": "label", "log-opts": "log-opt", "dns-opts": "dns-opt"}
-    singular["cluster-store-opts"] = "cluster-store-opt"
+    singular |= {"cluster-store-opts": "cluster-store-opt", "exec-opts": "exec-opt"}
     name = singular.get(key.name, key.name)
     flags = [f"-{key.short}"] * bool(key.short) + [f"--{name}"]
     target = key.name.replace("-", "_")

@@ -72,7 +72,7 @@ def _start(paths: Paths) -> int:
     read, write = os.pipe2(os.O_CLOEXEC)
     middle = os.fork()
     if middle == 0:
-        _become_engine(words, log, write)
+        _become_engine(words, log, write, paths.engine_cgroup)
     os.close(write)
     os.close(log)
     os.waitpid(middle, 0)
@@ -84,8 +84,11 @@ def _start(paths: Paths) -> int:
         raise _failure(paths, "the engine ended at once") from None
 
 
-def _become_engine(words: list[str], log: int, write: int) -> None:
-    """In the middle process: a new session, and the engine as its orphan. Never returns."""
+def _become_engine(words: list[str], log: int, write: int, own: str) -> None:
+    """In the middle process: a new session, and the engine as its orphan in a cgroup of its own.
+
+    Never returns.
+    """
     try:
         os.setsid()
         engine = os.fork()
@@ -98,11 +101,23 @@ def _become_engine(words: list[str], log: int, write: int) -> None:
         os.dup2(log, 2)
         os.closerange(3, _MANY)  # whatever our caller left open is not the engine's
         os.chdir("/")
+        leave_callers_cgroup(own)
         os.execv(words[0], words)
     except OSError as error:
         os.write(2, f"{words[0]}: {(error.strerror or '').lower()}\n".encode())
     finally:
         os._exit(127)
+
+
+def leave_callers_cgroup(own: str) -> None:
+    """The engine is nobody's: not of the session or the job whose command has started it."""
+    from sampan.linux.cgroup import own as places
+
+    try:
+        places.take(own)
+    except (OSError, kit_errors.SampanError) as error:  # it works there, too, as long as that is
+        message = f"the engine stays in the cgroup of the command that started it: {error}\n"
+        os.write(2, message.encode())
 
 
 def _wait(paths: Paths, pidfd: int) -> None:

@@ -63,7 +63,7 @@ def _renamed(name: str, rename: str | None) -> str:
     """A member's name with the archive's root replaced."""
     if rename == WHOLE:
         return name.strip("/")
-    _, slash, rest = name.lstrip("/").rstrip("/").partition("/")
+    _, slash, rest = name.rstrip("/").partition("/")  # a container's "/" has no name at all
     if rename is None:
         return rest
     return f"{rename}/{rest}" if slash else rename

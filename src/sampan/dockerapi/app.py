@@ -22,6 +22,7 @@ from sampan.dockerapi import hijack, listeners, metrics, routes
 from sampan.dockerapi.router import BEGUN, Call, headers_of, split_version, to_json
 from sampan.engine import errors as nouns
 from sampan.kit import errors
+from sampan.network import errors as network_errors
 
 if TYPE_CHECKING:
     import socket
@@ -34,6 +35,7 @@ log = logging.getLogger("sampan.api")
 STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (nouns.NotModified, 304),
     (nouns.NotPermitted, 403),
+    (network_errors.NoSubnet, 403),
     (nouns.NotImplementedHere, 501),
     (errors.NotFound, 404),
     (errors.AlreadyExists, 409),

@@ -37,7 +37,7 @@ async def build(call: Call) -> web.StreamResponse:
     if isinstance(call.request.protocol, hijack.Protocol):
         call.request.protocol.streaming()  # nobody waits for a build whose client is gone
     # Without a session a tar is all there is, whichever builder was asked for.
-    if call.query("version") == "2" and call.query("session"):
+    if call.query("version") == "2" and (call.query("session") or call.query("buildid")):
         return await _session_build(call, options)
     async with Progress(call) as report:
         await builds.build(call.engine, body_chunks(call), options, report=report)
@@ -48,7 +48,8 @@ async def _session_build(call: Call, options: builds.Options) -> web.StreamRespo
     from sampan.buildkit import session_build
 
     async with Progress(call, always=True) as report:
-        await session_build.build(call.engine, options, call.request.query, report)
+        body = body_chunks(call)
+        await session_build.build(call.engine, options, call.request.query, body, report)
     return await report.finish()
 
 

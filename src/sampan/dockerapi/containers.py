@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from sampan.dockerapi import shapes
 from sampan.dockerapi.router import Routes, to_json
 from sampan.engine.containers import (
-    archive,
     attach,
     changes,
     checkpoint,
@@ -34,13 +32,10 @@ from sampan.engine.containers import list as listing
 from sampan.kit import errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from sampan.dockerapi.router import Call
     from sampan.engine.containers.container import Container
 
 routes = Routes()
-PATH_STAT = "X-Docker-Container-Path-Stat"
 
 
 def container_of(call: Call) -> Container:
@@ -56,6 +51,9 @@ async def list_(call: Call) -> web.StreamResponse:
         limit=call.number("limit"),
         size=call.flag("size"),
     )
+    if call.version < (1, 46):
+        for summary in found:
+            summary["HostConfig"].pop("Annotations", None)
     return call.json(found)
 
 
@@ -67,6 +65,9 @@ async def create_(call: Call) -> web.StreamResponse:
     if call.version < (1, 40):  # until then containers shared their IPC namespace when asked
         host = body["HostConfig"] = body.get("HostConfig") or {}
         host["IpcMode"] = host.get("IpcMode") or "shareable"
+    endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
+    if call.version < (1, 44) and len(endpoints) > 1:
+        raise errors.InvalidArgument("Container cannot be created with multiple network endpoints")
     platform = call.platform() if call.version >= (1, 41) else ""
     container, warnings = await create.create(
         call.engine, call.query("name"), body, platform=platform
@@ -137,7 +138,8 @@ async def rename_(call: Call) -> web.StreamResponse:
 
 @routes.post("/containers/{id}/update")
 async def update_(call: Call) -> web.StreamResponse:
-    await update.update(container_of(call), await call.body(shapes.RESOURCES))
+    body = await call.body(shapes.RESOURCES)
+    await update.update(container_of(call), body)
     return call.json({"Warnings": []})
 
 
@@ -175,10 +177,16 @@ async def resize(call: Call) -> web.StreamResponse:
 
 
 def size_of(call: Call) -> tuple[int, int]:
-    rows, columns = call.number("h"), call.number("w")
-    if rows is None or columns is None or not 0 <= rows < 65536 or not 0 <= columns < 65536:
-        raise errors.InvalidArgument(f'invalid size: h="{rows}" w="{columns}"')
-    return rows, columns
+    return _side(call, "h", "height"), _side(call, "w", "width")
+
+
+def _side(call: Call, name: str, what: str) -> int:
+    text = call.query(name)
+    if not re.fullmatch("[+-]?[0-9]+", text):
+        raise errors.InvalidArgument(f'invalid resize {what} "{text}": invalid syntax')
+    if not 0 <= int(text) < 65536:  # ioctl_tty(2): struct winsize
+        raise errors.InvalidArgument(f'invalid resize {what} "{text}": value out of range')
+    return int(text)
 
 
 @routes.get("/containers/{id}/top")
@@ -228,68 +236,3 @@ async def list_checkpoints(call: Call) -> web.StreamResponse:
 async def remove_checkpoint(call: Call) -> web.StreamResponse:
     await checkpoint.remove(container_of(call), call["checkpoint"], call.query("dir"))
     return call.empty()
-
-
-# ---- files
-
-
-@routes.head("/containers/{id}/archive")
-async def stat_path(call: Call) -> web.StreamResponse:
-    found = await archive.stat(container_of(call), path_of(call))
-    return web.Response(headers={PATH_STAT: _encoded(found)})
-
-
-@routes.get("/containers/{id}/archive")
-async def get_archive(call: Call) -> web.StreamResponse:
-    container, path = container_of(call), path_of(call)
-    async with archive.Download(container, "get", path) as download:
-        headers = {PATH_STAT: _encoded(download.stat)}
-        response = await call.tar(download.chunks(), headers)
-    container.event("archive-path")
-    return response
-
-
-@routes.get("/containers/{id}/export")
-async def export(call: Call) -> web.StreamResponse:
-    container = container_of(call)
-    async with archive.Download(container, "export") as download:
-        response = await call.tar(download.chunks())
-    container.event("export")
-    return response
-
-
-@routes.put("/containers/{id}/archive")
-async def put_archive(call: Call) -> web.StreamResponse:
-    container, path = container_of(call), path_of(call)
-    await archive.put(
-        container,
-        path,
-        _plain(call),
-        no_overwrite_dir_non_dir=call.flag("noOverwriteDirNonDir"),
-        to_user=call.flag("copyUIDGID"),
-    )
-    container.event("extract-to-dir")
-    return web.Response()
-
-
-def path_of(call: Call) -> str:
-    if not call.query("path"):
-        raise errors.InvalidArgument("invalid argument: path cannot be empty")
-    return call.query("path")
-
-
-async def _plain(call: Call) -> AsyncIterator[bytes]:
-    """The request's body; clients may send it compressed by gzip."""
-    import zlib
-
-    inflate = None
-    first = True
-    async for chunk in call.request.content.iter_any():
-        if first and chunk[:2] == b"\x1f\x8b":
-            inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        first = False
-        yield inflate.decompress(chunk) if inflate else chunk
-
-
-def _encoded(stat: dict[str, Any]) -> str:
-    return base64.b64encode(json.dumps(stat).encode()).decode()

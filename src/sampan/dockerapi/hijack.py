@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("sampan.api")
 
 CHUNK = 64 << 10
+LARGEST_BODY = 64 << 20  # bytes of JSON; all 65,535 ports of a container are 4 MB
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 H2C = "h2c"  # HTTP/2 without TLS: BuildKit's gRPC
+_NO_BODY = b"0\r\n\r\n"  # of a request whose body comes in chunks
+_PATIENCE = 5.0  # seconds
 
 
 class Protocol(RequestHandler):
@@ -75,7 +78,7 @@ class Protocol(RequestHandler):
             super().data_received(data)
             return
         self._kept = bytearray()
-        self._body_left = _content_length(data[:head_end])
+        self._body_left = _body_length(data[:head_end])
         super().data_received(data[:head_end])
         self._feed_body(data[head_end:])
 
@@ -104,8 +107,20 @@ class Protocol(RequestHandler):
                 self.data_received(kept)
 
 
+def _request(
+    message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY
+    )
+
+
 class Server(web.Server):
     """aiohttp's low-level server with our protocol."""
+
+    def __init__(self, handler: Any, **options: Any) -> None:
+        super().__init__(handler, request_factory=_request, **options)
 
     def __call__(self) -> RequestHandler:
         return Protocol(self, loop=self._loop, **self._kwargs)
@@ -163,6 +178,11 @@ async def upgrade_to_h2c(call: Call) -> Hijacked:
         raise errors.InvalidArgument(
             f"{call.request.path} needs an upgrade to {H2C}, not {wanted!r}"
         )
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await call.request.read()
+    except TimeoutError:
+        raise errors.InvalidArgument(f"{call.request.path} takes no body") from None
     head = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {H2C}\r\n\r\n"
     return await _take(call, head)
 
@@ -188,9 +208,14 @@ async def _take(call: Call, head: str) -> Hijacked:
     return Hijacked(sock, pending)
 
 
-def _content_length(head: bytes) -> int:
+def _body_length(head: bytes) -> int:
+    """Of a request for an upgrade, as it is sent. node's streams to a container begin with the head
+    of a body in chunks, and go on without one; before HTTP/2 such a body has its end."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length" and value.strip().isdigit():
+        name, value = name.strip().lower(), value.strip().lower()
+        if name == b"content-length" and value.isdigit():
             return int(value)
+        if name == b"transfer-encoding" and value == b"chunked" and b"pgrade: h2c" in head:
+            return len(_NO_BODY)
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.dockerapi import shapes
 from sampan.dockerapi.progress import Progress
 from sampan.dockerapi.router import Call, Routes
+from sampan.engine.images import pull
 from sampan.image import choice
 from sampan.kit import clock, errors
 from sampan.registry import credentials as registry_credentials
@@ -41,7 +42,11 @@ async def body_chunks(call: Call) -> AsyncIterator[bytes]:
 @routes.get("/images/json")
 async def list_(call: Call) -> web.StreamResponse:
     images = call.engine.images
-    found = images.list(call.filters().accept(*LIST_FILTERS), shared=call.flag("shared-size"))
+    found = images.list(
+        call.filters().accept(*LIST_FILTERS),
+        shared=call.flag("shared-size"),
+        between=call.flag("all"),
+    )
     told = [summary_json(image) for image in found]
     if call.version >= (1, 47) and call.flag("manifests"):
         for entry in told:
@@ -75,15 +80,17 @@ async def create(call: Call) -> web.StreamResponse:
         raise errors.InvalidArgument("no image name: give fromImage or fromSrc")
     if tag := call.query("tag"):
         name = f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
+    known = credentials(call)
     async with Progress(call) as report:
-        await call.engine.images.pull(
-            name,
-            platform=call.platform(),
-            every=call.flag("all-platforms"),
-            lazily=call.flag("lazy") if call.query("lazy") else None,
-            credentials=credentials(call),
-            report=report,
-        )
+        for one in await pull.each(call.engine, name, known):
+            await call.engine.images.pull(
+                one,
+                platform=call.platform(),
+                every=call.flag("all-platforms"),
+                lazily=call.flag("lazy") if call.query("lazy") else None,
+                credentials=known,
+                report=report,
+            )
     return await report.finish()
 
 
@@ -262,13 +269,14 @@ async def commit(call: Call) -> web.StreamResponse:
     name = call.query("repo")
     if name and (wanted := call.query("tag")):
         name = f"{name}:{wanted}"
+    config = await call.body(shapes.CONFIG)
     image_id = await call.engine.images.commit(
         call.query("container"),
         name,
         author=call.query("author"),
         comment=call.query("comment"),
         changes=call.request.query.getall("changes", []),
-        config=await call.body(shapes.CONFIG),
+        config=config,
         pause=call.flag("pause", True),
     )
     return call.json({"Id": image_id}, 201)

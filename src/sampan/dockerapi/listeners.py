@@ -141,7 +141,9 @@ def _tls(address: str, settings: Settings) -> ssl.SSLContext | None:
         return None
     import ssl
 
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    from sampan.kit import tls
+
+    context = tls.context(ssl.Purpose.CLIENT_AUTH)
     for name in ("tlscert", "tlskey", *(("tlscacert",) if settings["tlsverify"] else ())):
         if not settings[name]:
             raise CannotListen(address, f"TLS needs {name}")

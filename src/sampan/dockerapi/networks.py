@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from sampan.engine.engine import Engine
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
 
 routes = Routes()
 
@@ -90,7 +90,7 @@ def _containers(engine: Engine, network: NetworkInfo) -> dict[str, Any]:
         " where e.network_id = ? and c.status in ('running', 'paused')",
         (network.id,),
     )
-    four, six = pools.of(network.spec, 4), pools.of(network.spec, 6)
+    four, six = network.pool(4), network.pool(6)
     return {
         row["container_id"]: {
             "Name": row["name"],
@@ -104,6 +104,7 @@ def _containers(engine: Engine, network: NetworkInfo) -> dict[str, Any]:
 
 
 @routes.get("/networks")
+@routes.get("/networks/")
 async def list_(call: Call) -> web.StreamResponse:
     found = call.engine.networks.list(call.filters().accept(*FILTERS))
     return call.json([to_docker(call.engine, network, containers=False) for network in found])

@@ -116,8 +116,17 @@ class Call:
         raw = await self.request.read()
         if not raw.strip():
             return {}
+        self._must_be_json()
         found: dict[str, Any] = shapes.parse(raw, shape) or {}
         return found
+
+    def _must_be_json(self) -> None:
+        """A page of somebody else's makes browsers send forms and plain text, never this."""
+        given = self.request.headers.get("Content-Type", "")
+        if given.partition(";")[0].strip().lower() != "application/json":
+            raise errors.InvalidArgument(
+                f"unsupported Content-Type header ({given}): must be 'application/json'"
+            )
 
     def json(
         self, value: Any, status: int = 200, headers: dict[str, str] | None = None

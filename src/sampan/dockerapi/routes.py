@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sampan.dockerapi import (
+    archives,
     build,
     buildkit,
     containers,
@@ -25,6 +26,7 @@ from sampan.dockerapi.router import Routes
 GROUPS = (
     system,
     containers,
+    archives,
     streams,
     disk,
     images,

@@ -47,7 +47,9 @@ def parse(text: str | bytes, shape: Any, where: str = "") -> Any:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise errors.InvalidArgument(f"{where or 'the body'} is no JSON: {error}") from error
+        if getattr(error, "msg", "") == "Extra data":
+            raise errors.InvalidArgument(f"unexpected content after JSON: {error}") from error
+        raise errors.InvalidArgument(f"invalid JSON{where and f' in {where}'}: {error}") from error
     return check(found, shape, where)
 
 

@@ -152,19 +152,23 @@ def _since(text: str) -> int | None:
 
 @routes.post("/containers/{id}/exec")
 async def create_exec(call: Call) -> web.StreamResponse:
-    made = await exec.create(container_of(call), await call.body(shapes.EXEC))
+    body = await call.body(shapes.EXEC)
+    made = await exec.create(container_of(call), body)
     return call.json({"Id": made.id}, status=201)
 
 
 @routes.post("/exec/{id}/start")
 async def start_exec(call: Call) -> web.StreamResponse:
-    process = exec.get(call.engine, call["id"])
     body = await call.body(shapes.EXEC_START)
+    process = exec.get(call.engine, call["id"])
     exec.check_start(process)
     given = body.get("ConsoleSize") or process.config.get("ConsoleSize") or []
     size = (given[0], given[1]) if len(given) == 2 else None
     if body.get("Detach"):
-        await exec.run(process, None, size)
+        try:
+            await exec.run(process, None, size)
+        except errors.NotFound as error:  # 404 would mean the exec
+            raise errors.InvalidArgument(f"OCI runtime exec failed: {error}") from error
         return web.Response()
     wanted = protocol.Attach(
         stdin=bool(process.config.get("AttachStdin")),
@@ -215,6 +219,11 @@ async def inspect_exec(call: Call) -> web.StreamResponse:
 async def events_(call: Call) -> web.StreamResponse:
     filters = call.filters()  # an unknown one selects nothing, as with dockerd
     since, until = events.parse_time(call.query("since")), events.parse_time(call.query("until"))
+    if since and until and since > until:
+        raise errors.InvalidArgument(
+            f"`since` time ({call.query('since')}) cannot be after `until` time "
+            f"({call.query('until')})"
+        )
     response = await call.stream()
     async for event in call.engine.events.listen(filters, since=since, until=until):
         await response.write(to_json(event))

@@ -79,7 +79,13 @@ async def version(call: Call) -> web.StreamResponse:
 
 @routes.get("/info")
 async def info(call: Call) -> web.StreamResponse:
-    return call.json(describe(call.engine))
+    found = describe(call.engine)
+    if call.version >= (1, 50):
+        for gone in ("BridgeNfIptables", "BridgeNfIp6tables"):
+            del found[gone]
+    if call.version >= (1, 49):
+        found["FirewallBackend"] = {"Driver": "nftables"}
+    return call.json(found)
 
 
 def describe(engine: Engine) -> dict[str, Any]:
@@ -88,7 +94,7 @@ def describe(engine: Engine) -> dict[str, Any]:
     uname = os.uname()
     devices = cdi_specs.Registry(cdi.directories(engine.settings))
     return {
-        "ID": "",
+        "ID": engine.shared.mirror.identity,
         "Name": uname.nodename,
         "ServerVersion": DOCKER_VERSION,
         "Containers": len(statuses),
@@ -122,7 +128,7 @@ def describe(engine: Engine) -> dict[str, Any]:
         "NGoroutines": 1,
         "SystemTime": clock.now(),
         "LoggingDriver": engine.settings["log-driver"],
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": engine.cgroup_driver,
         "CgroupVersion": "2" if cgroup.unified() else "1",
         "NEventsListener": 0,
         "IndexServerAddress": "https://index.docker.io/v1/",

@@ -15,16 +15,17 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
+from sampan.engine import cgroups
 from sampan.engine.containers import reconcile, remove
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.kit.threads import in_thread
-from sampan.linux import cgroup
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from sampan.engine.engine import Engine
+    from sampan.linux import cgroup
 
 
 class Problem(Record):
@@ -131,14 +132,7 @@ def _left_behind(engine: Engine) -> Iterator[Problem]:
 
 
 def _cgroups(engine: Engine) -> Iterator[Problem]:
-    known = {container.id for container in engine.containers if container.running}
-    parent = cgroup.manager(engine.paths.cgroup_parent)
-    seen: set[str] = set()
-    for directory in parent.paths().values():
-        if os.path.isdir(directory):
-            seen.update(name for name in os.listdir(directory) if len(name) == 64)
-    for name in sorted(seen - known):
-        manager = cgroup.manager(f"{engine.paths.cgroup_parent}/{name}")
+    for name, manager in cgroups.leftovers(engine):
         count = len(manager.pids())
         holds = f"with {count} processes" if count else "empty"
         yield Problem(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.engine import places
 from sampan.kit import errors
-from sampan.network.doctor import Finding
+from sampan.network.finding import Finding
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
     from sampan.network.publish import Binding
 
 WITHOUT_ENDPOINTS = ("host", "null")
@@ -71,6 +71,8 @@ class Endpoints:
                     bind_address = main.network.bind_address or self._engine.settings["ip"]
                     for pair in published_ports.reserve(container, bind_address):
                         reservations.append(pair)
+                        if main.network.internal:
+                            pair[0].silence()
         except BaseException:
             for reservation, _ in reservations:
                 reservation.close()
@@ -168,11 +170,12 @@ class Endpoints:
         before = places.of(container)
         with self._engine.db.transaction():
             taken = self._take(container, info, settings, before)
-        place = next(p for p in places.of(container) if p.id == taken.id)
+        after = places.of(container)
+        place = next(p for p in after if p.id == taken.id)
         netns = os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             await self._connect(container, place, netns, publish=not before)
-            policies.apply(container, places.of(container), netns, again=True)
+            policies.apply(container, after, netns, before=before)
             if place.named:
                 await self.names.open(container, netns, container.pid)
                 text = containerfiles.resolv_conf(container, embedded=True)
@@ -182,7 +185,7 @@ class Endpoints:
             raise
         finally:
             os.close(netns)
-        await self._move_ports(container, before)
+        await self._move_ports(container, before, after)
         self._event("connect", container, place.network)
 
     async def detach(self, container: Container, info: NetworkInfo) -> None:
@@ -197,29 +200,32 @@ class Endpoints:
                 place.network, place.endpoint, netns
             )
             self._forget(info, place, container)
-            for other in places.of(container):
+            after = places.of(container)
+            for other in after:
                 inside.reroute(other.network, other.endpoint, netns)
-            policies.apply(container, places.of(container), netns, again=True)
+            policies.apply(container, after, netns, before=before)
             if place.named:
                 await self.names.open(container, netns, container.pid)  # one network fewer
         finally:
             os.close(netns)
-        await self._move_ports(container, before)
+        await self._move_ports(container, before, after)
         self._event("disconnect", container, place.network)
 
     def _forget(self, info: NetworkInfo, place: Place, container: Container) -> None:
         self._engine.db.execute("delete from endpoints where id = ?", (place.id,))
         self._changed(info.id, container.id)
 
-    async def _move_ports(self, container: Container, before: Sequence[Place]) -> None:
+    async def _move_ports(
+        self, container: Container, before: Sequence[Place], after: Sequence[Place]
+    ) -> None:
         """Translations follow the way out."""
-        old, new = gateways.main(before), gateways.main(places.of(container))
-        bindings = published_ports.of(container)
-        if not bindings or (old and new and old.id == new.id):
+        old, new = gateways.main(before), gateways.main(after)
+        if old and new and old.id == new.id:
             return
-        if old:
+        bindings = published_ports.of(container)
+        if bindings and old:
             await self._unpublish(old, bindings)
-        if new:
+        if bindings and new:
             await self._publish(new, bindings)
 
     def _event(self, action: str, container: Container, network: driver.Network) -> None:

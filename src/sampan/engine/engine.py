@@ -16,7 +16,15 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import containers, images, networks, sized_layers, user_namespaces, volumes
+from sampan.engine import (
+    cgroups,
+    containers,
+    images,
+    networks,
+    sized_layers,
+    user_namespaces,
+    volumes,
+)
 from sampan.engine.apparmor import Confinement
 from sampan.engine.builds import leftovers
 from sampan.engine.containers import stop
@@ -35,7 +43,7 @@ from sampan.image.erofs_snapshots import Erofs
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
 from sampan.linux import cgroup
-from sampan.linux.cgroup import evacuate
+from sampan.linux.cgroup import evacuate, own
 from sampan.shim import spawn
 
 if TYPE_CHECKING:
@@ -50,6 +58,7 @@ class Engine:
     def __init__(self, paths: Paths, settings: Settings | None = None) -> None:
         self.paths, self.settings = paths, settings or Settings()
         self.registries = registries(self.settings)
+        self.cgroup_driver = cgroups.choose(self.settings)
         self.remap = user_namespaces.find(self.settings["userns-remap"])
         for directory in (
             paths.root,
@@ -118,6 +127,10 @@ class Engine:
             cgroup.manager(self.paths.cgroup_parent).delete()
         except (OSError, errors.SampanError) as error:
             log.warning("the cgroup %s is left behind: %s", self.paths.cgroup_parent, error)
+        try:
+            await in_thread(own.give_back, self.paths.engine_cgroup)
+        except (OSError, errors.SampanError) as error:
+            log.warning("the cgroup %s is left behind: %s", self.paths.engine_cgroup, error)
         self.on_shutdown()
 
     async def stop(self) -> None:

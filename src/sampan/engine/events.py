@@ -147,7 +147,7 @@ def _about(noun: str, type_: str, actor: Mapping[str, Any], filters: Filters) ->
         return filters.match(noun, actor["ID"], attributes.get("name", "")) or filters.prefix(
             noun, actor["ID"]
         )
-    return noun == "container" and filters.exact("container", attributes.get("container", ""))
+    return False
 
 
 def parse_time(text: str | None) -> int | None:

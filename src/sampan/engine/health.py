@@ -18,6 +18,8 @@ from sampan.kit import clock, errors
 from sampan.kit.record import Record
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sampan.engine.containers.container import Container
     from sampan.engine.containers.exec import Exec
 
@@ -127,29 +129,37 @@ class Health:
 
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        output = b""
         wants = protocol.Attach(stdout=True, stderr=True, multiplexed=False)
         try:
             async with asyncio.timeout(self._check.timeout):
                 with theirs:
                     await exec.run(process, Client(socket=theirs, attach=wants))
-                output = await _read(ours)
+                async for part in _read(ours):
+                    output = (output + part)[: _OUTPUT + 1]
                 await process.ended.wait()
         except TimeoutError:
             if process.running and process.pid:
                 os.kill(process.pid, signal.SIGKILL)
-            limit = f"{self._check.timeout:g}s"
-            return -1, f"Health check exceeded timeout ({limit})".encode()
+            limit = f"Health check exceeded timeout ({_span(self._check.timeout)})".encode()
+            return -1, limit + b": " + output if output else limit
         finally:
             ours.close()
         return process.exit_code if process.exit_code is not None else -1, output
 
 
-async def _read(sock: socket.socket) -> bytes:
-    """To the end; what is beyond the limit is read and dropped."""
-    loop, output = asyncio.get_running_loop(), b""
+async def _read(sock: socket.socket) -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
     while data := await loop.sock_recv(sock, 1 << 16):
-        output = (output + data)[: _OUTPUT + 1]
-    return output
+        yield data
+
+
+def _span(seconds: float) -> str:
+    """As Go writes it for people: 50ms, 30s, 1m30s."""
+    if seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes:.0f}m{rest:g}s" if minutes else f"{rest:g}s"
 
 
 def begin(container: Container) -> None:

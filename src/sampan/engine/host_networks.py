@@ -6,13 +6,13 @@ driver = host_networks.driver_of("bridge")      ensure, connect, … (`network.d
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 from ipaddress import ip_interface, ip_network
 from typing import TYPE_CHECKING
 
 from sampan.engine import cni, gateways, network_options, places, pools, published_ports
+from sampan.engine.filters import Filters
 from sampan.engine.settings import address_pools
 from sampan.kit import errors
 from sampan.linux import netlink
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sampan.engine.engine import Engine
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
     from sampan.engine.places import Place
     from sampan.network import driver
     from sampan.network.ipam import Subnet
@@ -80,9 +80,8 @@ class HostNetworks:
     def taken_subnets(self) -> list[Subnet]:
         """What a new network must not overlap: our networks, the host's routes."""
         taken: list[Subnet] = []
-        for row in self._engine.db.rows("select spec from networks"):
-            for pool in (json.loads(row[0]).get("ipam") or {}).get("config") or ():
-                taken.append(ip_network(pool["subnet"]))
+        for info in self._engine.networks.list(Filters({})):
+            taken += [pool.subnet for version in (4, 6) if (pool := info.pool(version))]
         with netlink.Socket() as sock:
             for family in (socket.AF_INET, socket.AF_INET6):
                 for route in sock.routes(family):
@@ -98,6 +97,12 @@ class HostNetworks:
         """A shared network leads to these hosts, and to these containers on them."""
         self._overlay.settle(self.describe(info), hosts, far)
 
+    def tell(
+        self, info: NetworkInfo, *, gone: Iterable[Far], come: Iterable[Far], stay: Iterable[Far]
+    ) -> None:
+        """The same, since the last time. Raises NetworkUnavailable where that does not fit."""
+        self._overlay.tell(self.describe(info), gone=gone, come=come, stay=stay)
+
     def _infos(self) -> list[NetworkInfo]:
         rows = self._engine.db.rows("select name, driver from networks")
         return [self._engine.networks.get(r["name"]) for r in rows if r["driver"] in self._drivers]
@@ -109,7 +114,8 @@ class HostNetworks:
             if info.name == "bridge" and not (info.spec.get("ipam") or {}).get("config"):
                 info = self._give_subnet(info)
             network = self.describe(info)
-            await self._ensure(network)
+            with self.firewall.reconciled_later():
+                await self._ensure(network)
             if info.driver == "cni":
                 try:
                     await cni.collect(self._engine, network)
@@ -149,10 +155,11 @@ class HostNetworks:
             defaults=address_pools(settings),
         )
         spec = {**info.spec, "ipam": {"driver": "default", "config": config}}
+        info = info.with_spec(spec)
         self._engine.db.execute(
-            "update networks set spec = ? where id = ?", (json.dumps(spec), info.id)
+            "update networks set spec = ? where id = ?", (info.written, info.id)
         )
-        return info.replace(spec=spec)
+        return info
 
     async def give_back(self, place: Place) -> None:
         """The addresses that a cni network's plugins gave to one who is gone."""

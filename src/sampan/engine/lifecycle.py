@@ -9,15 +9,15 @@ good by `reconcile`, which finds the exit record in the bundle.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import health, runtimes
-from sampan.engine.containers import mounts
+from sampan.engine import cgroups, containerfiles, health, runtimes
+from sampan.engine.containers import mount_events
 from sampan.kit import clock, errors
 from sampan.kit.threads import in_thread
-from sampan.linux import cgroup
 from sampan.shim import oci_program
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ STEADY = 10.0  # running this long resets the back-off
 KILLED, UNKNOWN = 137, 255  # a monitor that was killed; a machine that was rebooted
 
 
+@functools.cache
 def boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
@@ -44,6 +45,7 @@ def started(container: Container, connection: Connection, pid: int, started_at: 
     container.save()
     container.event("start")
     follow(container, connection)
+    containerfiles.relink(container)
     if container.waiting:
         from sampan.engine.containers import attach
 
@@ -100,17 +102,11 @@ async def lost(container: Container) -> dict[str, Any]:
     try:
         if program := runtimes.other(container):
             await in_thread(oci_program.delete, program)
-        await in_thread(_delete_cgroup, container.cgroup)
+        await in_thread(cgroups.end, container)
     except (errors.SampanError, OSError) as error:
         log.warning("cgroup of %s: %s", container.name, error)
     code = KILLED if container.boot_id == boot_id() else UNKNOWN
     return {"exit_code": code, "oom_killed": False, "exited_at": clock.now()}
-
-
-def _delete_cgroup(path: str) -> None:
-    group = cgroup.manager(path)
-    group.kill()
-    group.delete()
 
 
 async def exited(container: Container, record: dict[str, Any]) -> None:
@@ -137,7 +133,7 @@ async def exited(container: Container, record: dict[str, Any]) -> None:
     except errors.SampanError:
         log.exception("releasing the network of %s", container.id)
     await container.engine.volumes.detach(container)
-    mounts.tell(container, "unmount")
+    mount_events.tell(container, "unmount")
     container.exits += 1
     await container.notify()
     if again:
@@ -205,6 +201,6 @@ async def remove_finished(container: Container) -> None:
     from sampan.engine.containers import remove
 
     try:
-        await remove.remove(container, volumes=True)
+        await remove.remove(container, volumes=True, files_later=True)
     except errors.SampanError as error:
         log.warning("auto-remove of %s: %s", container.name, error)

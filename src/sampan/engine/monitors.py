@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Message = dict[str, Any]
 
+_PATIENCE = 10.0  # seconds for a monitor to leave nothing of a start
 _SPACE = socket.CMSG_SPACE(16 * 4)
 
 
@@ -105,6 +106,24 @@ class Connection:
         for fd in self._fds:
             os.close(fd)
         self._fds.clear()
+
+    async def finish(self) -> None:
+        """Say that nothing more comes, and wait until the other side has undone what it began."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it has gone
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                message: Message | None = {}
+                while message is not None:
+                    message, fds = await self.receive()
+                    for fd in fds:
+                        os.close(fd)
+        except TimeoutError:
+            pass  # it is not to hold up whoever starts containers
+        finally:
+            self.detach()
 
     def detach(self) -> None:
         """Close the descriptor itself; nobody may be receiving."""

@@ -51,12 +51,13 @@ def own_host(engine: Engine, network: str, container_id: str) -> Message | None:
 
 
 def view(container: Container) -> dns_zone.View:
-    here = named(container)
-    allowed = policies.compiled(container, places.of(container))
+    everywhere = places.of(container)
+    here = [place for place in everywhere if place.named]
+    allowed = policies.compiled(container, everywhere)
     return dns_zone.View(
         networks=tuple((place.network.id, place.network.name.lower()) for place in here),
         links={place.network.id: _links(container, place) for place in here},
-        upstreams=_upstreams(container),
+        upstreams=_upstreams(container, everywhere),
         admitted=allowed.names,
         closed=allowed.closed,
     )
@@ -99,9 +100,9 @@ def _ports(container: Container) -> tuple[tuple[int, str, str], ...]:
     return tuple(found)
 
 
-def _upstreams(container: Container) -> tuple[str, ...]:
+def _upstreams(container: Container, everywhere: Sequence[Place]) -> tuple[str, ...]:
     """Whom to ask what is not ours; nobody, where every network is internal."""
-    if all(place.network.internal for place in places.of(container)):
+    if all(place.network.internal for place in everywhere):
         return ()
     asked: Sequence[str] = container.host_config.get("Dns") or container.engine.settings["dns"]
     host = containerfiles.host_resolv_conf()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sampan.engine.engine import Engine
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
 
 DRIVER = "null"
 _TAKEN_OVER = ("asked", "ipam_options", "ipv4", "ipv6", "options")

@@ -6,16 +6,17 @@ value that cannot work is refused when the network is created.
 
 from __future__ import annotations
 
+import functools
 import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import pools
+from sampan.engine import network_info, pools
 from sampan.kit import errors
 from sampan.network import driver, overlay, policy
 
 if TYPE_CHECKING:
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
     from sampan.kit.paths import Paths
 
 BRIDGE = "com.docker.network.bridge."
@@ -23,11 +24,12 @@ _MODES = {"4": f"{BRIDGE}gateway_mode_ipv4", "6": f"{BRIDGE}gateway_mode_ipv6"}
 _INTERFACE = 15  # bytes of a link's name
 
 
+@functools.lru_cache(network_info.KEPT)
 def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
     """Raises InvalidArgument naming the option."""
     spec = info.spec
     options: dict[str, str] = spec.get("options") or {}
-    four, six = pools.of(spec, 4), pools.of(spec, 6)
+    four, six = info.pool(4), info.pool(6)
     usual_mtu, vni = 0, 0
     peers: tuple[str, ...] = ()
     if info.driver == "overlay":
@@ -46,6 +48,7 @@ def describe(paths: Paths, info: NetworkInfo) -> driver.Network:
         masquerade=_flag(options, f"{BRIDGE}enable_ip_masquerade"),
         mode=_mode(options, "4", internal=bool(spec.get("internal"))),
         mode6=_mode(options, "6", internal=bool(spec.get("internal"))),
+        addressed=not _inhibited(options),
         mtu=_number(options, "com.docker.network.driver.mtu") or usual_mtu,
         vni=vni,
         local=_address(options, "local"),
@@ -88,6 +91,19 @@ def _mode(options: dict[str, str], family: str, *, internal: bool) -> str:
             "gateway mode 'isolated' can only be used for an internal network"
         )
     return mode
+
+
+def no_gateway(kind: str, options: dict[str, str], *, internal: bool) -> set[int]:
+    """The families in which nobody needs an address of the host's on the bridge."""
+    if kind != "bridge":
+        return set()
+    found = {int(family) for family, name in _MODES.items() if options.get(name) == "isolated"}
+    return found | ({4} if internal and _inhibited(options) else set())
+
+
+def _inhibited(options: dict[str, str]) -> bool:
+    name = f"{BRIDGE}inhibit_ipv4"
+    return name in options and _flag(options, name)
 
 
 def is_shared(kind: str, options: dict[str, str]) -> bool:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from sampan.engine import network_configs, network_options, pools
 from sampan.engine.errors import AmbiguousId, NoSuchNetwork, NotPermitted
 from sampan.engine.filters import Filters
+from sampan.engine.network_info import NetworkInfo
 from sampan.engine.settings import address_pools
 from sampan.engine.shared import POOLS
 from sampan.engine.units import moment
 from sampan.kit import clock, errors
-from sampan.kit.record import Record
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,19 +28,6 @@ if TYPE_CHECKING:
     from sampan.network.ipam import Subnet
 
 PREDEFINED = ("bridge", "host", "none")
-
-
-class NetworkInfo(Record):
-    id: str
-    name: str
-    driver: str  # bridge, host, null
-    created: str
-    spec: dict[str, Any]  # ipam: {config: [{subnet, gateway, …}]}, options, labels, internal, …
-
-    @property
-    def scope(self) -> str:
-        """Docker's word: of one host, or of all that share a network store."""
-        return "global" if self.spec.get("shared") else "local"
 
 
 class Networks:
@@ -116,7 +103,7 @@ class Networks:
                     ipv6=ipv6,
                     seed=secrets.token_hex(8) if shared else self._engine.paths.root,
                     defaults=POOLS if shared else address_pools(self._engine.settings),
-                    own_gateway=not (driver == "bridge" and _isolated(options)),
+                    no_gateway=network_options.no_gateway(driver, options, internal=internal),
                 )
             elif asked:
                 raise errors.InvalidArgument(
@@ -133,9 +120,7 @@ class Networks:
                 **({"after": after} if after else {}),
                 "shared": shared,
             }
-            found = NetworkInfo(
-                id=secrets.token_hex(32), name=name, driver=driver, created=clock.now(), spec=spec
-            )
+            found = _new(name, driver, spec)
             self._engine.host_networks.describe(found)  # or it says what is wrong
             return found
 
@@ -165,20 +150,14 @@ class Networks:
     def create_configuration(self, name: str, asked: dict[str, Any]) -> NetworkInfo:
         """`--config-only`: `asked` has the words of `create`."""
         self._check_new(name, "bridge")
-        info = NetworkInfo(
-            id=secrets.token_hex(32),
-            name=name,
-            driver=network_configs.DRIVER,
-            created=clock.now(),
-            spec=network_configs.spec_of(asked),
-        )
+        info = _new(name, network_configs.DRIVER, network_configs.spec_of(asked))
         self._insert(info)
         return info
 
     def _insert(self, info: NetworkInfo) -> None:
         self._engine.db.execute(
             "insert into networks (id, name, driver, created, spec) values (?, ?, ?, ?, ?)",
-            (info.id, info.name, info.driver, info.created, json.dumps(info.spec)),
+            (info.id, info.name, info.driver, info.created, info.written),
         )
 
     def _check_new(self, name: str, driver: str) -> None:
@@ -243,7 +222,7 @@ class Networks:
     def get(self, name: str) -> NetworkInfo:
         """By name, by id, or by the start of an id."""
         db = self._engine.db
-        row = db.row("select * from networks where name = ?1 or id = ?1", (name,))
+        row = db.row("select * from networks where ?1 in (name, id) order by id <> ?1", (name,))
         if row is None and name and not set(name) - set("0123456789abcdef"):
             rows = db.rows("select * from networks where id glob ? limit 2", (name + "*",))
             if len(rows) > 1:
@@ -254,9 +233,14 @@ class Networks:
         return _network(row)
 
 
-def _isolated(options: dict[str, str]) -> bool:
-    modes = [value for name, value in options.items() if "gateway_mode_ipv" in name]
-    return bool(modes) and all(mode == "isolated" for mode in modes)
+def _new(name: str, driver: str, spec: dict[str, Any]) -> NetworkInfo:
+    return NetworkInfo(
+        id=secrets.token_hex(32),
+        name=name,
+        driver=driver,
+        created=clock.now(),
+        written=json.dumps(spec),
+    )
 
 
 def _network(row: sqlite3.Row) -> NetworkInfo:
@@ -265,5 +249,5 @@ def _network(row: sqlite3.Row) -> NetworkInfo:
         name=row["name"],
         driver=row["driver"],
         created=row["created"],
-        spec=json.loads(row["spec"]),
+        written=row["spec"],
     )

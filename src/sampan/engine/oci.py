@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sampan.engine.user_namespaces import Remap
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+STOP_TIMEOUT = 10  # seconds, Docker's; -1 is for ever
 _FLAG_NAMESPACES = {  # HostConfig's key → the namespace, and whether it is private by default
     "PidMode": ("pid", True),
     "IpcMode": ("ipc", True),
@@ -69,8 +70,8 @@ def build(container: Container, around: Surroundings) -> dict[str, Any]:
             ("readonlyPaths", host.get("ReadonlyPaths"), docker_defaults.READONLY_PATHS),
         ):
             linux[key] = [] if unmasked else list(default if paths is None else paths)
-        if seccomp := _seccomp(options, capabilities):
-            linux["seccomp"] = seccomp
+    if seccomp := _seccomp(options, capabilities, privileged=privileged):
+        linux["seccomp"] = seccomp
     document: dict[str, Any] = {
         "ociVersion": "1.2.1",
         "process": _process(container, around, capabilities, options),
@@ -78,6 +79,8 @@ def build(container: Container, around: Surroundings) -> dict[str, Any]:
         "mounts": oci_mounts.mounts(container, around.files, mapped=around.remap is not None),
         "linux": linux,
     }
+    if propagation := oci_mounts.propagation(document["mounts"]):
+        linux["rootfsPropagation"] = propagation
     if "uts" in {n["type"] for n in linux["namespaces"]} and not _joins(host.get("UTSMode")):
         document["hostname"] = config.get("Hostname") or container.id[:12]
         if config.get("Domainname"):
@@ -158,7 +161,7 @@ def rlimits(limits: Any) -> list[dict[str, Any]]:
 def check(host: dict[str, Any]) -> None:
     """Refuse what no container could be started with."""
     capabilities = effective_capabilities(host)
-    _seccomp(security_options.parse(host), capabilities)
+    _seccomp(security_options.parse(host), capabilities, privileged=True)
     score = host.get("OomScoreAdj") or 0
     if not -1000 <= score <= 1000:
         raise errors.InvalidArgument(
@@ -203,9 +206,12 @@ def _capabilities(names: Any) -> set[str]:
 # ---- security
 
 
-def _seccomp(options: dict[str, str], capabilities: list[str]) -> dict[str, Any]:
-    """The profile for these capabilities; clients send a file's content, not its name."""
-    chosen = options.get("seccomp", "builtin")
+def _seccomp(
+    options: dict[str, str], capabilities: list[str], *, privileged: bool
+) -> dict[str, Any]:
+    """The profile for these capabilities; clients send a file's content, not its name. Who is
+    privileged has one only where it was asked for."""
+    chosen = options.get("seccomp", "unconfined" if privileged else "builtin")
     if chosen == "unconfined":
         return {}
     if chosen in ("builtin", "default"):

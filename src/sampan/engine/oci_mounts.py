@@ -28,11 +28,15 @@ def mounts(
     with the owners that the container's user namespace makes of those on the disk."""
     host = container.host_config
     own = ["idmap"] if mapped else []
+    fixed = ["ro"] if host.get("ReadonlyRootfs") else []
     by_place: dict[str, Mount] = {}
+    theirs = {point["Destination"] for point in container.mounts}
     for mount in default_mounts(host):
+        if "/dev" in theirs and mount["destination"].startswith("/dev/"):
+            continue  # a /dev of the user's is theirs with all that is in it, and may be read-only
         by_place[mount["destination"]] = mount
     for source, where in files:
-        by_place[where] = _bind(source, where, ["rbind", "rprivate", *own])
+        by_place[where] = _bind(source, where, ["rbind", "rprivate", *own, *fixed])
     for where, options in tmpfs(host).items():
         by_place[where] = _tmpfs(where, options)
     for point in container.mounts:
@@ -45,6 +49,15 @@ def mounts(
                 by_place[point["Destination"]]["options"] += own
     # Sorting is stable, so /proc before /sys stays; a deeper path comes after its parent.
     return sorted(by_place.values(), key=lambda mount: mount["destination"].count("/"))
+
+
+def propagation(made: list[Mount]) -> str:
+    """What the root must be so that a bind mount can share with the host: a runtime begins with
+    slaves of the host's mounts, from which nothing comes back."""
+    options = {option for mount in made for option in mount["options"]}
+    if options & {"shared", "rshared"}:
+        return "shared"
+    return "rslave" if options & {"slave", "rslave"} else ""
 
 
 def _on_our_disk(container: Container, point: dict[str, Any]) -> bool:
@@ -122,18 +135,21 @@ def _point(point: dict[str, Any]) -> Mount:
 
 
 def _below(top: str, subpath: str) -> str:
-    """A directory or file of a volume; a link on the way could lead out of it and is refused."""
-    inside = linux_files.RESOLVE.BENEATH | linux_files.RESOLVE.NO_SYMLINKS
+    """A directory or file of a volume, where its links lead to, as long as they stay in there."""
+    inside = linux_files.RESOLVE.BENEATH
     fd = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.close(linux_files.openat2(fd, subpath, os.O_PATH | os.O_CLOEXEC, resolve=inside))
+        found = linux_files.openat2(fd, subpath, os.O_PATH | os.O_CLOEXEC, resolve=inside)
+        try:
+            return os.readlink(f"/proc/self/fd/{found}")
+        finally:
+            os.close(found)
     except OSError as error:
         raise errors.InvalidArgument(
             f"cannot mount subpath {subpath} of {top}: {(error.strerror or str(error)).lower()}"
         ) from error
     finally:
         os.close(fd)
-    return f"{top}/{subpath}"
 
 
 def _image(container: Container, point: dict[str, Any]) -> list[Mount]:

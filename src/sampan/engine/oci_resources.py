@@ -134,7 +134,13 @@ def _asked(item: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     access = item.get("CgroupPermissions") or "rwm"
     real = os.path.realpath(source)
     if os.path.isdir(real):
-        for node, _ in _host_devices(real):
+        found = [node for node, _ in _host_devices(real)]
+        if not found:
+            raise errors.InvalidArgument(
+                f'error gathering device information while adding custom device "{source}": not a '
+                "device node"
+            )
+        for node in found:
             yield {**node, "path": where + node["path"].removeprefix(real)}, access
         return
     single = _device(real, where)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import gateways, network_options, pools
+from sampan.engine import gateways, network_options
+from sampan.engine.given_addresses import Given
 from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.network import driver, ipam, ports
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
     from sampan.network.ipam import Address, Subnet
 
 
@@ -120,16 +120,10 @@ class Allocator:
     def _address(
         self, container: Container, info: NetworkInfo, version: int, wanted: str | None
     ) -> str | None:
-        pool = pools.of(info.spec, version)
+        pool = info.pool(version)
         if pool is None:
             return None  # an address that was asked for in this family is ignored, as by dockerd
-        column = "address" if version == 4 else "address6"
-        rows = self._engine.db.rows(
-            f"select {column} from endpoints where network_id = ? and {column} is not null"
-            " and container_id <> ?",
-            (info.id, container.id),
-        )
-        in_use = {ip_address(row[0]) for row in rows} | pool.reserved
+        in_use = Given(self._engine.db, info.id, pool, besides=container.id)
         if wanted:
             return str(ipam.claim(pool.subnet, in_use, wanted))
         last = self._last.get((info.id, version))
@@ -142,17 +136,15 @@ class Allocator:
 
 
 def _place(container: Container, info: NetworkInfo, row: dict[str, Any]) -> Place:
-    network, settings = (
-        network_options.describe(container.engine.paths, info),
-        json.loads(row["settings"]),
-    )
+    network = network_options.describe(container.engine.paths, info)
+    settings = json.loads(row["settings"])
     endpoint = driver.Endpoint(
         container_id=container.id,
         name=container.name,
         ipv4=row["address"] or "",
-        prefix=_prefix(network.subnet, row["address"]),
+        prefix=_prefix(info, 4, row["address"]),
         ipv6=row["address6"] or "",
-        prefix6=_prefix(network.subnet6, row["address6"]),
+        prefix6=_prefix(info, 6, row["address6"]),
         mac=row["mac"],
         interface=row["interface"],
         aliases=tuple(settings.get("Aliases") or ()),
@@ -167,8 +159,9 @@ def _usual_mac(info: NetworkInfo, address: str | None) -> str:
     return "" if info.driver == "cni" else driver.mac_of(address or "0.0.0.0")
 
 
-def _prefix(subnet: str, address: str | None) -> int:
+def _prefix(info: NetworkInfo, version: int, address: str | None) -> int:
     """Of the network; of the address alone where only plugins know the network."""
     if not address:
         return 0
-    return ip_network(subnet or address).prefixlen
+    pool = info.pool(version)
+    return pool.subnet.prefixlen if pool else {4: 32, 6: 128}[version]

@@ -76,9 +76,9 @@ def hits(container: Container, places: Sequence[Place]) -> list[policy_hits.List
 
 
 def apply(
-    container: Container, places: Sequence[Place], netns: int, *, again: bool = False
+    container: Container, places: Sequence[Place], netns: int, *, before: Sequence[Place] = ()
 ) -> None:
-    """Rules and rates in the namespace; `again`: in place of those that stand there.
+    """Rules and rates in the namespace; `before`: its places when that was done the last time.
 
     Raises Conflict where the container could take them away, NetworkUnavailable, ….
     """
@@ -92,7 +92,7 @@ def apply(
             f"names in {policy.PREFIX}egress need a user-defined network, whose name server sees "
             "what they stand for; the default bridge has none"
         )
-    if found.text or again:
+    if found.text or (before and compiled(container, before).text):
         _load(container, found.text or policy.NOTHING, netns)
     for place in places:
         shape(

@@ -1,7 +1,7 @@
 """A network's address pools: Docker's `IPAM.Config` checked, completed, and read back.
 
     spec = pools.make(engine_pools, taken, ipv4=…, ipv6=…)     at create: a list of pool dicts
-    pool = pools.of(info.spec, 4)                               Pool or None
+    pool = pools.of(spec, 4)                                    Pool or None
 
 A pool is stored as {"subnet", "gateway", "ip_range", "aux": {name: address}}, one a family;
 "chosen": true where no user named the subnet.
@@ -17,7 +17,7 @@ from sampan.kit.record import Record
 from sampan.network import ipam
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from sampan.network.ipam import Address, Subnet
 
@@ -49,10 +49,10 @@ def make(
     ipv6: bool,
     seed: str,
     defaults: Sequence[tuple[Subnet, int]] = (),
-    own_gateway: bool = True,
+    no_gateway: Collection[int] = (),
 ) -> list[dict[str, Any]]:
     """The pools of a new network; families that are on and not asked for get a subnet of
-    `defaults`, or of ours."""
+    `defaults`, or of ours. `no_gateway`: families in which the host is not on the network."""
     taken = list(taken)
     ours: dict[int, Sequence[tuple[Subnet, int]]]
     ours = {4: ipam.DEFAULT_POOLS, 6: (ipam.unique_local(seed),)}
@@ -73,7 +73,7 @@ def make(
             usual = rest if version == 4 else {}
             pool = by_version.get(version, usual)
             bases = [one for one in defaults if one[0].version == version] or ours[version]
-            found.append(_complete(pool, taken, bases, own_gateway))
+            found.append(_complete(pool, taken, bases, version not in no_gateway))
     if not found:
         raise errors.InvalidArgument("IPv4 or IPv6 must be enabled")
     return found
@@ -95,7 +95,7 @@ def _complete(
     own_gateway: bool,
 ) -> dict[str, Any]:
     if pool.get("subnet"):
-        subnet = ipam.parse_subnet(pool["subnet"], taken)
+        subnet = ipam.parse_subnet(pool["subnet"], taken, gateway=own_gateway)
     else:
         subnet = ipam.choose_subnet(taken, bases)
     part = ipam.parse_range(subnet, pool["ip_range"]) if pool.get("ip_range") else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sampan.engine import units
 from sampan.kit import errors
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
 
 
-def wanted(container: Container) -> dict[str, list[tuple[str, int, int]]]:
+def wanted(config: dict[str, Any], host: dict[str, Any]) -> dict[str, list[tuple[str, int, int]]]:
     """`80/tcp` → (host address, first port, last port) of each binding; port 0: any."""
-    host = container.host_config
     found: dict[str, list[tuple[str, int, int]]] = {}
     for spec, bindings in (host.get("PortBindings") or {}).items():
         port, protocol = units.port(spec)
@@ -26,7 +25,7 @@ def wanted(container: Container) -> dict[str, list[tuple[str, int, int]]]:
             entry = (binding.get("HostIp") or "", first, last)
             found.setdefault(f"{port}/{protocol}", []).append(entry)
     if host.get("PublishAllPorts"):
-        for spec in container.config.get("ExposedPorts") or ():
+        for spec in config.get("ExposedPorts") or ():
             port, protocol = units.port(spec)
             found.setdefault(f"{port}/{protocol}", [("", 0, 0)])
     return found
@@ -37,13 +36,13 @@ def _range(text: str) -> tuple[int, int]:
     if not text:
         return 0, 0
     if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) > 65535:
-        raise errors.InvalidArgument(f"invalid published port: {text}")
+        raise errors.InvalidArgument(f'invalid port specification: "{text}"')
     return int(first), int(last or first)
 
 
 def reserve(container: Container, bind_address: str) -> Iterator[tuple[ports.Reservation, int]]:
     """Each published port, bound; and its row. `bind_address`: where those without one go."""
-    for spec, bindings in wanted(container).items():
+    for spec, bindings in wanted(container.config, container.host_config).items():
         port, protocol = units.port(spec)
         for host_ip, first, last in bindings:
             host_ip = host_ip or bind_address

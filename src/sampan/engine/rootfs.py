@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import sized_layers
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sampan.engine.engine import Engine
+    from sampan.image import snapshots
 
     Mount = dict[str, Any]
 
 
+_USUAL = (0o755, 0, 0)
 MARK = ".dockerenv"  # by this empty file programs know that they are in a container
 
 
@@ -39,22 +44,44 @@ def mounts(engine: Engine, key: str, *, mapped: bool = False) -> list[Mount]:
             "source": mount.source,
             "options": [*mount.options, *(["idmap"] if mapped else [])],
         }
-        for mount in engine.snapshots.mounts(key, between(engine))
+        for mount in engine.snapshots.mounts(key, between(engine, key))
     ]
 
 
-def between(engine: Engine) -> tuple[str, ...]:
+def between(engine: Engine, key: str) -> tuple[str, ...]:
     """The layer between image and container: what the runtime mounts over, so that the mount points
-    it would have to make do not show as the container's own changes (as dockerd's "-init")."""
+    it would have to make do not show as the container's own changes (as dockerd's "-init").
+
+    Its /etc is what the container sees, so there is one for each owner and mode that images have.
+    """
+    mode, uid, gid = _of_etc(engine, key)
     place = f"{engine.paths.root}/snapshots/between"
+    if (mode, uid, gid) != _USUAL:
+        place += f"-{mode:o}-{uid}-{gid}"
     if not os.path.isdir(place):
         made = f"{place}.new"
         for name in ("dev/pts", "dev/shm", "etc", "proc", "sys"):
             os.makedirs(f"{made}/{name}", mode=0o755, exist_ok=True)
         for name in (MARK, "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
             os.close(os.open(f"{made}/{name}", os.O_CREAT | os.O_CLOEXEC, 0o644))
+        os.chown(f"{made}/etc", uid, gid)
+        os.chmod(f"{made}/etc", mode)
         os.rename(made, place)
     return (place,)
+
+
+def _of_etc(engine: Engine, key: str) -> tuple[int, int, int]:
+    """Mode, owner and group of the image's /etc."""
+    stack = _stack(engine.snapshots.mounts(key))
+    for directory in stack[1:] or stack:  # above it, if anything, is what the container wrote
+        try:
+            status = os.lstat(f"{directory}/etc")
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            break
+        return stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
+    return _USUAL
 
 
 def remove(engine: Engine, key: str) -> None:
@@ -64,13 +91,17 @@ def remove(engine: Engine, key: str) -> None:
 
 def layers(engine: Engine, key: str) -> list[str]:
     """The directories that are stacked, top first; of a plain directory that one."""
+    return _stack(engine.snapshots.mounts(key, between(engine, key)))
+
+
+def _stack(mounted: Sequence[snapshots.Mount]) -> list[str]:
     found: list[str] = []
-    for mount in mounts(engine, key):
-        options = dict(o.partition("=")[::2] for o in mount["options"] if "=" in o)
+    for mount in mounted:
+        options = dict(o.partition("=")[::2] for o in mount.options if "=" in o)
         if "lowerdir" in options:
             found += [d for d in (options.get("upperdir"), *options["lowerdir"].split(":")) if d]
         else:
-            found.append(mount["source"])
+            found.append(mount.source)
     return found
 
 

@@ -14,6 +14,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine import cgroups
 from sampan.kit import errors
 from sampan.shim import oci_program
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 OWN = ("sampan", "runc", "io.containerd.runc.v2")  # ours, where nothing else has the name
 _OWN_PATH = "sampan-oci"
 _KNOWN = ("runc", "crun", "youki", "runsc", "kata-runtime")
+_SYSTEMD = "--systemd-cgroup"  # has the same name in all of them
 _INITS = ("docker-init", "tini-static", "catatonit")
 _INIT_PLACE = "/sbin/docker-init"
 
@@ -58,7 +60,10 @@ def words(container: Container) -> tuple[str, ...]:
     path = shutil.which(entry["path"])
     if path is None:
         raise errors.Unavailable(f"runtime {name}: there is no program {entry['path']}")
-    return (os.path.abspath(path), *map(str, entry.get("runtimeArgs") or ()))
+    arguments = [*map(str, entry.get("runtimeArgs") or ())]
+    if container.cgroup_driver == cgroups.SYSTEMD and _SYSTEMD not in arguments:
+        arguments.append(_SYSTEMD)
+    return (os.path.abspath(path), *arguments)
 
 
 def other(container: Container) -> oci_program.Handle | None:

@@ -15,7 +15,7 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from sampan.engine import runtimes, user_namespaces
+from sampan.engine import cgroups, runtimes, user_namespaces
 from sampan.engine.containers import log_config
 from sampan.engine.shared import choice as choice_of_store
 from sampan.image import choice
@@ -89,8 +89,8 @@ KEYS = (
     Key(name="cluster-advertise", kind="string", default="", metavar="ADDRESS|INTERFACE",
         help="where the other hosts reach this one; else what packets to etcd come from"),
     Key(name="cluster-store-opts", kind="map", metavar="KEY=VALUE",
-        help="kv.cacertfile, kv.certfile, kv.keyfile (TLS); discovery.heartbeat, discovery.ttl, "
-        "addresses.ttl (seconds)"),
+        help="kv.cacertfile, kv.certfile, kv.keyfile (TLS); kv.username, kv.passwordfile; "
+        "discovery.heartbeat, discovery.ttl, addresses.ttl (seconds)"),
     Key(name="dns", kind="list", metavar="ADDRESS", help="name servers of containers"),
     Key(name="dns-search", kind="list", metavar="DOMAIN", help="search domains of containers"),
     Key(name="dns-opts", kind="list", metavar="OPTION", help="resolver options of containers"),
@@ -101,7 +101,10 @@ KEYS = (
     Key(name="default-cgroupns-mode", kind="string", default="private", metavar="MODE",
         help="private or host"),
     Key(name="cgroup-parent", kind="string", default="", metavar="PATH",
-        help="the cgroup above all containers'"),
+        help="the cgroup above all containers'; with systemd's driver a slice"),
+    Key(name="exec-opts", kind="list", metavar="KEY=VALUE",
+        help="native.cgroupdriver=systemd or cgroupfs: who makes containers' cgroups; else systemd "
+        "where it is PID 1 and cgroup v2 is all there is"),
     Key(name="storage-driver", kind="string", default="", metavar="NAME",
         help="the snapshotter: erofs, overlay or native; else the first of them that works"),
     Key(name="lazy-pull", kind="bool", default=False,
@@ -192,6 +195,7 @@ def check(settings: Settings) -> None:
         if interface.ip == interface.network.network_address:
             raise BadSetting(f"bip: {settings['bip']} is a subnet; name an address in it")
     _check_choices(settings)
+    cgroups.asked(settings)
     address_pools(settings)
     _check_registries(settings)
     log_config.check(

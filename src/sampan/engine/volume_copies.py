@@ -21,7 +21,7 @@ from sampan.engine.errors import NoSuchVolume
 from sampan.engine.images import archives
 from sampan.image import compress, tar, unpack
 from sampan.kit import clock, errors
-from sampan.kit.threads import in_thread
+from sampan.kit.threads import in_own_thread, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -78,7 +78,7 @@ async def import_(engine: Engine, name: str, chunks: AsyncIterator[bytes]) -> Vo
         async with still(engine, name) as volume, archives.piped(chunks) as stream:
             if await in_thread(os.listdir, volume.mountpoint):
                 raise NotEmpty(name)
-            await in_thread(_fill, volume.mountpoint, stream)
+            await in_own_thread(_fill, volume.mountpoint, stream)
     except BaseException:
         if not known:
             await engine.volumes.remove(name)

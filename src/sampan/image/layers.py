@@ -24,12 +24,42 @@ from sampan.linux import _libc
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from sampan.image.erofs.making import Making
+
     Filled = tuple[unpacking.Unpacked, bool]  # whether it hides all that is below
 
 
 class SnapshotNotFound(errors.NotFound):
     def __init__(self, name: str) -> None:
         super().__init__(f"snapshot {name} does not exist")
+
+
+class Unfinished:
+    """A layer's directory that nothing makes visible yet, and the lock on it."""
+
+    def __init__(self, place: str, lock: int, link_of: Callable[[str], str]) -> None:
+        self.place, self._lock, self._link_of = place, lock, link_of
+        self._published = False
+
+    def publish(
+        self, chain_id: str, parent: str | None, done: unpacking.Unpacked, *, hides_all: bool
+    ) -> None:
+        # an opaque root: overlayfs does not heed it at the top
+        put(f"{self.place}/parent", "" if hides_all else parent or "")
+        put(f"{self.place}/size", str(done.size))
+        put(f"{self.place}/chain", chain_id)
+        _libc.syncfs(self._lock, path=self.place)
+        try:
+            os.symlink(f"../{os.path.basename(self.place)}", self._link_of(chain_id))
+        except FileExistsError:  # somebody else was faster; theirs counts
+            return
+        self._published = True
+
+    def close(self) -> None:
+        """What was not published goes."""
+        if not self._published:
+            discard(self.place)
+        os.close(self._lock)
 
 
 class Layers:
@@ -51,24 +81,17 @@ class Layers:
             return unpacking.Unpacked(diff_id=diff_id, size=size, entries=0)
         return self._make(chain_id, parent, lambda place: self._fill(place, layer, diff_id))
 
+    def making(self) -> Making | None:
+        """A new layer that is filled while its tar is written; None where layers of this kind are
+        made of the finished tar."""
+        return None
+
     def _make(
         self, chain_id: str, parent: str | None, fill: Callable[[str], Filled]
     ) -> unpacking.Unpacked:
-        number, lock = self._new()
-        place = f"{self._base}/l/{number}"
-        try:
-            done, hides_all = fill(place)
-            # an opaque root: overlayfs does not heed it at the top
-            put(f"{place}/parent", "" if hides_all else parent or "")
-            put(f"{place}/size", str(done.size))
-            put(f"{place}/chain", chain_id)
-            _libc.syncfs(lock, path=place)
-            self._publish(chain_id, number)
-        except BaseException:
-            discard(place)
-            raise
-        finally:
-            os.close(lock)
+        with closing(self._new()) as new:
+            done, hides_all = fill(new.place)
+            new.publish(chain_id, parent, done, hides_all=hides_all)
         return done
 
     def _fill(self, place: str, layer: compress.Readable, diff_id: str) -> Filled:
@@ -82,8 +105,8 @@ class Layers:
         finally:
             os.close(fd)
 
-    def _new(self) -> tuple[str, int]:
-        """A directory of the next free number, and the lock on it."""
+    def _new(self) -> Unfinished:
+        """In a directory of the next free number."""
         number = len(os.listdir(f"{self._base}/l"))
         while True:
             place = f"{self._base}/l/{number}"
@@ -95,14 +118,8 @@ class Layers:
                 continue
             fcntl.flock(lock, fcntl.LOCK_EX)
             if os.path.exists(place):
-                return str(number - 1), lock
+                return Unfinished(place, lock, self._link)
             os.close(lock)
-
-    def _publish(self, chain_id: str, number: str) -> None:
-        try:
-            os.symlink(f"../{number}", self._link(chain_id))
-        except FileExistsError:  # somebody else was faster; theirs counts
-            discard(f"{self._base}/l/{number}")
 
     def _link(self, chain_id: str) -> str:
         return f"{self._base}/l/by-chain/{chain_id.replace(':', '-')}"

@@ -18,7 +18,7 @@ from sampan.image.removal import remove_tree
 from sampan.image.snapshots import Change, Mount, Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 class Native(Overlay):
@@ -60,10 +60,7 @@ class Native(Overlay):
         stack = [*between, *self._parents(key)]
         yield from _compare(f"{place}/fs", "", stack)
 
-    def diff(
-        self, key: str, write: Callable[[bytes], object], *, latest: int | None = None
-    ) -> None:
-        writer = tar.Writer(write, latest=latest)
+    def diff(self, key: str, writer: tar.Writer) -> None:
         seen: dict[tuple[int, int], str] = {}
         for change in self._changes(key, ()):
             name = change.path.lstrip("/")

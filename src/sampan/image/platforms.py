@@ -88,7 +88,9 @@ def _member(store: content.ContentStore, entry: dict[str, Any]) -> Member:
     platform = None
     if said.get("os") and said.get("architecture"):
         platform = oci_image.Platform(
-            os=said["os"], architecture=said["architecture"], variant=said.get("variant") or ""
+            os=said["os"],
+            architecture=oci_image.architecture(said["architecture"]),
+            variant=said.get("variant") or "",
         )
     return Member(
         descriptor=entry,

@@ -31,9 +31,10 @@ from sampan.image.layers import (
 from sampan.kit.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from sampan.image import unpack as unpacking
+    from sampan.image.erofs.making import Making
 
 # Whatever the kernel was built or told to do, what a container changed is plain to read: no
 # directory that only refers to a lower one, no file whose contents are still below.
@@ -81,10 +82,12 @@ class Snapshotter(Protocol):
     def stack(self, chain_id: str | None) -> list[str]:
         """The layers' trees, top first, whiteouts as overlayfs has them."""
 
-    def diff(
-        self, key: str, write: Callable[[bytes], object], *, latest: int | None = None
-    ) -> None:
-        """The writable layer as an OCI layer tar, whiteouts included, as `tar.Writer` has it."""
+    def making(self) -> Making | None:
+        """A new layer, filled while its tar is written (erofs.making has its life); None where a
+        layer has to be unpacked."""
+
+    def diff(self, key: str, writer: tar.Writer) -> None:
+        """The writable layer as an OCI layer tar, whiteouts included."""
 
     def changes(self, key: str, between: tuple[str, ...] = ()) -> list[Change]:
         """What the writable layer has that parents and `between` have not."""
@@ -214,10 +217,7 @@ class Overlay(Layers):
         _compare(f"{place}/fs", "", stack, found)
         return found
 
-    def diff(
-        self, key: str, write: Callable[[bytes], object], *, latest: int | None = None
-    ) -> None:
-        writer = tar.Writer(write, latest=latest)
+    def diff(self, key: str, writer: tar.Writer) -> None:
         seen: dict[tuple[int, int], str] = {}
         _write_upper(writer, f"{self._place(key)}/fs", "", seen)
         writer.finish()

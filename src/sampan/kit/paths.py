@@ -68,6 +68,11 @@ class Paths(Record):
     def cgroup_parent(self) -> str:
         return f"/sampan-{self.suffix}" if self.suffix else "/sampan"
 
+    @property
+    def engine_cgroup(self) -> str:
+        """The name of that of an engine which a command has started."""
+        return f"sampand-{self.suffix}" if self.suffix else "sampand"
+
 
 def from_environment(root: str | None = None, run: str | None = None) -> Paths:
     """Flags first, then SAMPAN_ROOT and SAMPAN_RUN, then the defaults."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -19,3 +22,15 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     namespace work never happen here (they need a single-threaded process).
     """
     return await asyncio.to_thread(function, *args, **kwargs)
+
+
+async def in_own_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for what waits for others' work, and for long: `in_thread`'s threads are few, and
+    would all be taken by those who wait for one."""
+    context = contextvars.copy_context()
+    pool = ThreadPoolExecutor(1, "own")
+    try:
+        work = pool.submit(context.run, functools.partial(function, *args, **kwargs))
+        return await asyncio.wrap_future(work)
+    finally:
+        pool.shutdown(wait=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
 
 _GET_FREE, _CONFIGURE = 0x4C82, 0x4C0A  # LOOP_CTL_GET_FREE, LOOP_CONFIGURE (Linux 5.8)
@@ -26,7 +27,7 @@ def attach(file: int, name: str = "") -> tuple[str, int]:
     control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
     try:
         for attempt in range(_TRIES):
-            path = f"/dev/loop{fcntl.ioctl(control, _GET_FREE)}"
+            path = _node(fcntl.ioctl(control, _GET_FREE))
             device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 _configure(device, file, name)
@@ -39,6 +40,19 @@ def attach(file: int, name: str = "") -> tuple[str, int]:
     finally:
         os.close(control)
     raise AssertionError("unreachable")
+
+
+def _node(number: int) -> str:
+    """The device's file; made where the kernel's do not appear: in a container's own /dev."""
+    path = f"/dev/loop{number}"
+    if not os.path.exists(path):
+        with open(f"/sys/block/loop{number}/dev") as file:
+            major, minor = map(int, file.read().split(":"))
+        try:
+            os.mknod(path, 0o660 | stat.S_IFBLK, os.makedev(major, minor))
+        except FileExistsError:
+            pass  # somebody else was faster
+    return path
 
 
 def _configure(device: int, file: int, name: str) -> None:

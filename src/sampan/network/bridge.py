@@ -9,7 +9,6 @@ empty, takes the pair along in the background.
 from __future__ import annotations
 
 import errno
-import socket
 from typing import TYPE_CHECKING
 
 from sampan.kit.threads import in_thread
@@ -67,7 +66,8 @@ class BridgeDriver(NetworkDriver):
     def _ensure_link(self, network: Network) -> None:
         link = self._host.link(network.bridge)
         if link is None:
-            mac = mac_of(network.gateway or network.gateway6)
+            gateway = network.gateway or network.gateway6
+            mac = mac_of(gateway) if gateway else None
             self._host.send(netlink.add_bridge(network.bridge, mac=mac, mtu=network.mtu))
             link = self._host.link(network.bridge)
             assert link is not None
@@ -75,11 +75,11 @@ class BridgeDriver(NetworkDriver):
             raise OSError(errno.EEXIST, f"{network.bridge} is a link of another kind")
         elif not link.up or (network.mtu and link.mtu != network.mtu):
             self._host.send(netlink.set_link(network.bridge, up=True, mtu=network.mtu))
-        for gateway, subnet, mode in (
-            (network.gateway, network.subnet, network.mode),
-            (network.gateway6, network.subnet6, network.mode6),
+        for gateway, subnet, mode, wanted in (
+            (network.gateway, network.subnet, network.mode, network.addressed),
+            (network.gateway6, network.subnet6, network.mode6, True),
         ):
-            if gateway and mode != "isolated":
+            if gateway and wanted and mode != "isolated":
                 self._ensure_address(link.index, gateway, int(subnet.partition("/")[2]))
         if network.gateway6 and network.mode6 != "isolated":
             # Solicitations for forwarded packets come from a link-local address; the one that the
@@ -88,10 +88,11 @@ class BridgeDriver(NetworkDriver):
         self._indices[network.bridge] = link.index
 
     def _ensure_address(self, index: int, address: str, prefix: int) -> None:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        held = {(a.address, a.prefix) for a in self._host.addresses(family) if a.index == index}
-        if (address, prefix) not in held:
+        try:
             self._host.send(netlink.add_address(index, address, prefix))
+        except OSError as e:
+            if e.errno != errno.EEXIST:
+                raise
 
     def _plug(self, network: Network, endpoint: Endpoint, netns: int, name: str) -> None:
         """The veth pair. A left-over of that name (a start that died half-way) is replaced."""

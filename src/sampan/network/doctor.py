@@ -12,10 +12,10 @@ import socket
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from sampan.kit.record import Record
 from sampan.linux import netlink, sysctl
 from sampan.linux.nft import Refused
-from sampan.network import forwarding, openings, rules
+from sampan.network import doctor_host, openings, rules
+from sampan.network.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from sampan.network.driver import Network
     from sampan.network.firewall import Firewall
     from sampan.network.rules import Published
-
-_FULL = 0.9  # of the connection table
-_NAMES = {"4": "ip_forward", "6": "IPv6 forwarding"}
-
-
-class Finding(Record):
-    level: str  # ok, note, wrong
-    about: str  # "host", "network NAME", "port 8080/tcp"
-    text: str
 
 
 def examine(
@@ -43,7 +34,7 @@ def examine(
 ) -> list[Finding]:
     """`published` with the names of the containers. Looks at this thread's network namespace."""
     bridges = [network for network in networks if network.bridged]
-    found = [*_host(bridges), *_own_table(firewall, bridges)]
+    found = [*doctor_host.examine(bridges), *_own_table(firewall, bridges)]
     with netlink.Socket() as sock:
         for network in networks:
             found += _network(sock, network)
@@ -51,51 +42,6 @@ def examine(
     for container, item in published:
         found += _port(firewall, container, item)
     return found
-
-
-def _host(bridges: Sequence[Network]) -> Iterator[Finding]:
-    routed = [network for network in bridges if not network.internal]
-    for family, subnets in (
-        ("4", [network.subnet for network in routed]),
-        ("6", [network.subnet6 for network in routed]),
-    ):
-        if not any(subnets):
-            continue
-        if forwarding.is_on(family):
-            yield Finding(level="ok", about="host", text=f"{_NAMES[family]} is on")
-        else:
-            yield Finding(
-                level="wrong",
-                about="host",
-                text=f"{_NAMES[family]} is off, so no packet leaves or enters a network: somebody "
-                "switched it off after the engine had started; look into /etc/sysctl.d",
-            )
-    if sysctl.read("net/ipv4/conf/all/rp_filter") == "1":
-        yield Finding(
-            level="note",
-            about="host",
-            text="rp_filter is strict: packets that come in by another interface than answers "
-            "would leave by are dropped (hosts with several uplinks, VPNs)",
-        )
-    if sysctl.read("net/bridge/bridge-nf-call-iptables") == "1":
-        yield Finding(
-            level="note",
-            about="host",
-            text="br_netfilter is on: other firewalls' forward rules also see packets between "
-            "containers on one bridge",
-        )
-    count, most = (_count(name) for name in ("count", "max"))
-    if most and count > most * _FULL:
-        yield Finding(
-            level="wrong",
-            about="host",
-            text=f"the connection table is nearly full ({count} of {most}): new connections will "
-            "be dropped; raise net.netfilter.nf_conntrack_max",
-        )
-
-
-def _count(name: str) -> int:
-    return int(sysctl.read(f"net/netfilter/nf_conntrack_{name}") or 0)
 
 
 def _own_table(firewall: Firewall, bridges: Sequence[Network]) -> Iterator[Finding]:
@@ -128,6 +74,14 @@ def _network(sock: netlink.Socket, network: Network) -> Iterator[Finding]:
             "nothing on it is reachable",
         )
         return
+    if network.subnet6 and sysctl.read(f"net/ipv6/conf/{link.name}/disable_ipv6") != "0":
+        yield Finding(
+            level="wrong",
+            about=about,
+            text=f"IPv6 is switched off on {link.name}, so {network.subnet6} is reachable from "
+            f"nowhere: set net.ipv6.conf.{link.name}.disable_ipv6 to 0, or look for ipv6.disable=1 "
+            "in /proc/cmdline",
+        )
     clashes = list(_clashes(sock, network, link.index))
     yield from (Finding(level="wrong", about=about, text=text) for text in clashes)
     if not clashes:
@@ -173,9 +127,8 @@ def _foreign(nft: Nft, table: str, bridges: Sequence[Network]) -> Iterator[Findi
             continue
         listed = nft.list(f"list table {where}")
         texts = [i["rule"] for i in listed if "rule" in i]
-        last = next((r for r in reversed(texts) if r["chain"] == chain["name"]), None)
-        ends = _verdict(last) if last else ""
-        if chain.get("policy") != "drop" and ends not in ("drop", "reject"):
+        own = [rule for rule in texts if rule["chain"] == chain["name"]]
+        if chain.get("policy") != "drop" and not openings.ends_closed(own):
             continue
         said = f"the chain {chain['name']} of the table {where} lets nothing through"
         missing = [name for name in sorted(names) if not _mentions(texts, name)]
@@ -229,13 +182,6 @@ def _chains(nft: Nft, hook: str) -> list[dict[str, Any]]:
     chains = [item["chain"] for item in listed if "chain" in item]
     families = ("ip", "ip6", "inet")
     return [c for c in chains if c.get("hook") == hook and c["family"] in families]
-
-
-def _verdict(rule: dict[str, Any]) -> str:
-    """Of a rule that matches everything."""
-    words = [next(iter(e)) if isinstance(e, dict) else str(e) for e in rule["expr"]]
-    words = [word for word in words if word not in ("counter", "log")]
-    return words[0] if len(words) == 1 else ""
 
 
 def _mentions(rules_: Sequence[dict[str, Any]], bridge: str) -> bool:

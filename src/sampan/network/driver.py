@@ -47,6 +47,7 @@ class Network(Record):
     masquerade: bool = True
     mode: str = "nat"
     mode6: str = "nat"
+    addressed: bool = True  # the host has the gateway's IPv4 address on the bridge
     mtu: int = 0  # 0: the kernel's default
     bind_address: str = ""  # where ports are published that name no address
     policy: Policy = Policy()  # of everybody's traffic on it

@@ -25,12 +25,16 @@ ff02::2\tip6-allrouters
 
 
 def hosts(
-    own: Iterable[tuple[str, Sequence[str]]] = (), extra: Iterable[tuple[str, str]] = ()
+    own: Iterable[tuple[str, Sequence[str]]] = (),
+    extra: Iterable[tuple[str, str]] = (),
+    *,
+    first: str = "",
 ) -> str:
-    """`own`: (address, names) of each endpoint; `extra`: (name, address) of --add-host."""
+    """`own`: (address, names) of each endpoint; `extra`: (name, address) of --add-host; `first`:
+    what the file begins with, where not with the usual names of the loopback."""
     lines = [f"{address}\t{name}\n" for name, address in extra]
     lines += [f"{address}\t{' '.join(names)}\n" for address, names in own if address]
-    return _LOCAL + "".join(lines)
+    return (first or _LOCAL) + "".join(lines)
 
 
 def hostname(name: str) -> str:

@@ -15,13 +15,14 @@ but `teardown`.
 from __future__ import annotations
 
 import errno
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sampan.linux import nft as nftables
 from sampan.network import errors, forwarding, openings, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sampan.linux.nft import Nft
     from sampan.network.driver import Network
@@ -34,6 +35,7 @@ class Firewall:
     def __init__(self, table: str, nft: Nft) -> None:
         self.table = table
         self._nft = nft
+        self._later = False
 
     async def reconcile(self, networks: Iterable[Network], published: Iterable[Published]) -> None:
         """Make the host say exactly this of ours: at engine start, or after a foreign flush."""
@@ -43,12 +45,26 @@ class Firewall:
         self._write(want, "46" if any(n.subnet6 for n in networks) else "4")
         await openings.reconcile(self._nft, self.table, [n.bridge for n in networks])
 
+    @contextmanager
+    def reconciled_later(self) -> Iterator[None]:
+        """`add_network` does nothing inside: a `reconcile` with all of them comes after it.
+
+        Each would read the table that is about to be written.
+        """
+        self._later = True
+        try:
+            yield
+        finally:
+            self._later = False
+
     async def add_network(self, network: Network) -> None:
-        have = self._read()[0]
+        if self._later:
+            return
+        have, present = self._read()
         want = rules.union(have, rules.network_elements(network))
         if not network.internal:
             want["internal"].discard(((network.bridge,), ()))
-        self._write(want, "46" if network.subnet6 else "4")
+        self._change(have, want, present, "46" if network.subnet6 else "4")
         await openings.reconcile(self._nft, self.table, _bridges(want))
 
     async def remove_network(self, network: Network) -> None:
@@ -63,7 +79,7 @@ class Firewall:
         if not want["bridges"]:
             await self.teardown()
             return
-        self._write(want)
+        self._change(have, want, present)
         await openings.reconcile(self._nft, self.table, _bridges(want))
 
     def publish(self, published: Iterable[Published]) -> None:
@@ -127,6 +143,10 @@ class Firewall:
 
     def _write(self, want: Elements, families: str = "4") -> None:
         have, present = self._read()
+        self._change(have, want, present, families)
+
+    def _change(self, have: Elements, want: Elements, present: bool, families: str = "4") -> None:
+        """From what stands to what shall; `present`: whether the skeleton is whole."""
         off = [family for family in families if not forwarding.is_on(family)]
         if not present:
             commands = rules.table(

@@ -51,13 +51,16 @@ def choose_subnet(
     )
 
 
-def parse_subnet(text: str, taken: Iterable[Subnet] = ()) -> Subnet:
-    """A subnet that a user named. Raises `errors.InvalidNetwork`, or `NoSubnet` on an overlap."""
+def parse_subnet(text: str, taken: Iterable[Subnet] = (), *, gateway: bool = True) -> Subnet:
+    """A subnet that a user named; without a gateway, two containers are enough (RFC 3021).
+
+    Raises `errors.InvalidNetwork`, or `NoSubnet` on an overlap.
+    """
     try:
         subnet = ip_network(text)
     except ValueError as e:
         raise errors.InvalidNetwork(f"invalid subnet {text}: {e}") from None
-    if subnet.prefixlen > subnet.max_prefixlen - 2:
+    if subnet.prefixlen > subnet.max_prefixlen - (2 if gateway else 1):
         raise errors.InvalidNetwork(f"invalid subnet {text}: no room for a gateway and a container")
     if any(_overlap(subnet, other) for other in taken if other.prefixlen):
         raise errors.NoSubnet(_OVERLAP)
@@ -101,11 +104,10 @@ def allocate(
     `errors.AddressesExhausted`.
     """
     area = ip_range or subnet
+    nobodys = _nobodys(subnet)
     first, last = int(area.network_address), int(area.broadcast_address)
-    # The subnet's own first and last address belong to nobody (RFC 919); the first of an IPv6
-    # subnet is its routers' anycast address (RFC 4291, 2.6.1).
-    first = max(first, int(subnet.network_address) + 1)
-    last = min(last, int(subnet.broadcast_address) - 1)
+    first += area.network_address in nobodys
+    last -= area.broadcast_address in nobodys
     size = last - first + 1
     start = int(after) + 1 - first if after and first <= int(after) <= last else 0
     for step in range(min(size, len(in_use) + 1)):
@@ -152,11 +154,20 @@ def inside(subnet: Subnet, text: str, what: str) -> Address:
         address = None
     if address is None or address.version != subnet.version:
         raise errors.InvalidNetwork(f"invalid {what} {text}: not an IPv{subnet.version} address")
-    if address not in subnet or address in (subnet.network_address, subnet.broadcast_address):
+    if address not in subnet or address in _nobodys(subnet):
         raise errors.InvalidNetwork(
             f"invalid {what} {text}: it does not belong to the hosts of subnet {subnet}"
         )
     return address
+
+
+def _nobodys(subnet: Subnet) -> set[Address]:
+    """Addresses of no host: an IPv4 subnet's first and last (RFC 919), but for one of two addresses
+    (RFC 3021); the first of an IPv6 subnet, its routers' anycast address (RFC 4291, 2.6.1)."""
+    if subnet.prefixlen >= subnet.max_prefixlen - 1:
+        return set()
+    last = {subnet.broadcast_address} if subnet.version == 4 else set()
+    return {subnet.network_address, *last}
 
 
 def _overlap(one: Subnet, other: Subnet) -> bool:

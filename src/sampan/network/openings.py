@@ -4,7 +4,9 @@ An accept in our table does not overrule a drop in another base chain at the sam
 with dockerd (or ufw) has `iptables -P FORWARD DROP`. So each bridge gets two accept rules at the
 head of that table's DOCKER-USER chain, which dockerd promises to leave alone, or else of FORWARD;
 each carries our table's name as its comment, by which it is found, kept or removed. What may pass
-is still decided by our own table's forward chain.
+is still decided by our own table's forward chain. firewalld rejects what none of its zones lets
+through, so its filter_FORWARD has them, too; its reload takes them away, which the engine hears
+(`watch`), and a table that it keeps for itself (NftablesTableOwner) is left, which the doctor says.
 
 iptables has two back ends, and a host may use both: iptables-nft's tables are plain nft tables;
 iptables-legacy's are reached through its program, and only where the kernel has such a table.
@@ -21,12 +23,14 @@ from sampan.linux import nft as nftables
 from sampan.network import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sampan.linux.nft import Nft
 
     Opening = tuple[str, str, str]  # chain, "iifname" or "oifname", bridge
 
+_CHAINS = (("ip", "filter", "FORWARD"), ("ip6", "filter", "FORWARD"),
+           ("inet", "firewalld", "filter_FORWARD"))  # fmt: skip
 _LEGACY = {"ip": "iptables-legacy", "ip6": "ip6tables-legacy"}
 _FLAGS = {"-i": "iifname", "-o": "oifname"}
 
@@ -34,8 +38,9 @@ _FLAGS = {"-i": "iifname", "-o": "oifname"}
 async def reconcile(nft: Nft, tag: str, bridges: Iterable[str]) -> None:
     """Let these bridges through, and no others that carry our tag."""
     bridges = list(bridges)
+    for family, table, chain in _CHAINS:
+        _reconcile_nft(nft, f"{family} {table}", chain, tag, bridges)
     for family in _LEGACY:
-        _reconcile_nft(nft, family, tag, bridges)
         if _has_legacy(family):
             await in_thread(_reconcile_legacy, family, tag, bridges)
 
@@ -65,8 +70,7 @@ def _has_legacy(family: str) -> bool:
         return False
 
 
-def _reconcile_nft(nft: Nft, family: str, tag: str, bridges: list[str]) -> None:
-    table = f"{family} filter"
+def _reconcile_nft(nft: Nft, table: str, chain: str, tag: str, bridges: list[str]) -> None:
     try:
         listed = nft.list(f"list table {table}")
     except nftables.Refused as e:
@@ -75,9 +79,10 @@ def _reconcile_nft(nft: Nft, family: str, tag: str, bridges: list[str]) -> None:
         raise errors.NetworkUnavailable(f"cannot read the table {table}: {e.strerror}") from e
     chains = {item["chain"]["name"]: item["chain"] for item in listed if "chain" in item}
     rules = [item["rule"] for item in listed if "rule" in item]
-    drops = chains.get("FORWARD", {}).get("policy") == "drop"
-    jumps = {_jump(r) for r in rules if r["chain"] == "FORWARD"}
-    target = "DOCKER-USER" if "DOCKER-USER" in jumps else "FORWARD"
+    own = [rule for rule in rules if rule["chain"] == chain]
+    drops = chains.get(chain, {}).get("policy") == "drop" or ends_closed(own)
+    jumps = {_jump(rule) for rule in own}
+    target = "DOCKER-USER" if "DOCKER-USER" in jumps else chain
     want = _wanted(target, bridges) if drops else set()
     lines = []
     for rule in rules:
@@ -88,16 +93,25 @@ def _reconcile_nft(nft: Nft, family: str, tag: str, bridges: list[str]) -> None:
             want.remove(opening)
         else:
             lines.append(f"delete rule {table} {rule['chain']} handle {rule['handle']}\n")
-    for chain, match, bridge in sorted(want):
+    for where, match, bridge in sorted(want):
         lines.append(
-            f'insert rule {table} {chain} {match} "{bridge}" counter accept comment "{tag}"\n'
+            f'insert rule {table} {where} {match} "{bridge}" counter accept comment "{tag}"\n'
         )
     if not lines:
         return
     try:
         nft.run("".join(lines))
     except nftables.Refused as e:
+        if e.errno == errno.EPERM:
+            return  # its owner's alone
         raise errors.NetworkUnavailable(f"cannot change the table {table}: {e.strerror}") from e
+
+
+def ends_closed(rules: Sequence[dict[str, Any]]) -> bool:
+    """Whether what comes to a chain's end, by its last rule, is dropped or rejected."""
+    last = rules[-1]["expr"] if rules else []
+    words = [next(iter(e)) if isinstance(e, dict) else str(e) for e in last]
+    return [word for word in words if word not in ("counter", "log")] in (["drop"], ["reject"])
 
 
 def _wanted(chain: str, bridges: Iterable[str]) -> set[Opening]:

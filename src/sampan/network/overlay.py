@@ -78,8 +78,8 @@ class OverlayDriver(BridgeDriver):
         if link is None:
             return  # alone, or not set up here
         index, far = link.index, tuple(far)
-        wanted = {(_EVERYBODY, host) for host in hosts} | {(one.mac, one.host) for one in far}
-        behind = {(address, one.mac) for one in far for address in one.addresses}
+        wanted, behind = _entries(far)
+        wanted |= {(_EVERYBODY, host) for host in hosts}
         try:
             found = self._host.neighbours(netlink.AF_BRIDGE, index)
             held = {(one.mac, one.address) for one in found}
@@ -96,9 +96,38 @@ class OverlayDriver(BridgeDriver):
                 *(netlink.add_neighbour(index, *one) for one in behind - known),
             )
         except OSError as e:
-            raise errors.NetworkUnavailable(
-                f"cannot tell network {network.name} who is on other hosts: {e.strerror}"
-            ) from e
+            raise _untold(network, e) from e
+
+    def tell(
+        self, network: Network, *, gone: Iterable[Far], come: Iterable[Far], stay: Iterable[Far]
+    ) -> None:
+        """What has changed since the last `settle`; `stay` are others' that have the same MAC or
+        address as one that is gone.
+
+        The kernel is asked for nothing, so this costs what has changed. Raises NetworkUnavailable
+        where something else stands there than was told; `settle` puts it right.
+        """
+        link = self._host.link(_tunnel(network))
+        if link is None:
+            return
+        index, come = link.index, tuple(come)
+        held, known = _entries([*stay, *come])
+        lost, unknown = _entries(gone)
+        new, new_known = _entries(come)
+        addresses = {address for address, _ in known}
+        try:
+            self._host.send(
+                *(netlink.del_forwarding(index, *one) for one in lost - held),
+                *(
+                    netlink.del_neighbour(index, address)
+                    for address, _ in unknown
+                    if address not in addresses
+                ),
+                *(netlink.add_forwarding(index, *one) for one in new),
+                *(netlink.add_neighbour(index, *one) for one in new_known),
+            )
+        except OSError as e:
+            raise _untold(network, e) from e
 
     def _ensure_tunnel(self, network: Network) -> None:
         """One that stands is left alone, unless this host has another address now."""
@@ -133,6 +162,19 @@ class OverlayDriver(BridgeDriver):
         except BaseException:
             self._host.send(netlink.del_link(name))
             raise
+
+
+def _entries(far: Iterable[Far]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """(MAC, host) of the forwarding table, (address, MAC) of the neighbours'."""
+    far = tuple(far)
+    forwarding = {(one.mac, one.host) for one in far}
+    return forwarding, {(address, one.mac) for one in far for address in one.addresses}
+
+
+def _untold(network: Network, error: OSError) -> errors.NetworkUnavailable:
+    return errors.NetworkUnavailable(
+        f"cannot tell network {network.name} who is on other hosts: {error.strerror}"
+    )
 
 
 def _tunnel(network: Network) -> str:

@@ -37,6 +37,12 @@ class Reservation(Record):
     def fds(self) -> list[int]:
         return [s.fileno() for s in self.sockets]
 
+    def silence(self) -> None:
+        """Keep the port, but refuse connections: a network without a way out publishes nothing."""
+        for s in self.sockets:
+            if s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                s.shutdown(socket.SHUT_RDWR)  # it stays bound (inet_shutdown in af_inet.c)
+
     def close(self) -> None:
         for s in self.sockets:
             s.close()

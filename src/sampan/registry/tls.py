@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from sampan.kit import tls
 from sampan.registry import errors
 from sampan.registry.hosts import BadHosts
 
@@ -24,7 +25,7 @@ _REFUSALS = {
 
 def context(host: Host) -> ssl.SSLContext:
     """Raises BadHosts for files that cannot be loaded."""
-    made = ssl.create_default_context()
+    made = tls.context()
     if not host.verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE

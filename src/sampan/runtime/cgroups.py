@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sampan.linux import cgroup
+from sampan.linux.cgroup import base
 from sampan.linux.mount import MS
 from sampan.runtime import errors
 
@@ -51,12 +52,15 @@ def check_path(path: str) -> None:
 
 
 def manager(config: oci_runtime.Config, path: str) -> Manager:
-    """For a container to be made: a unit also gets the properties its annotations ask for."""
+    """For a container to be made: a unit begins with its limits, and the properties its annotations
+    ask for."""
     if ":" not in path:
         return cgroup.manager(path)
     from sampan.linux.cgroup import systemd, unit_properties
 
-    return systemd.manager(path, unit_properties.from_annotations(config.annotations))
+    limits = unit_properties.of(config.linux.resources)
+    asked = unit_properties.from_annotations(config.annotations)
+    return systemd.manager(path, {**dict(limits), **asked})
 
 
 def none(why: str) -> Manager:
@@ -99,6 +103,20 @@ def check_unused(manager: Manager) -> None:
         raise errors.WrongState(
             f"container's cgroup is not empty: {len(found)} process(es) found in {where}"
         )
+
+
+def first_door(manager: Manager) -> int:
+    """The directory of the unified tree, made, for the clone of a process that joins the rest by
+    itself; -1 where there is no such tree."""
+    paths = manager.paths()
+    directory = paths.get("")
+    if not directory:
+        return -1
+    if len(paths) == 1:
+        manager.create()  # with its controllers
+    else:
+        base.make(directory)
+    return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 _TIGHT = 4 << 20  # bytes

@@ -102,6 +102,7 @@ class Wires:
     ) -> None:
         self.channel, self.gate, self.stdio, self.console = channel, gate, stdio, console
         self.label = -1  # of this process: the file in the host's /proc that takes its label
+        self.settled = False  # nobody outside has to do anything before we go into our cgroups
         self.cgroups: list[int] = []  # `tasks` files to write ourselves into
         self.late_cgroups: list[int] = []  # the same, when the mounts are made
         self.joined: set[str] = set()  # namespaces that the clone began in

@@ -221,7 +221,7 @@ def free_cpus(pid: int) -> None:
 
 
 def settle(plan: ProcessPlan, pid: int, manager: Manager | None) -> None:
-    """What only the caller can do to the new process, from the host's side."""
+    """What only the caller can do to the new process, from the host's side; 0 is ourselves."""
     if manager:
         manager.add(pid)
     if plan.oom_score_adj is not None:

@@ -31,7 +31,7 @@ def set_rlimits(pid: int, limits: tuple[tuple[str, int, int], ...]) -> None:
 def set_oom_score(pid: int, score: int) -> None:
     try:
         # In bytes: a text file may want a codec, and nothing is imported by now.
-        with open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as file:
+        with open(f"/proc/{pid or 'self'}/oom_score_adj", "wb", buffering=0) as file:
             file.write(str(score).encode())
     except OSError as error:
         raise errors.NotPermitted(

@@ -69,10 +69,17 @@ def _stat(_connection: socket.socket, request: Archive, _fds: list[int]) -> Mess
 def _get(connection: socket.socket, request: Archive, fds: list[int]) -> Message:
     unix.send(connection, protocol.ok(stat=describe(request.path)))
     path = resolve(request.path)
-    last = request.path.rstrip("/").rpartition("/")[2]
-    name = "." if last in ("", ".") else os.path.basename(path)
-    tree.write(fds[0], path, name)
+    tree.write(fds[0], path, _top(request.path, path))
     return protocol.ok()
+
+
+def _top(asked: str, found: str) -> str:
+    """What the archive's first member is called: clients replace just that, as they know it from
+    what they asked for. "/." and "" are contents only, "/" is a slash."""
+    last = asked.rstrip("/").rpartition("/")[2]
+    if not last:
+        return "/" if asked else "."
+    return os.path.basename(found) or "/" if last == ".." else last
 
 
 def _put(_connection: socket.socket, request: Archive, fds: list[int]) -> Message:
@@ -80,6 +87,10 @@ def _put(_connection: socket.socket, request: Archive, fds: list[int]) -> Messag
     if not os.path.isdir(directory):
         os.stat(directory)
         raise NotADirectory(f"extraction point {request.path} is not a directory")
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
+        on_root = os.stat(directory).st_dev == os.stat("/").st_dev
+        what = "container rootfs" if on_root else "mounted volume"
+        raise errors.InvalidArgument(f"{what} is marked read-only")
     tree.read(
         fds[0],
         directory,
@@ -90,7 +101,7 @@ def _put(_connection: socket.socket, request: Archive, fds: list[int]) -> Messag
 
 
 def _export(_connection: socket.socket, _request: Archive, fds: list[int]) -> Message:
-    tree.write(fds[0], "/", ".")
+    tree.write(fds[0], "/", "")
     return protocol.ok()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -76,13 +77,20 @@ def _mount_own(request: Archive) -> None:
     os.chdir(request.root_path)
     _root_here()
     top = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if request.directory:
+        with contextlib.suppress(OSError):  # the start will say what is wrong with it
+            os.close(files.make_dirs(top, request.directory))
     for tree, item in trees:
+        if "ro" in item["options"]:
+            mount.set_attributes(tree, mount.MOUNT_ATTR.RDONLY, recursive=True)
         is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         make = files.make_dirs if is_directory else files.make_file
         place = make(top, item["destination"])
         mount.move_mount(tree, place)
         os.close(place)
         os.close(tree)
+    if request.readonly:
+        mount.set_attributes(top, mount.MOUNT_ATTR.RDONLY)
     os.close(top)
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from sampan.shim.launch import Ready
     from sampan.shim.protocol import Exec, Message
+    from sampan.shim.ready import Ready
 
 
 class ExecNotFound(errors.NotFound): ...

@@ -17,6 +17,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import NoReturn
 
 
 def fork(
@@ -36,7 +37,7 @@ def fork(
     return pid, ours
 
 
-def leave_by(work: Callable[[], None]) -> None:
+def leave_by(work: Callable[[], None]) -> NoReturn:
     """Run and exit; nothing of the parent's stack is ever returned to."""
     code = 1
     try:

@@ -1,10 +1,11 @@
 """The monitor: one process beside each container, its parent, which outlives the engine.
 
-Forked from the spawner, it becomes subreaper, has the container created (`launch`), and then serves
-in one epoll loop: output to the log and to clients (`session`), execs, requests on its socket
-(`server`, `requests`), events (`subscribers`), connections that reached a published port's own
-socket (`relay`). When PID 1 ends it delivers what is left, writes `exit.json`, removes the cgroup,
-announces the exit, and ends. PID 1 dies with it (PR_SET_PDEATHSIG, set by the runtime).
+Forked from the spawner ahead of need (`standby`), it becomes subreaper, has the container created
+(`direct` or `launch`), and then serves in one epoll loop: output to the log and to clients
+(`session`), execs, requests on its socket (`server`, `requests`), events (`subscribers`),
+connections that reached a published port's own socket (`relay`). When PID 1 ends it delivers what
+is left, writes `exit.json`, removes the cgroup, announces the exit, and ends. PID 1 dies with it
+(PR_SET_PDEATHSIG, set by the runtime).
 
 Nothing is imported after the fork, and the memory of the spawner is shared: a monitor costs what it
 writes to.
@@ -23,6 +24,7 @@ from sampan.kit import clock, errors
 from sampan.linux import _libc, process, seccomp, unix
 from sampan.linux.cgroup import base as cgroups
 from sampan.shim import (
+    direct,
     exit_record,
     launch,
     logs,
@@ -30,6 +32,7 @@ from sampan.shim import (
     protocol,
     rehearsal,
     requests,
+    standby,
     title,
 )
 from sampan.shim import loop as loops
@@ -43,10 +46,12 @@ from sampan.spec import docker_defaults, docker_seccomp
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
-    from sampan.shim.launch import Ready
     from sampan.shim.protocol import Start
+    from sampan.shim.ready import Ready
 
+_PATIENCE = 30.0  # seconds that a connection may stay silent
 _OOM_LOOKS, _OOM_PAUSE = 20, 0.05  # after a notification the counter is behind for a moment
 _LAST_WORDS = 10.0  # seconds that clients and subscribers get to take the rest
 _malloc_trim = _libc.function("malloc_trim", ctypes.c_size_t)
@@ -59,12 +64,30 @@ def prime() -> None:
     seccomp.compile(docker_seccomp.profile(docker_defaults.CAPABILITIES, os.uname().machine))
 
 
-def run(connection: socket.socket) -> None:
-    """In a fresh child of the spawner: be the monitor that the start request on this connection
-    asks for, to the end."""
+def run(line: socket.socket, otherwise: Callable[[socket.socket], None]) -> None:
+    """In a fresh child of the spawner: be the monitor that a start request asks for, to the end.
+
+    The connection with the request comes over `line`, some day; one that wants something else is
+    served by `otherwise`.
+    """
+    title.set("sampan-standby")
+    connection = standby.wait(line, direct.rehearse)
+    if connection is None:
+        return
+    connection.settimeout(_PATIENCE)
+    path = direct.cgroup(connection)
+    if path is None:
+        title.set("sampan-spawner")  # a child of it, as ever
+        otherwise(connection)
+        return
     process.prctl(process.PR.SET_CHILD_SUBREAPER, 1)
     _signal.signal(_signal.SIGTERM, _nothing)
-    attempt = launch.Launch(connection)  # before we touch what both would have to copy
+    attempt: direct.Direct | launch.Launch
+    try:  # before we touch what both would have to copy
+        attempt = direct.Direct(connection, path) if path else launch.Launch(connection)
+    except (errors.SampanError, OSError) as failure:
+        _refuse(connection, failure)
+        return
     os.setsid()
     wakeup = _catch_signals()
     request = attempt.request()
@@ -121,6 +144,7 @@ class Monitor:
     def __init__(self, request: Start) -> None:
         self._loop = loop = loops.Loop()
         self.id, self._bundle, self._clients = request.id, request.bundle, request.attach
+        exit_record.clear(self._bundle)
         self.program = oci_program.Handle.of(request) if request.runtime else None
         self.status: int | None = None  # of PID 1, when it has ended
         self._oom_kills = 0
@@ -148,8 +172,6 @@ class Monitor:
     def start(self, ready: Ready, connection: socket.socket, wakeup: int) -> None:
         self.process, self._cgroup = ready.process, ready.cgroup
         self.execs.use(ready)
-        self._oom_fd = self._cgroup.oom_fd()
-        exit_record.clear(self._bundle)
         ready.adopt()
         self.process.start()
         self.started_at = clock.now()
@@ -157,8 +179,10 @@ class Monitor:
         for client in self._clients:
             self.session.attach(client)
         self.subscribers.add(connection, protocol.started(self.process.pid, self.started_at))
+        self._oom_fd = self._cgroup.oom_fd()  # only now: the command need not wait for that
         if self._oom_fd is not None:
             self._loop.watch(self._oom_fd, loops.IN, self._oom)
+            self._announce_oom()  # what came before it
         self._loop.watch(wakeup, loops.IN, lambda _events: self._woken(wakeup))
 
     def run(self) -> None:

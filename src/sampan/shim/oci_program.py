@@ -122,7 +122,8 @@ def create(request: Start, streams: Streams, manager: Manager) -> Process:
     _write(f"{handle.directory}/runtime.json", list(handle.words))
     _own_mounts(request)
     process.prctl(process.PR.SET_CHILD_SUBREAPER, 1)
-    _write(f"{handle.directory}/config.json", _document(request))
+    document = {**request.config, "ociVersion": _OLDEST}
+    _write(f"{handle.directory}/config.json", document)
     os.chdir(handle.directory)  # what is named below is relative: no name is too long
     words = ["--bundle", ".", "--pid-file", "pid"]
     try:
@@ -194,24 +195,6 @@ def _own_mounts(request: Start) -> None:
     namespaces.unshare(namespaces.CLONE.NEWNS)
     rootfs.keep_from_host(request.root_path)
     enter.mount_rootfs(request.rootfs, request.root_path)
-
-
-def _document(request: Start) -> dict[str, Any]:
-    """The config.json, with what our own runtime needs not be told.
-
-    runc makes all mounts slaves of the host's first; a bind mount that is to share with the host
-    wants another propagation of the root (dockerd does the same).
-    """
-    config = {**request.config, "ociVersion": _OLDEST}
-    options = {o for mount in config.get("mounts") or () for o in mount.get("options") or ()}
-    propagation = ""
-    if options & {"shared", "rshared"}:
-        propagation = "shared"
-    elif options & {"slave", "rslave"}:
-        propagation = "rslave"
-    if not propagation:
-        return config
-    return {**config, "linux": {**config["linux"], "rootfsPropagation": propagation}}
 
 
 def _console(streams: Streams) -> list[str]:

@@ -6,7 +6,7 @@ that the asyncio engine and the blocking monitor share it.
 
     spawner  hello() → hello_answer() · retire() · start() · archive() · resolver()
     resolver hello() → resolver_answer() · update() · retire()
-    start    → created (+ netns) · ← go() → started | error → events until exit
+    start() and a Start → created (+ netns) · ← go() → started | error → events until exit
     monitor  subscribe() → state, events
              attach() exec() resize() kill() call() close_stdin() → ok | started | error
 
@@ -102,9 +102,8 @@ class Start(Record):
     network: bool = False
 
     def message(self) -> Message:
-        """As the engine sends it; `fd`s are indexes of the descriptors sent along."""
-        body = _plain(self)
-        return {"op": "start", **body}
+        """As the engine sends it after `start`; `fd`s are indexes of the descriptors sent along."""
+        return {"op": "container", **_plain(self)}
 
 
 class Exec(Record):
@@ -129,6 +128,9 @@ class Archive(Record):
     root_path: str = ""
     no_overwrite_dir_non_dir: bool = False
     owner: tuple[int, int] | None = None  # put: everything belongs to this uid and gid
+    # Without `pid`, as the start would have them:
+    directory: str = ""  # made where it is missing
+    readonly: bool = False  # the root
 
     def message(self) -> Message:
         return {"op": "archive", **_plain(self)}
@@ -161,6 +163,11 @@ def _plain(value: object) -> Any:
 
 def hello() -> Message:
     return {"op": "hello"}
+
+
+def start(direct: str) -> Message:
+    """A `Start` follows. `direct`: see `eligible.cgroup`."""
+    return {"op": "start", "direct": direct}
 
 
 def retire() -> Message:

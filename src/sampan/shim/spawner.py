@@ -2,8 +2,9 @@
 
 It runs from a sealed copy of the interpreter (see `linux.sealed`), has imported all that its
 children will need, and freezes it, so that they share its memory. Its parent loop does nothing but
-accept and fork: it never reads from a connection, so nobody can hold it up. The child reads the
-request and becomes what that asks for.
+fork, accept, and hand what it accepted to a child that waits for it (`standby`): it never reads
+from a connection, so nobody can hold it up. The child reads the request and becomes what that asks
+for.
 
 Its environment is empty, it has no secrets and no descriptors but the listening socket. What it
 and its children say on stderr is in `run/spawner.log`.
@@ -14,20 +15,23 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import gc
 import os
-import socket
 import sys
 from functools import partial
 
 from sampan.kit import errors
 from sampan.linux import _libc, libseccomp, seccomp, unix
 from sampan.runtime import hooks, init, listener, sources, special, tuning
-from sampan.shim import archive, helper, monitor, protocol, resolver, title
+from sampan.shim import archive, monitor, protocol, resolver, standby, title
 
-_PATIENCE = 30.0  # seconds that a connection may stay silent
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
 _BACKLOG = 512
 # What only some containers need: nothing is imported after the lock.
 RARE = (hooks, libseccomp, listener, sources, special, tuning)
-_START = b'size{"op":"start",'  # how such a message begins, `protocol.Start.message`
+_LULL = 0.02  # seconds without a request until the next child is made: the last has its start first
 
 
 def main(path: str, version: str, ready: int) -> None:
@@ -104,33 +108,47 @@ def _serve(door: socket.socket, version: str) -> None:
     # By handlers, which exec(2) resets, so that no container starts with an ignored signal
     for number in (_signal.SIGINT, _signal.SIGHUP, _signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _nothing)
+    work = partial(_stand_by, door, version, pid)
+    waiting: socket.socket | None = None
+    door.settimeout(_LULL)
     while True:
         try:
             connection, _ = door._accept()  # type: ignore[attr-defined]
+        except TimeoutError:
+            waiting = _make(work)
+            door.settimeout(None)
+            continue
         except OSError:
             continue  # out of descriptors, or the caller has gone
-        try:
-            child = os.fork()
-        except OSError as failure:
-            print(f"cannot fork: {failure}", file=sys.stderr, flush=True)
-        else:
-            if child == 0:
-                door.close()
-                helper.leave_by(partial(_child, connection, version, pid))
+        door.settimeout(_LULL)
+        if waiting is None or not standby.hand_over(waiting, connection):
+            waiting = _make(work)  # whoever killed the other one is forgiven once
+            if waiting is not None:
+                standby.hand_over(waiting, connection)
+        waiting = None
         os.close(connection)
+
+
+def _make(work: Callable[[socket.socket], None]) -> socket.socket | None:
+    try:
+        return standby.make(work)
+    except OSError as failure:
+        print(f"cannot fork: {failure}", file=sys.stderr, flush=True)
+        return None
 
 
 def _nothing(*_: object) -> None: ...
 
 
-def _child(fd: int, version: str, spawner: int) -> None:
+def _stand_by(door: socket.socket, version: str, spawner: int, line: socket.socket) -> None:
+    door.close()
     for number in (_signal.SIGCHLD, _signal.SIGTERM):
         _signal.signal(number, _signal.SIG_DFL)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd)
-    connection.settimeout(_PATIENCE)
-    if connection.recv(len(_START), socket.MSG_PEEK)[4:] == _START[4:]:
-        monitor.run(connection)  # whose helper reads the rest
-        return
+    monitor.run(line, partial(_answer, version, spawner))
+
+
+def _answer(version: str, spawner: int, connection: socket.socket) -> None:
+    """What is no start."""
     message, fds = unix.receive(connection)
     if message is None:
         return

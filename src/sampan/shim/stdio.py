@@ -99,6 +99,7 @@ class Streams:
             "wants_stdin": self.wants_stdin,
             "outputs": [[stream, index(fd)] for stream, fd in self.outputs.items()],
             "console": index(self.console.master) if self.console else None,
+            "receiver": index(self._receiver.fileno()) if self._receiver else None,
         }
 
     def close(self) -> None:
@@ -118,6 +119,8 @@ def unpack(message: dict[str, Any], fds: list[int]) -> Streams:
     """What `pack` made, in the process that received it."""
     streams = Streams.__new__(Streams)
     streams.theirs = streams.console_socket = streams._receiver = None
+    if message["receiver"] is not None:
+        streams._receiver = socket.socket(fileno=fds[message["receiver"]])
     streams.stdin = fds[message["stdin"]] if message["stdin"] is not None else -1
     streams.wants_stdin = message["wants_stdin"]
     streams.outputs = {stream: fds[index] for stream, index in message["outputs"]}

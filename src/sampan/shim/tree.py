@@ -72,9 +72,9 @@ class _Writer(tar.Writer):
         entry.mtime -= entry.mtime % 10**9
         super().begin(entry)
 
-    def add_file(self, entry: tar.Entry, fd: int) -> None:
+    def add_file(self, entry: tar.Entry, fd: int, head: bytes = b"") -> None:
         if entry.size < _LARGE:
-            super().add_file(entry, fd)
+            super().add_file(entry, fd, head)
             return
         self.begin(entry)
         self.flush()

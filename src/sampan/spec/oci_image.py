@@ -85,12 +85,18 @@ _ARCHITECTURES = {
     *("mips64", "mips64le", "mips64p32", "mips64p32le", "ppc", "ppc64", "ppc64le", "riscv"),
     *("riscv64", "s390", "s390x", "sparc", "sparc64", "wasm"),
 }
+_OTHER_SYSTEMS = {"macos": "darwin"}
 _OTHER_NAMES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386"}
+
+
+def architecture(name: str) -> str:
+    """As Go calls it: what `uname` says is met in indexes, too."""
+    return _OTHER_NAMES.get(name, name)
 
 
 def parse_platform(text: str) -> Platform:
     """`linux/arm64/v8`, or a system or an architecture alone. Raises InvalidArgument."""
-    parts = text.lower().split("/")
+    parts = [_OTHER_SYSTEMS.get(part, part) for part in text.lower().split("/")]
     if len(parts) == 1:
         if parts[0] in _SYSTEMS:
             parts.append(host_platform().architecture)
@@ -102,8 +108,7 @@ def parse_platform(text: str) -> Platform:
             )
     if len(parts) > 3 or not all(parts):
         raise errors.InvalidArgument(f"{text!r} is no platform: write os/architecture[/variant]")
-    architecture = _OTHER_NAMES.get(parts[1], parts[1])
-    return Platform(os=parts[0], architecture=architecture, variant="".join(parts[2:]))
+    return Platform(os=parts[0], architecture=architecture(parts[1]), variant="".join(parts[2:]))
 
 
 def normal(platform: Platform) -> Platform:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sampan.build import changes as image_changes
 from sampan.build import ignore as build_ignore
 from sampan.build import instructions, parser, shell
 from sampan.buildkit import messages
@@ -27,7 +28,6 @@ from sampan.client import http
 from sampan.dockerapi import shapes as api_shapes
 from sampan.engine import units as engine_units
 from sampan.engine.filters import Filters
-from sampan.image import changes as image_changes
 from sampan.image import tar as image_tar
 from sampan.image.erofs import build as erofs_build
 from sampan.image.lazy import plan

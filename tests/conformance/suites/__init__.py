@@ -10,6 +10,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
 
+TOP = Path(__file__).resolve().parents[3]
+
 
 @dataclass
 class Result:
@@ -85,6 +87,17 @@ def judge(junit: Path, groups: dict[str, tuple[str, ...]]) -> Result:
         how = "failed" if broken else "skipped" if case.find("skipped") is not None else "passed"
         outcomes[f"{case.get('classname')}.{case.get('name')}"] = how
     return Result({"all": (), **groups}, outcomes)
+
+
+def differential(test: str, work: Path, words: list[str], **variables: str) -> Result:
+    """One of this project's own tests that compare with a peer."""
+    report = work / "junit.xml"
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",
+         f"tests/conformance/{test}.py", *words],
+        cwd=TOP, env={**os.environ, "SAMPAN_DIFFERENTIAL": "1", **variables}, check=False,
+    )  # fmt: skip
+    return judge(report, {})
 
 
 def pytest(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.conformance import dockerfiles
-from tests.conformance.suites import Result, judge
+from tests.conformance.suites import Result, differential
 from tests.voyage.programs import Engine
 
 SUMMARY = f"{len(dockerfiles.cases())} Dockerfiles on Debian's buildah and on Sampan's engine"
 AT_HOME = True
-TOP = Path(__file__).resolve().parents[3]
 
 
 def prepare(work: Path) -> None:
@@ -25,14 +22,4 @@ def prepare(work: Path) -> None:
 
 
 def run(work: Path, arguments: list[str], _make: Callable[[Path], Engine]) -> Result:
-    return beside("buildah", work, arguments)
-
-
-def beside(peer: str, work: Path, arguments: list[str]) -> Result:
-    report = work / "junit.xml"
-    subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",
-         "tests/conformance/test_build_differential.py", *arguments],
-        cwd=TOP, env={**os.environ, "SAMPAN_DIFFERENTIAL": "1", "SAMPAN_PEER": peer}, check=False,
-    )  # fmt: skip
-    return judge(report, {})
+    return differential("test_build_differential", work, arguments, SAMPAN_PEER="buildah")

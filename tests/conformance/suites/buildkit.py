@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.conformance import dockerfiles
-from tests.conformance.suites import Result, build
+from tests.conformance.suites import Result, differential
 from tests.voyage.programs import Engine
 
 SUMMARY = f"{len(dockerfiles.cases())} Dockerfiles on BuildKit and on Sampan's engine"
@@ -25,4 +25,4 @@ def prepare(work: Path) -> None:
 
 
 def run(work: Path, arguments: list[str], _make: Callable[[Path], Engine]) -> Result:
-    return build.beside("buildkit", work, arguments)
+    return differential("test_build_differential", work, arguments, SAMPAN_PEER="buildkit")

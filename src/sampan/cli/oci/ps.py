@@ -55,7 +55,11 @@ def _ps(options: list[str]) -> list[str]:
     read, write = os.pipe()
     path = next((p for p in ("/usr/bin/ps", "/bin/ps") if os.path.exists(p)), "ps")
     moves = [(os.POSIX_SPAWN_DUP2, write, 1)]
-    pid = os.posix_spawnp(path, ["ps", *options], os.environ, file_actions=moves)
+    try:
+        pid = os.posix_spawnp(path, ["ps", *options], os.environ, file_actions=moves)
+    except FileNotFoundError as missing:
+        message = "this host has no ps to ask (apt install procps)"
+        raise errors.Unsupported(message) from missing
     os.close(write)
     with open(read, encoding="utf-8", errors="replace") as file:
         lines = file.readlines()

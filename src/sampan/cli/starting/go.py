@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sampan.cli.starting.recipe import Recipe, listed, listening, stage, start, step
+from sampan.cli.starting.recipe import Recipe, distroless, listed, listening, stage, start, step
 from sampan.kit import errors
 
 TYPE_CHECKING = False
@@ -37,10 +37,7 @@ def recipe(tree: Tree, wishes: Wishes) -> Recipe:
              "COPY . .", "RUN --mount=type=cache,target=/go/pkg/mod \\",
              "    --mount=type=cache,target=/root/.cache/go-build \\",
              f"    CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /program {place}"),
-        stage("gcr.io/distroless/static-debian12:nonroot", "", "Certificates, time zones and a"
-              " user; no shell, hence no HEALTHCHECK but one that the program offers itself."),
-        step("The one file that is needed.", "COPY --from=build --link /program /program"),
-        step("The image's own user: a program broken into is not root.", "USER 65532"),
+        *distroless("static", "Certificates, time zones"),
         *([listening(port)] if port else []),
         start(wishes.command or ("/program",)),
     ]  # fmt: skip

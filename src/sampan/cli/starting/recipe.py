@@ -54,6 +54,17 @@ def start(command: Sequence[str]) -> Step:
     return step(why, f"CMD {json.dumps([*command])}")
 
 
+def distroless(kind: str, has: str) -> tuple[Step, ...]:
+    """The stage that runs: /program out of the stage `build`, and an image that has little else."""
+    return (
+        stage(f"gcr.io/distroless/{kind}-debian12:nonroot", "",
+              f"{has} and a user; no shell, hence no HEALTHCHECK but one that the program offers"
+              " itself."),
+        step("The one file that is needed.", "COPY --from=build --link /program /program"),
+        step("The image's own user: a program broken into is not root.", "USER 65532"),
+    )  # fmt: skip
+
+
 def healthcheck(words: Sequence[str]) -> Step:
     return step(
         "Healthy as long as the port takes connections; a path of your own would say more.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sampan.cli.starting.recipe import Recipe, listed, listening, stage, start, step
+from sampan.cli.starting.recipe import Recipe, distroless, listed, listening, stage, start, step
 from sampan.kit import errors
 
 TYPE_CHECKING = False
@@ -34,10 +34,7 @@ def recipe(tree: Tree, wishes: Wishes) -> Recipe:
              "WORKDIR /src", "COPY . .", *_CACHES,
              f"    cargo build --release{locked} --bin {name} \\",
              f"    && cp target/release/{name} /program"),
-        stage("gcr.io/distroless/cc-debian12:nonroot", "", "The C library, certificates and a"
-              " user; no shell, hence no HEALTHCHECK but one that the program offers itself."),
-        step("The one file that is needed.", "COPY --from=build --link /program /program"),
-        step("The image's own user: a program broken into is not root.", "USER 65532"),
+        *distroless("cc", "The C library, certificates"),
         *([listening(wishes.port)] if wishes.port else []),
         start(wishes.command or ("/program",)),
     ]  # fmt: skip

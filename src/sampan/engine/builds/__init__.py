@@ -7,7 +7,9 @@ client that goes away cancels: the running steps' containers are removed, no oth
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+import os
+from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sampan.build import dockerfile, local, provenance, scope, solve
@@ -16,10 +18,11 @@ from sampan.engine.builds.assembly import Built
 from sampan.engine.builds.options import Options
 from sampan.engine.builds.outcome import Outcome
 from sampan.engine.builds.outputs import classic, kept
-from sampan.engine.builds.told import Classic, Silent
+from sampan.engine.builds.told import Classic, Silent, Turns
 from sampan.engine.builds.workshop import Workshop
 from sampan.engine.images import archives
-from sampan.kit.threads import in_thread
+from sampan.kit import errors
+from sampan.kit.threads import in_own_thread, in_thread
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
@@ -51,15 +54,18 @@ async def build(
             context = await in_thread(contexts.fetched, options.remote, place, note)
         else:
             async with archives.piped(chunks) as stream:
-                context = await in_thread(contexts.streamed, stream, place)
+                context = await in_own_thread(contexts.streamed, stream, place)
         request = await in_thread(_request, context, options, place)
         tell = cache_elsewhere.classic(report, quiet=options.quiet)
-        several = len(platforms(options)) > 1
+        wanted = platforms(options)
+        turns = Turns(workshop.say, wanted)
 
         def told(platform: Platform) -> Progress:
-            made = Silent() if options.quiet else Classic(workshop.say)
-            made.expect(solve.stages_of(request), f"Platform {platform}\n" if several else "")
-            return made
+            if options.quiet:
+                return Silent()
+            say, end = partial(turns.say, platform), partial(turns.end, platform)
+            heading = f"Platform {platform}\n" if len(wanted) > 1 else ""
+            return Classic(say, solve.numbers_of(request), heading=heading, end=end)
 
         try:
             outcome = await solved(request, workshop, options, told, tell)
@@ -90,22 +96,37 @@ async def solved(
     told: Callable[[Platform], Progress],
     tell: cache_elsewhere.Tell,
 ) -> Outcome:
-    """All platforms, one after the other: what they share is made once. Cancelled, it has left
-    nothing behind when it is raised."""
+    """All platforms, as many at once as there are processors; what they share is made once.
+    Cancelled, or failed, it has left nothing behind when that is raised."""
     request = request.replace(cache_from=await workshop.caches())
     await cache_elsewhere.take_in(workshop, options.imports, tell)
-    built = []
-    for platform in platforms(options):
-        one = request.replace(platform=scope.Platform.of(str(platform)))
+    free = asyncio.Semaphore(max(2, len(os.sched_getaffinity(0))))
+
+    async def one(platform: Platform, progress: Progress) -> Built:
+        wanted = request.replace(platform=scope.Platform.of(str(platform)))
         if options.platform:
-            one = one.replace(base_platform=str(platform))
-        work = asyncio.create_task(in_thread(solve.solve, one, workshop, told(platform)))
+            wanted = wanted.replace(base_platform=str(platform))
+        async with free:
+            if workshop.cancelled.is_set():
+                raise errors.Unavailable("the build was cancelled")
+            made = await in_own_thread(solve.solve, wanted, workshop, progress)
+        return Built(platform=platform, state=made)
+
+    with closing(workshop.layers), workshop.caching.kept():
+        progress = [(platform, told(platform)) for platform in platforms(options)]
+        work = [asyncio.create_task(one(*each)) for each in progress]
         try:
-            built.append(Built(platform=platform, state=await asyncio.shield(work)))
+            await asyncio.wait(work, return_when=asyncio.FIRST_EXCEPTION)
         except asyncio.CancelledError:
             workshop.leave()
-            await asyncio.gather(work, return_exceptions=True)
+            await asyncio.gather(*work, return_exceptions=True)
             raise
+        if any(task.done() and task.exception() for task in work):
+            workshop.abandon()
+            await asyncio.wait(work)
+    if failure := solve.reason(task.exception() for task in work):
+        raise failure
+    built = [task.result() for task in work]
     return Outcome(workshop, options, built, _facts(request, workshop, options))
 
 

@@ -22,6 +22,7 @@ from sampan.spec import oci_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from contextlib import AbstractContextManager
 
     from sampan.build.state import Layer
     from sampan.engine.builds.cache_places import Place
@@ -77,13 +78,23 @@ class Caching:
         self._store, self._scratch, self._wait = store, scratch, wait
         self._lock = threading.Lock()
         self._made: dict[str, Layer] = {}  # by this build
+        self._makers: dict[str, threading.Lock] = {}  # by key
         self.imported: list[Imported] = []
         self.steps: dict[str, Layer | None] = {}
         self.mounts: set[str] = set()  # keys of caches
         self.used: set[tuple[str, str]] = set()  # ("secret", id), ("ssh", id), ("network", "")
 
+    def kept(self) -> AbstractContextManager[None]:
+        """While the steps are made: the records stay open."""
+        return self._records.kept()
+
+    def alone(self, parts: explain.Parts) -> threading.Lock:
+        """To be held from the question whether a step's result is there until it is."""
+        with self._lock:
+            return self._makers.setdefault(parts.key, threading.Lock())
+
     def recall(self, parts: explain.Parts, *, fresh: bool = False) -> Layer | None:
-        """`fresh`: only what this very build has made, for another of its platforms."""
+        """`fresh`: only what this very build has made, for another stage or platform."""
         self._note(parts)
         key = parts.key
         found = self._made.get(key) if fresh else self._known(key) or self._elsewhere(parts)

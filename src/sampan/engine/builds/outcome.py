@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sampan.build import files, provenance
 from sampan.engine.builds import assembly, cache_exports
-from sampan.engine.images import archives, parents, push, register
+from sampan.engine.images import archives, happened, parents, push, register
 from sampan.image import archive, attestation, tar
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
@@ -91,8 +91,7 @@ class Outcome:
             target=made.target["digest"], parent=base,
         )  # fmt: skip
         for name in names:
-            shown = {"name": reference.familiar(name)}
-            engine.events.publish("image", "tag", image_id, shown)
+            happened.publish(engine, "tag", image_id, reference.familiar(name))
         return image_id
 
     async def push(

@@ -24,13 +24,25 @@ def directory(root: str) -> Iterator[str]:
     parent = f"{root}/build/tmp"
     os.makedirs(parent, mode=0o711, exist_ok=True)
     sweep(root)
-    place = tempfile.mkdtemp(dir=parent)
-    lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    place, lock = _locked(parent)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield place
     finally:
         remove(place)
+        os.close(lock)
+
+
+def _locked(parent: str) -> tuple[str, int]:
+    """A new directory, and the lock on it."""
+    while True:
+        place = tempfile.mkdtemp(dir=parent)
+        try:
+            lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # another build has swept it away
+            continue
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(place):
+            return place, lock
         os.close(lock)
 
 

@@ -14,8 +14,7 @@ from sampan.engine.builds import assembly, cache_places, caching, devices, lefto
 from sampan.engine.builds.mounts import Given, Mounts
 from sampan.engine.containers import create, logs, remove, start, wait
 from sampan.engine.errors import NoSuchImage
-from sampan.engine.images import Image, register, variants
-from sampan.image import archive
+from sampan.engine.images import Image, own_layers, register, variants
 from sampan.kit import errors
 from sampan.linux import binfmt
 from sampan.spec import docker_stream, oci_image, reference
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
     from sampan.engine.images import Report
     from sampan.engine.images.leases import Lease
+    from sampan.image import tar
     from sampan.registry.auth import Credentials
 
 T = TypeVar("T")
@@ -49,8 +49,10 @@ class Workshop:
         self._pulling = threading.Lock()
         self.scratch = scratch
         self.caching = caching.Caching(engine.paths.root, lease.store, scratch, self._await)
-        self.recall, self.seen = self.caching.recall, self.caching.seen
+        self.alone, self.recall = self.caching.alone, self.caching.recall
         self.remember, self.trace = self.caching.remember, self.caching.trace
+        self.seen = self.caching.seen
+        self.layers = own_layers.OwnLayers(engine, lease)
         self.cancelled = threading.Event()
         self.left = False
         self.materials: list[Material] = []  # what the build was made from
@@ -181,11 +183,13 @@ class Workshop:
 
     # -- layers
 
-    def store(self, body: Callable[[Callable[[bytes], object]], None]) -> Layer:
-        with archive.new_layer(self.lease.store) as layer:
-            body(layer.write)
-            descriptor, diff_id = layer.finish()
+    def store(self, body: Callable[[tar.Writer], object], *, latest: int | None = None) -> Layer:
+        descriptor, diff_id = self.layers.store(body, latest=latest)
         return state.Layer(descriptor=descriptor, diff_id=diff_id)
+
+    def stacked(self, made: State) -> None:
+        diff_ids = [layer.diff_id for layer in made.layers]
+        self._await(self.layers.publish(oci_image.chain_ids(diff_ids), diff_ids[-1]))
 
     # -- RUN
 
@@ -219,8 +223,8 @@ class Workshop:
             if code:
                 raise running.CommandFailed(process.args, code)
             self.engine.snapshots.remove_empty(container.id, stubs)
-            snapshots, latest = self.engine.snapshots, process.epoch
-            layer = self.store(lambda out: snapshots.diff(container.id, out, latest=latest))
+            diff = self.engine.snapshots.diff
+            layer = self.store(lambda out: diff(container.id, out), latest=process.epoch)
         finally:
             self._containers.discard(container)
             asyncio.run_coroutine_threadsafe(_gone(container), self._loop).result()
@@ -228,9 +232,8 @@ class Workshop:
         return layer
 
     async def _created(
-        self, made: State, process: running.Process, mounts: Mounts, names: list[str]
+        self, made: State, process: running.Process, mounts: Mounts, devices: list[str]
     ) -> Container:
-        """`names` are its devices'."""
         image = Image(id=made.image_id, manifest="", chain_id=made.chain_id, config=made.document)
         env = {"PATH": state.DEFAULT_PATH, **process.proxies, **process.env}
         config: dict[str, Any] = {
@@ -249,8 +252,8 @@ class Workshop:
             "NetworkMode": process.network or "default",
             "Privileged": process.insecure,
         }
-        if names:
-            host["DeviceRequests"] = [{"Driver": "cdi", "DeviceIDs": names}]
+        if devices:
+            host["DeviceRequests"] = [{"Driver": "cdi", "DeviceIDs": devices}]
         variables = tuple(f"{name}={value}" for name, value in mounts.environment.items())
         return await create.from_image(self.engine, image, config, host, variables)
 

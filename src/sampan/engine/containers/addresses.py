@@ -8,13 +8,13 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import pools
 from sampan.kit import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sampan.engine.engine import Engine
+    from sampan.engine.pools import Pool
 
 _OWN_RULES = ("cni", "overlay")  # whose addresses others give out, or several hosts agree on
 _ONLY_CUSTOM = "user specified IP address is supported on user defined networks only"
@@ -47,18 +47,17 @@ def _problems(engine: Engine, network: str, asked: dict[str, Any]) -> Iterator[s
         return
     if info.driver not in _OWN_RULES and "ipam" in info.spec:
         for version, text in wanted.items():
-            if text and (problem := _problem(info.spec, version, text)):
+            if text and (problem := _problem(info.pool(version), version, text)):
                 yield problem
 
 
-def _problem(spec: dict[str, Any], version: int, text: str) -> str:
+def _problem(pool: Pool | None, version: int, text: str) -> str:
     try:
         address = ip_address(text)
     except ValueError:
         address = None
     if address is None or address.version != version:
         return f"invalid IPv{version} address: {text}"
-    pool = pools.of(spec, version)
     if pool is None:
         return ""  # a family that the network does not have is ignored
     if pool.chosen:

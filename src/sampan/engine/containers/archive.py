@@ -13,7 +13,7 @@ import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import rootfs
+from sampan.engine import containerfiles, rootfs
 from sampan.engine.containers import start
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
@@ -39,6 +39,8 @@ def _request(container: Container, action: str, path: str, **more: Any) -> proto
         path=path,
         rootfs=(*rootfs.mounts(container.engine, container.id), *_volumes(container, action)),
         root_path=f"{run}/rootfs",
+        directory=container.config.get("WorkingDir") or "",
+        readonly=bool(container.host_config.get("ReadonlyRootfs")),
         **more,
     )
 
@@ -48,11 +50,14 @@ def _volumes(container: Container, action: str) -> list[dict[str, Any]]:
     if action == "export":
         return []
     points = [p for p in container.mounts if p["Type"] in ("bind", "volume")]
-    points.sort(key=lambda point: point["Destination"].count("/"))
+    places = [(p["Source"], p["Destination"], [] if p["RW"] else ["ro"]) for p in points]
+    if not container.network_mode().startswith("container:"):  # whose they are then
+        places += [(source, where, []) for source, where in containerfiles.places(container)]
+    places.sort(key=lambda place: place[1].count("/"))
     return [
-        {"type": "bind", "source": p["Source"], "destination": p["Destination"], "options": []}
-        for p in points
-        if os.path.exists(p["Source"])
+        {"type": "bind", "source": source, "destination": where, "options": options}
+        for source, where, options in places
+        if os.path.exists(source)
     ]
 
 

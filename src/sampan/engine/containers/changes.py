@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 async def changes(container: Container) -> list[dict[str, Any]]:
     """Docker's `GET /containers/{id}/changes`."""
     found = await in_thread(
-        container.engine.snapshots.changes, container.id, rootfs.between(container.engine)
+        container.engine.snapshots.changes,
+        container.id,
+        rootfs.between(container.engine, container.id),
     )
     return [{"Path": change.path, "Kind": change.kind} for change in found]

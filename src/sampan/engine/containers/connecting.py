@@ -12,7 +12,7 @@ from sampan.kit import errors
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
 
 
 async def connect(engine: Engine, name: str, container_name: str, settings: dict[str, Any]) -> None:

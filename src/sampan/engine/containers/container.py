@@ -11,6 +11,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine import cgroups
 from sampan.engine.errors import IsPaused, NotRunning
 from sampan.kit import clock
 
@@ -63,6 +64,7 @@ class Container:
         self.stills = 0  # how many need it paused (`pause.stilled`)
         self.exits = 0  # how many times it has ended; `wait` watches it
         self.removed = False
+        self.cgroup_driver = engine.cgroup_driver  # that it was, or will be, started with
         self.changed = asyncio.Condition()
         self.restarting: asyncio.Task[None] | None = None
         self.backoff = 0.1  # seconds until the next automatic restart
@@ -88,8 +90,7 @@ class Container:
 
     @property
     def cgroup(self) -> str:
-        parent = self.host_config.get("CgroupParent") or self.engine.paths.cgroup_parent
-        return f"{parent if parent.startswith('/') else '/' + parent}/{self.id}"
+        return cgroups.place(self, self.cgroup_driver)
 
     @property
     def auto_remove(self) -> bool:

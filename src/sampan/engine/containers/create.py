@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import secrets
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -188,6 +189,8 @@ def merge_image(config: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]
     for key in ("User", "WorkingDir", "StopSignal", "Healthcheck"):
         if not merged.get(key) and image.get(key):
             merged[key] = image[key]
+    if merged.get("WorkingDir"):
+        merged["WorkingDir"] = posixpath.normpath(merged["WorkingDir"])
     merged["Env"] = _merge_env(image.get("Env") or [], config.get("Env") or [])
     labels = {**(image.get("Labels") or {}), **(config.get("Labels") or {})}
     merged["Labels"] = dict(sorted(labels.items()))

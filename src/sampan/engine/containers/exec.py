@@ -136,7 +136,7 @@ def document(process: Exec) -> dict[str, Any]:
         "terminal": process.tty,
         "user": oci.user(identity),
         "args": config["Cmd"],
-        "env": oci.environment(base, identity.home),
+        "env": oci.environment(base, identity.home, start.linked(container)),
         "cwd": config.get("WorkingDir") or container.config.get("WorkingDir") or "/",
         "capabilities": oci.capability_sets(capabilities, identity.uid),
         "rlimits": oci.rlimits(host.get("Ulimits") or ()),

@@ -54,9 +54,12 @@ def inspect(container: Container) -> dict[str, Any]:
     places = {"ID": container.id, **snapshots.places(container.id)}
     host = {**HOST_DEFAULTS, **container.host_config, "Links": links.shown(container)}
     if not host["Privileged"]:
-        host.setdefault("MaskedPaths", None)
-        host["MaskedPaths"] = host["MaskedPaths"] or list(docker_defaults.MASKED_PATHS)
-        host["ReadonlyPaths"] = host.get("ReadonlyPaths") or list(docker_defaults.READONLY_PATHS)
+        for key, usual in (
+            ("MaskedPaths", docker_defaults.MASKED_PATHS),
+            ("ReadonlyPaths", docker_defaults.READONLY_PATHS),
+        ):
+            if host.get(key) is None:  # an empty list is none of them
+                host[key] = list(usual)
     else:
         host["MaskedPaths"] = host["ReadonlyPaths"] = None
     return {

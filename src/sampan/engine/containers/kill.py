@@ -21,6 +21,11 @@ async def kill(container: Container, name: str = "") -> None:
     """Docker's `POST /containers/{id}/kill`; SIGKILL also waits for the end."""
     number = units.signal_number(name, signal.SIGKILL)
     await settle(container)
+    if container.status == "restarting" and number in (signal.SIGKILL, signal.SIGTERM):
+        from sampan.engine.containers import stop
+
+        await stop.stop(container)
+        return
     container.require_running()
     if number in (signal.SIGKILL, signal.SIGTERM):
         container.stopped_by_user = True

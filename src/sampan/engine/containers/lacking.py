@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from sampan.engine import cgroups
 from sampan.linux import cgroup
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def leave_out(engine: Engine, host: dict[str, Any]) -> list[str]:
 
 def limits_swap(engine: Engine) -> bool:
     """Before Linux 6.1 that could be off, and was on some distributions."""
-    group = cgroup.manager(engine.paths.cgroup_parent)
-    group.create()
-    return has_swap_limit(group.paths())
+    return has_swap_limit(cgroups.parent(engine).paths())
 
 
 def has_swap_limit(paths: dict[str, str]) -> bool:

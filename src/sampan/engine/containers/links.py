@@ -48,7 +48,8 @@ def resolve(engine: Engine, host: dict[str, Any]) -> None:
             raise errors.InvalidArgument(f"could not get container for {name}: {error}") from error
         if (target.host_config.get("NetworkMode") or "") == "host":
             raise errors.InvalidArgument(
-                "conflicting options: host type networking can't be used with links"
+                "conflicting options: host type networking can't be used with links. This would "
+                "result in undefined behavior"
             )
         found.append(f"{target.id}:{alias}")
     host["Links"] = found or None

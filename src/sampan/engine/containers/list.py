@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.engine import oci, published_ports
 from sampan.engine.containers import inspect, links, mounts, usage
 from sampan.engine.health import STARTING
+from sampan.engine.images import names, parents
 from sampan.kit import clock, errors
 
 if TYPE_CHECKING:
@@ -97,9 +98,11 @@ def _exit_code(container: Container) -> str:
 def _fits_image(container: Container, filters: Filters) -> bool:
     if "ancestor" not in filters:
         return True
+    engine = container.engine
+    made_of = set(parents.line(engine.db, container.image_id))
     for name in filters.get("ancestor"):
         try:
-            if container.engine.images.get(name).id == container.image_id:
+            if engine.images.get(name).id in made_of:
                 return True
         except errors.SampanError:
             continue
@@ -156,7 +159,7 @@ def summary(container: Container) -> dict[str, Any]:
     return {
         "Id": container.id,
         "Names": [f"/{container.name}", *links.names_of(container)],
-        "Image": container.image_ref,
+        "Image": _image(container),
         "ImageID": container.image_id,
         "Command": " ".join(_quoted(word) for word in command),
         "Created": clock.parse(container.created) // 1_000_000_000,
@@ -164,10 +167,21 @@ def summary(container: Container) -> dict[str, Any]:
         "Labels": container.labels,
         "State": container.status,
         "Status": status(container),
-        "HostConfig": {"NetworkMode": container.network_mode()},
+        "HostConfig": {"NetworkMode": container.network_mode(), **_annotations(container)},
         "NetworkSettings": {"Networks": inspect.network_settings(container)["Networks"]},
         "Mounts": mounts.shown(container),
     }
+
+
+def _image(container: Container) -> str:
+    """As the user wrote it, while that still means the same; then the id."""
+    row = names.row_of(container.engine.db, container.image_ref)
+    return container.image_ref if row and row["id"] == container.image_id else container.image_id
+
+
+def _annotations(container: Container) -> dict[str, Any]:
+    found = container.host_config.get("Annotations")
+    return {"Annotations": found} if found else {}
 
 
 def _quoted(word: str) -> str:

@@ -50,10 +50,14 @@ def resolve(
         add(_bind(engine, text))
     for mount in host_config.get("Mounts") or ():
         add(_mount(engine, mount))
+    temporary = {_destination(where) for where in host_config.get("Tmpfs") or {}}
+    for where in sorted(temporary & points.keys()):
+        raise errors.InvalidArgument(f"Duplicate mount point: {where}")
+    others: dict[str, MountPoint] = {}  # of which the last one counts
     for source in host_config.get("VolumesFrom") or ():
-        for point in _from_container(engine, source):
-            points.setdefault(point["Destination"], point)
-    taken = {*points, *map(_destination, host_config.get("Tmpfs") or {})}
+        others |= {point["Destination"]: point for point in _from_container(engine, source)}
+    points = {**others, **points}
+    taken = {*points, *temporary}
     for path in sorted(declared):
         where = _destination(path)
         if where not in taken:
@@ -147,6 +151,8 @@ def _split(text: str) -> tuple[str, str, list[str]]:
     known = _FLAGS | _PROPAGATIONS
     if {*options} - known or any(len(kind & {*options}) > 1 for kind in _ONE_OF):
         raise errors.InvalidArgument(f"invalid mode: {parts[2]}")
+    if parts[0].startswith("/") and {"copy", "nocopy"} & {*options}:
+        raise errors.InvalidArgument(f"invalid mode: {parts[2]}")  # a volume's alone
     try:
         where = _destination(parts[1])
     except errors.InvalidArgument as error:
@@ -280,23 +286,10 @@ def _volume(engine: Engine, name: str, where: str) -> MountPoint:
 
 def _from_container(engine: Engine, text: str) -> list[MountPoint]:
     name, _, mode = text.partition(":")
+    if mode not in ("", "ro", "rw", "z", "Z", "ro,z", "rw,z", "ro,Z", "rw,Z"):
+        raise errors.InvalidArgument(f"invalid mode: {mode}")
     try:
         found = engine.containers.get(name).mounts
     except errors.NotFound as error:  # 404 would mean the image
         raise errors.InvalidArgument(str(error)) from error
     return [{**point, "RW": point["RW"] and mode != "ro"} for point in found]
-
-
-def tell(container: Container, action: str) -> None:
-    """Docker's events of its volumes: `mount` before it starts, `unmount` after its end."""
-    for point in container.mounts:
-        if point["Type"] != "volume":
-            continue
-        about = {"container": container.id, "driver": point["Driver"]}
-        if action == "mount":
-            about |= {
-                "destination": point["Destination"],
-                "propagation": point.get("Propagation") or "",
-                "read/write": str(point["RW"]).lower(),
-            }
-        container.engine.events.publish("volume", action, point["Name"], about)

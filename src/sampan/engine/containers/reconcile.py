@@ -13,7 +13,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import lifecycle, monitors
+from sampan.engine import cgroups, lifecycle, monitors
 from sampan.engine.containers import pause, remove
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
@@ -96,6 +96,7 @@ async def _reconnect(container: Container) -> None:
     container.status = "paused" if paused else "running"
     container.pid, container.started_at = state["pid"], state["started_at"]
     container.boot_id = lifecycle.boot_id()
+    container.cgroup_driver = cgroups.of_running(container)
     container.save()
     lifecycle.follow(container, connection)
     await pause.go_on_after_a_kill(container)

@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from sampan.engine.filters import Filters
 
 
-async def remove(container: Container, *, force: bool = False, volumes: bool = False) -> None:
-    """Docker's `DELETE /containers/{id}`; `volumes`: its anonymous ones too."""
+async def remove(
+    container: Container, *, force: bool = False, volumes: bool = False, files_later: bool = False
+) -> None:
+    """Docker's `DELETE /containers/{id}`; `volumes`: its anonymous ones too.
+
+    With `files_later` whoever waits for the removal is told before its own files are deleted, which
+    nobody can name any more.
+    """
     if container.removed:
         return
     if container.status == "removing":
@@ -47,11 +53,14 @@ async def remove(container: Container, *, force: bool = False, volumes: bool = F
     try:
         if volumes:
             await _remove_volumes(container)
-        await in_thread(_delete_files, container)
+        if not files_later:
+            await in_thread(_delete_files, container)
     finally:
         container.removed = True  # who waits for that finds nothing of it
         container.event("destroy")
         await container.notify()
+        if files_later:
+            await in_thread(_delete_files, container)
 
 
 async def _make_stop(container: Container, *, force: bool) -> None:

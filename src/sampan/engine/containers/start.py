@@ -1,8 +1,9 @@
 """`start`: from a row to a running process.
 
 1. ports are reserved and addresses taken: rows, and sockets in our hands
-2. the files over /etc are written, config.json is built
-3. the spawner forks a monitor, which makes the namespaces and says "created"
+2. the spawner hands the connection to a monitor, which clones PID 1 if it can (`early`); meanwhile
+   the files over /etc are written, config.json is built
+3. PID 1, or the monitor's helper, makes the namespaces and says "created"
 4. the network is set up in the namespace while PID 1 prepares its rootfs; "go"
 5. "started": the state is written, the connection becomes the subscription
 
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.engine import (
     cdi,
+    cgroups,
     containerfiles,
     lifecycle,
     oci,
@@ -28,7 +30,7 @@ from sampan.engine import (
     user_namespaces,
     users,
 )
-from sampan.engine.containers import links, log_config, mounts
+from sampan.engine.containers import early, links, log_config, mount_events, scopes
 from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
@@ -39,7 +41,7 @@ from sampan.shim import protocol
 
 if TYPE_CHECKING:
     from sampan.engine.containers.container import Container
-    from sampan.engine.monitors import Client, Connection
+    from sampan.engine.monitors import Client, Connection, Message
 
 _TASK = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
@@ -83,10 +85,12 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
     if _has_network(container):
         await engine.endpoints.prepare(container)
         plan = engine.endpoints.plan(container)
+    container.cgroup_driver = engine.cgroup_driver
     connection = None
     try:
+        connection = await early.open(container, checkpoint)
         await engine.volumes.attach(container)
-        mounts.tell(container, "mount")
+        mount_events.tell(container, "mount")
         if container.host_config.get("StorageOpt"):
             await in_thread(sized_layers.mount, engine, container.id)
         resolve = log_config.resolve
@@ -100,18 +104,16 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
         descriptors = [client.socket.fileno() for client in clients]
         descriptors += [fd for reservation, _ in plan.reservations for fd in reservation.fds()]
         os.makedirs(engine.paths.container_run(container.id), mode=0o700, exist_ok=True)
-        connection = await engine.spawner.connect()
-        await connection.send(request.message(), descriptors)
+        connection = await early.send(container, connection, request, descriptors)
         if request.network:
             container.starting = connection
             await _connect_network(container, plan, connection)
             container.starting = None
-        answer, _ = await connection.receive()
-        if failure := protocol.failure(answer):
-            raise failure
-        assert answer is not None
-    except BaseException:
-        if connection is not None:
+        answer, _ = await _answer(container, connection)
+    except BaseException as failure:
+        if connection is not None and isinstance(failure, Exception):
+            await connection.finish()  # the next start must not meet what is left of this one
+        elif connection is not None:
             connection.detach()
         await engine.endpoints.release(container)
         await engine.volumes.detach(container)
@@ -122,12 +124,20 @@ async def _launch(container: Container, clients: list[Client], checkpoint: str) 
     lifecycle.started(container, connection, answer["pid"], answer["started_at"])
 
 
-async def _connect_network(container: Container, plan: Plan, connection: Connection) -> None:
+async def _answer(container: Container, connection: Connection) -> tuple[Message, list[int]]:
+    """What the monitor says next. One that was killed before it said anything left a cgroup."""
     answer, fds = await connection.receive()
+    if failure := protocol.failure(answer):
+        if answer is None:
+            await in_thread(cgroups.end, container)
+        raise failure
+    assert answer is not None
+    return answer, fds
+
+
+async def _connect_network(container: Container, plan: Plan, connection: Connection) -> None:
+    answer, fds = await _answer(container, connection)
     try:
-        if failure := protocol.failure(answer):
-            raise failure
-        assert answer is not None
         await container.engine.endpoints.connect(container, plan, fds[0], answer["pid"])
     finally:
         for fd in fds:
@@ -190,11 +200,10 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             peers=_peers(container),
             remap=user_namespaces.of(container),
             apparmor=apparmor_profile(container),
-            links=tuple(links.environment(container))
-            if container.network_mode() == "bridge"
-            else (),
+            links=linked(container),
         ),
     )
+    document["annotations"] = scopes.as_annotations(container)
     cdi.inject(document, container.host_config, cdi.directories(engine.settings))
     return document
 
@@ -213,6 +222,11 @@ def _ports(plan: Plan, first_fd: int) -> list[protocol.Port]:
             found.append(protocol.Port(fd=fd, host=host, port=port))
             fd += 1
     return found
+
+
+def linked(container: Container) -> tuple[str, ...]:
+    """Variables that tell it about its legacy links."""
+    return tuple(links.environment(container)) if container.network_mode() == "bridge" else ()
 
 
 def apparmor_profile(container: Container) -> str:
@@ -251,6 +265,11 @@ def _peers(container: Container) -> dict[str, int]:
                 raise errors.Conflict(
                     f"cannot join {key} of {name}: it is in the host's user namespace, so this "
                     "container must be, too (--userns=host)"
+                )
+            if key == "IpcMode" and peer.host_config.get("IpcMode") in ("private", "none"):
+                raise errors.Conflict(
+                    f"cannot join {key} of {name}: non-shareable IPC (hint: use IpcMode:shareable "
+                    "for the donor container)"
                 )
             peers[name] = peer.pid
     return peers

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sampan.stop")
 
-TIMEOUT = 10  # seconds, Docker's
 AFTER_KILL = 10
 
 
@@ -72,7 +71,7 @@ async def _stop(container: Container, patience: int | None, signal_name: str | N
         log.warning("%s", note)
         patience = 0 if patience is None else patience
     if patience is None:
-        patience = TIMEOUT
+        patience = oci.STOP_TIMEOUT
     try:
         await kill.send(container, number)
         if await wait.ended(container, None if patience < 0 else patience):

@@ -17,9 +17,13 @@ async def top(container: Container, arguments: str = "") -> dict[str, Any]:
     container.require_running()
     pids = await in_thread(cgroup.manager(container.cgroup).pids)
     words = arguments.split() or ["-ef"]
-    ps = await asyncio.create_subprocess_exec(
-        "ps", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+    try:
+        ps = await asyncio.create_subprocess_exec(
+            "ps", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+    except FileNotFoundError as missing:
+        message = "top needs ps, which this host lacks (apt install procps)"
+        raise errors.Unsupported(message) from missing
     output, complaint = await ps.communicate()
     if ps.returncode:
         why = complaint.decode(errors="replace").strip().splitlines() or ["it failed"]

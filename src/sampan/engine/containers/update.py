@@ -21,11 +21,18 @@ KEYS = (
 
 
 async def update(container: Container, changes: dict[str, Any]) -> None:
-    """Docker's `POST /containers/{id}/update`: what is zero or absent stays as it is."""
+    """Docker's `POST /containers/{id}/update`: what is zero or absent stays as it is,
+    but for a limit of processes."""
     wanted = {key: changes[key] for key in KEYS if changes.get(key)}
+    if changes.get("PidsLimit") is not None:  # here, 0 is a word: no limit
+        wanted["PidsLimit"] = max(0, changes["PidsLimit"])
     policy = wanted.get("RestartPolicy")
     if policy is not None and not policy.get("Name"):
         del wanted["RestartPolicy"]
+    elif policy is not None and container.host_config.get("AutoRemove"):
+        raise errors.Conflict(
+            "Restart policy cannot be updated because AutoRemove is enabled for the container"
+        )
     merged = {**container.host_config, **wanted}
     memory, swap = merged.get("Memory") or 0, merged.get("MemorySwap") or 0
     if "Memory" in wanted and "MemorySwap" not in wanted and swap and 0 < swap < memory:
@@ -38,10 +45,12 @@ async def update(container: Container, changes: dict[str, Any]) -> None:
         if container.running:
             resources = oci_resources.resources(merged)
             del resources["devices"]
+            if "PidsLimit" in wanted:
+                resources["pids"] = {"limit": wanted["PidsLimit"] or -1}
             if runtimes.other(container):
                 await monitors.call(container, "update", resources)
             else:
                 await in_thread(cgroup.manager(container.cgroup).apply, resources)
-        container.host_config = {**merged, "PidsLimit": max(0, merged.get("PidsLimit") or 0)}
+        container.host_config = {**merged, "PidsLimit": merged.get("PidsLimit") or 0}
         container.save_settings()
     container.event("update")

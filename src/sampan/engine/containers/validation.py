@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampan.engine import (
+    cgroups,
     oci,
     policies,
+    published_ports,
     runtimes,
     security_options,
     sized_layers,
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
     from sampan.engine.engine import Engine
 
 MINIMUM_MEMORY = 6 << 20
+MODES = {  # of its namespaces: what it is called in Docker's words, and what it may be
+    "IpcMode": ("IPC", ("", "none", "private", "shareable", "host")),
+    "PidMode": ("PID", ("", "host")),
+    "UTSMode": ("UTS", ("", "host")),
+    "CgroupnsMode": ("cgroup namespace", ("", "private", "host")),
+}
+JOINING = ("NetworkMode", "PidMode", "IpcMode")
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
@@ -37,12 +46,18 @@ def check(engine: Engine, config: dict[str, Any], host: dict[str, Any]) -> None:
         raise errors.InvalidArgument(
             f"the working directory '{directory}' is invalid, it needs to be an absolute path"
         )
-    for text in (*(config.get("ExposedPorts") or {}), *(host.get("PortBindings") or {})):
+    for text in config.get("ExposedPorts") or ():
         units.port(text)
+    published_ports.wanted(config, host)
     check_limits(host)
+    cgroups.check_parent(engine.cgroup_driver, host.get("CgroupParent") or "")
     _check_health(config.get("Healthcheck") or {})
     oci.check(host)
     _check_modes(engine, host)
+    if "" in (host.get("Annotations") or {}):
+        raise errors.InvalidArgument(
+            "invalid Annotations: the empty string is not permitted as an annotation key"
+        )
     log_config.check(host)
     policies.check(config, host)
     mounts.validate(host)
@@ -53,9 +68,21 @@ def check_joined(config: dict[str, Any], host: dict[str, Any]) -> None:
     the user's."""
     if host.get("UTSMode") == "host" and config.get("Hostname"):
         raise errors.InvalidArgument("conflicting options: hostname and the UTS mode")
-    if not (host.get("NetworkMode") or "").startswith("container:"):
+    mode = host.get("NetworkMode") or ""
+    if mode in ("container", "container:"):
+        raise errors.InvalidArgument("invalid container format container:<name|id>")
+    if mode == "host":
+        if host.get("Links"):
+            raise errors.InvalidArgument(
+                "conflicting options: host type networking can't be used with links. This would "
+                "result in undefined behavior"
+            )
+        if config.get("MacAddress"):
+            raise errors.InvalidArgument("conflicting options: mac-address and the network mode")
+    if not mode.startswith("container:"):
         return
     for given, what in (
+        (config.get("MacAddress"), "mac-address and the network mode"),
         (config.get("Hostname"), "hostname and the network mode"),
         (
             host.get("Links"),
@@ -100,11 +127,12 @@ def _check_policy(host: dict[str, Any]) -> None:
         raise errors.InvalidArgument("can't create 'AutoRemove' container with restart policy")
 
 
-def _check_resources(host: dict[str, Any]) -> None:
+def _check_memory(host: dict[str, Any]) -> None:
     memory, swap = host.get("Memory") or 0, host.get("MemorySwap") or 0
-    cpus = (host.get("NanoCpus") or 0) / 1e9
     if memory and memory < MINIMUM_MEMORY:
         raise errors.InvalidArgument("Minimum memory limit allowed is 6MB")
+    if 0 < (host.get("MemoryReservation") or 0) < MINIMUM_MEMORY:
+        raise errors.InvalidArgument("Minimum memory reservation allowed is 6MB")
     if swap > 0 and not memory:
         raise errors.InvalidArgument(
             "You should always set the Memory limit when using Memoryswap limit, see usage"
@@ -117,6 +145,11 @@ def _check_resources(host: dict[str, Any]) -> None:
         raise errors.InvalidArgument(
             "Minimum memory limit can not be less than memory reservation limit, see usage"
         )
+
+
+def _check_resources(host: dict[str, Any]) -> None:
+    _check_memory(host)
+    cpus = (host.get("NanoCpus") or 0) / 1e9
     if cpus and (host.get("CpuPeriod") or host.get("CpuQuota")):
         raise errors.InvalidArgument(
             "Conflicting options: Nano CPUs and CPU Period cannot both be set"
@@ -141,6 +174,10 @@ def _check_resources(host: dict[str, Any]) -> None:
 
 
 def _check_weights(host: dict[str, Any]) -> None:
+    if (shares := host.get("CpuShares") or 0) < 0:
+        raise errors.InvalidArgument(
+            f"invalid CPU shares ({shares}): value must be a positive integer"
+        )
     on_devices = [item["Weight"] for item in host.get("BlkioWeightDevice") or ()]
     for weight in (host.get("BlkioWeight") or 0, *on_devices):
         if weight and not 10 <= weight <= 1000:
@@ -174,7 +211,12 @@ def _check_health(health: dict[str, Any]) -> None:
 
 
 def _check_modes(engine: Engine, host: dict[str, Any]) -> None:
-    for key in ("NetworkMode", "PidMode", "IpcMode"):
+    for key, (what, known) in MODES.items():
+        mode = host.get(key) or ""
+        joins = key in JOINING and mode.startswith("container:") and mode != "container:"
+        if mode not in known and not joins:
+            raise errors.InvalidArgument(f"invalid {what} mode: {mode}")
+    for key in JOINING:
         mode = host.get(key) or ""
         if mode.startswith("container:"):
             try:

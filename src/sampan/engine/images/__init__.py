@@ -18,11 +18,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sampan.build import cache
+from sampan.engine import spare_memory
 from sampan.engine.errors import NoSuchImage
 from sampan.engine.images import (
     archives,
     commit,
     garbage,
+    happened,
     lazy,
     leases,
     listing,
@@ -31,7 +33,6 @@ from sampan.engine.images import (
     push,
     remove,
     remove_platforms,
-    spare_memory,
     variants,
 )
 from sampan.engine.images.listing import Summary
@@ -90,8 +91,10 @@ class Images:
         """Whether `name` found its image as an id, not as a name."""
         return names.is_id(self._engine.db, name)
 
-    def list(self, filters: Filters, *, shared: bool = False) -> Sequence[Summary]:
-        return listing.list_(self._engine, filters, shared=shared)
+    def list(
+        self, filters: Filters, *, shared: bool = False, between: bool = True
+    ) -> Sequence[Summary]:
+        return listing.list_(self._engine, filters, shared=shared, between=between)
 
     def summary(self, image_id: str) -> Summary:
         row = self._engine.db.row("select * from images where id = ?", (image_id,))
@@ -152,9 +155,7 @@ class Images:
         if wanted.digest:
             raise errors.InvalidArgument("refusing to create a tag with a digest reference")
         names.put(self._engine.db, str(wanted), image.id, image.manifest)
-        self._engine.events.publish(
-            "image", "tag", image.id, {"name": reference.familiar(str(wanted))}
-        )
+        happened.publish(self._engine, "tag", image.id, reference.familiar(str(wanted)))
 
     def untag(self, name: str) -> Sequence[dict[str, str]]:
         return remove.untag(self._engine, name)

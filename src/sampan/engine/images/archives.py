@@ -8,11 +8,12 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from sampan.build import changes
 from sampan.engine.errors import NoSuchImage
-from sampan.engine.images import lazy, names, register, variants
-from sampan.image import archive, changes, compress, platforms
+from sampan.engine.images import happened, lazy, names, register, variants
+from sampan.image import archive, compress, platforms
 from sampan.kit import clock, errors
-from sampan.kit.threads import in_thread
+from sampan.kit.threads import in_own_thread, in_thread
 from sampan.spec import oci_image, reference
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _CHUNK = 1 << 18
 
 @asynccontextmanager
 async def piped(chunks: AsyncIterator[bytes]) -> AsyncIterator[Iterator[bytes]]:
-    """Asynchronous chunks as the blocking iterator that a thread reads."""
+    """Asynchronous chunks as the blocking iterator that a thread of its own reads."""
     read, write = os.pipe()
     feeder = asyncio.create_task(_feed(chunks, write))
     try:
@@ -61,17 +62,17 @@ async def load(
     wanted = oci_image.parse_platform(platform) if platform else None
     with engine.images.lease("load") as lease:
         async with piped(chunks) as stream:
-            loaded = await in_thread(archive.load, lease.store, stream, wanted)
+            loaded = await in_own_thread(archive.load, lease.store, stream, wanted)
         for image in loaded:
             image_id = await register.register(
                 engine, lease, image.manifest, image.names, target=image.target
             )
             for name in image.names:
                 await report({"stream": f"Loaded image: {reference.familiar(name)}\n"})
-                engine.events.publish("image", "load", image_id, {"name": name})
+                happened.publish(engine, "load", image_id, name)
             if not image.names:
                 await report({"stream": f"Loaded image ID: {image_id}\n"})
-                engine.events.publish("image", "load", image_id, {"name": image_id})
+                happened.publish(engine, "load", image_id, image_id)
 
 
 def save(
@@ -82,9 +83,12 @@ def save(
     `every` means all that is stored of an index, not only what runs here.
     """
     images: dict[str, list[str]] = {}
-    for name in wanted:
-        if names.row_of(engine.db, name) is None:
+    told: set[str] = set()
+    for name in _each(engine, wanted):
+        row = names.row_of(engine.db, name)
+        if row is None:
             raise NoSuchImage(name)
+        told.add(row["id"])
         if every:
             digest = variants.target(engine, name)
         elif platform:
@@ -95,16 +99,26 @@ def save(
         if not engine.images.is_id(name):
             tags.append(reference.full(name))
     lazy.must_be_whole(engine, [*images])
-    return _saving(engine, [archive.Saved(digest=d, names=tuple(n)) for d, n in images.items()])
+    found = [archive.Saved(digest=d, names=tuple(n)) for d, n in images.items()]
+    return _saving(engine, found, told)
 
 
-async def _saving(engine: Engine, images: list[archive.Saved]) -> AsyncIterator[bytes]:
+def _each(engine: Engine, wanted: Sequence[str]) -> Iterator[str]:
+    """A repository's name alone stands for all its tags."""
+    for name in wanted:
+        bare = reference.is_bare(name) and not engine.images.is_id(name)
+        yield from (bare and names.tags(engine.db, reference.repository(name))) or [name]
+
+
+async def _saving(
+    engine: Engine, images: list[archive.Saved], ids: set[str]
+) -> AsyncIterator[bytes]:
     with engine.images.lease("save", lasting=False) as lease:
         lease.hold_all(platforms.reachable(engine.store, [image.digest for image in images]))
         async for chunk in produced(lambda write: archive.save(engine.store, images, write)):
             yield chunk
-    for image in images:
-        engine.events.publish("image", "save", image.digest, {"name": image.digest})
+    for image_id in sorted(ids):
+        happened.publish(engine, "save", image_id, image_id)
 
 
 async def produced(body: Callable[[Callable[[bytes], object]], None]) -> AsyncIterator[bytes]:
@@ -147,14 +161,16 @@ async def import_(
     if full and "@" in full[0]:
         raise errors.InvalidArgument("cannot import digest reference")
     runs_on = oci_image.parse_platform(platform) if platform else oci_image.host_platform()
+    if runs_on.os != "linux":
+        raise errors.InvalidArgument(f"{platform}: operating system is not supported")
     config = _config(runs_on, changes, message)
     with engine.images.lease("import") as lease:
         async with piped(chunks) as stream:
-            layer, diff_id = await in_thread(_take_layer, lease, stream)
+            layer, diff_id = await in_own_thread(_take_layer, lease, stream)
         config["rootfs"]["diff_ids"] = [diff_id]
         manifest = archive.write_image(lease.store, config, [layer])
         image_id = await register.register(engine, lease, manifest, full)
-    engine.events.publish("image", "import", image_id, {"name": image_id})
+    happened.publish(engine, "import", image_id, image_id)
     return image_id
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
+from sampan.build import changes
 from sampan.engine.containers import pause as pausing_verbs
 from sampan.engine.errors import NotRunning
-from sampan.engine.images import register
-from sampan.image import archive, changes, content
+from sampan.engine.images import happened, own_layers, register
+from sampan.image import archive, content
 from sampan.kit import clock
 from sampan.kit.threads import in_thread
 from sampan.spec import oci_image, reference
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from sampan.engine.containers.container import Container
     from sampan.engine.engine import Engine
-    from sampan.engine.images.leases import Lease
 
 # The tar without an entry: 1,024 zeros.
 EMPTY = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
@@ -50,14 +51,20 @@ async def commit(
         with contextlib.suppress(NotRunning):  # it has just ended: its files are still, too
             await pausing_verbs.pause(container)
     try:
-        with engine.images.lease(f"commit {container.id[:12]}") as lease:
-            layer, diff_id = await in_thread(_layer, engine, lease, container.id)
+        with (
+            engine.images.lease(f"commit {container.id[:12]}") as lease,
+            contextlib.closing(own_layers.OwnLayers(engine, lease)) as own,
+        ):
+            diff = functools.partial(engine.snapshots.diff, container.id)
+            layer, diff_id = await in_thread(own.store, diff)
             made = _config(engine, container, changes, config or {}, author, comment)
             layers = _base_layers(engine, container)
             if diff_id == EMPTY:
                 made["history"][-1]["empty_layer"] = True
             else:
-                made["rootfs"]["diff_ids"].append(diff_id)
+                diff_ids = made["rootfs"]["diff_ids"]
+                diff_ids.append(diff_id)
+                await own.publish(oci_image.chain_ids(diff_ids), diff_id)
                 layers = [*layers, layer]
             manifest = archive.write_image(lease.store, made, layers)
             image_id = await register.register(
@@ -68,15 +75,9 @@ async def commit(
             await pausing_verbs.unpause(container)
     told = reference.familiar(full[0]) if full else ""
     if told:
-        engine.events.publish("image", "tag", image_id, {"name": told})
+        happened.publish(engine, "tag", image_id, told)
     container.event("commit", comment=comment, imageID=image_id, imageRef=told)
     return image_id
-
-
-def _layer(engine: Engine, lease: Lease, key: str) -> tuple[dict[str, Any], str]:
-    with archive.new_layer(lease.store) as layer:
-        engine.snapshots.diff(key, layer.write)
-        return layer.finish()
 
 
 def _base_layers(engine: Engine, container: Container) -> list[dict[str, Any]]:

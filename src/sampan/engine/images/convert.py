@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import lazy, register, variants
+from sampan.engine.images import happened, lazy, register, variants
 from sampan.image import convert as conversion
 from sampan.image import platforms
 from sampan.kit import errors
@@ -45,5 +45,5 @@ async def convert(
         if manifest is None:
             raise errors.InvalidArgument(f"nothing of {name} that could run is stored here")
         image_id = await register.register(engine, lease, manifest, [str(full)], target=made)
-    engine.events.publish("image", "tag", image_id, {"name": reference.familiar(str(full))})
+    happened.publish(engine, "tag", image_id, reference.familiar(str(full)))
     return {"Id": image_id, "Digest": made}

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import archives, register, registries, told, variants
+from sampan.engine.images import archives, happened, register, registries, told, variants
 from sampan.image import archive, platforms
 from sampan.kit import errors
 from sampan.kit.record import Record
-from sampan.kit.threads import in_thread
+from sampan.kit.threads import in_own_thread
 from sampan.registry import pull as distribution
 from sampan.registry import push as publication
 from sampan.spec import oci_image, reference
@@ -110,7 +110,7 @@ async def _bring(
     if source.chunks is None:
         raise errors.InvalidArgument("no archive was sent")
     async with archives.piped(source.chunks) as stream:
-        entries = await in_thread(archive.read_all, lease.store, stream)
+        entries = await in_own_thread(archive.read_all, lease.store, stream)
     found = [Found(digest=e.descriptor["digest"], names=e.names) for e in entries]
     if source.name:
         full = reference.full(source.name)
@@ -177,7 +177,7 @@ async def _keep(engine: Engine, lease: Lease, digest: str, name: str, report: Re
     image_id = await register.register(
         engine, lease, manifest, [reference.full(name)], target=digest
     )
-    engine.events.publish("image", "load", image_id, {"name": name})
+    happened.publish(engine, "load", image_id, name)
     await _done(report, digest, reference.full(name))
 
 

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from sampan.kit import clock
-from sampan.kit.threads import in_thread
+from sampan.kit.threads import in_own_thread
 
 if TYPE_CHECKING:
     import asyncio
@@ -69,7 +69,7 @@ class Lease:
         resource = layer(chain_id)
         self.hold(resource)
         if self._leases.is_doomed(resource):
-            await in_thread(self._leases.wait_until_gone, resource)
+            await in_own_thread(self._leases.wait_until_gone, resource)
 
 
 class Leases:

@@ -32,14 +32,19 @@ class Summary(Record):
     parent: str = ""  # its id while it is here
 
 
-def list_(engine: Engine, filters: Filters, *, shared: bool = False) -> list[Summary]:
-    """Newest first; what the filters leave."""
+def list_(
+    engine: Engine, filters: Filters, *, shared: bool = False, between: bool = True
+) -> list[Summary]:
+    """Newest first; what the filters leave. `between`: also what has no name and is only there
+    because another image was made from it."""
     rows = engine.db.rows("select * from images")
     found = [summary(engine, row, shared=shared) for row in rows]
     if patterns := filters.get("reference") if "reference" in filters else ():
         found = [_named(image, patterns) for image in found]
         found = [image for image in found if image.tags or image.digests]
     found = [image for image in found if _wanted(engine, image, filters)]
+    if not between:
+        found = [i for i in found if i.tags or i.digests or not parents.children(engine.db, i.id)]
     return sorted(found, key=lambda image: image.created, reverse=True)
 
 
@@ -103,7 +108,13 @@ def _matches(name: str, pattern: str) -> bool:
     """Docker's `reference=`: a path pattern over the familiar name, with or without its tag."""
     bare = name.partition("@")[0]
     bare = bare.rpartition(":")[0] if ":" in bare.rpartition("/")[2] else bare
-    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(bare, pattern)
+    return _fits(name, pattern) or _fits(bare, pattern)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Part by part: a star ends at a slash, as in Go's path.Match."""
+    parts, wanted = name.split("/"), pattern.split("/")
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
 def _created(engine: Engine, name: str) -> int:

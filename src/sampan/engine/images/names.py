@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sampan.engine.errors import AmbiguousId
-from sampan.kit import clock
+from sampan.kit import clock, errors
 from sampan.spec import reference
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ def shown(name: str) -> str:
 
 def put(db: Database, full: str, image_id: str, target: str) -> str | None:
     """Give a name to an image; the id of the image that had it, if another one."""
+    if reference.familiar(full).startswith("sha256:"):
+        raise errors.InvalidArgument(
+            "refusing to create an ambiguous tag using digest algorithm as name"
+        )
     previous: str | None = db.value("select image_id from names where name = ?", (full,))
     db.execute(
         "insert into names (name, image_id, target, updated) values (?, ?, ?, ?)"

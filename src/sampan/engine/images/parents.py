@@ -9,6 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sampan.engine.db import Database
 
 
@@ -26,17 +28,27 @@ def children(db: Database, image_id: str) -> list[str]:
 
 def base(db: Database, config: dict[str, Any]) -> str:
     """The image here that a new config goes on from: its layers and history are the beginning."""
-    best, most = "", 0
+    best, most = "", (0, 0)
+    layers, history = _layers(config), config.get("history") or []
     for row in db.rows("select id, config from images"):
         below = json.loads(row["config"])
-        count = len(_layers(below))
+        steps = below.get("history") or []
+        count = (len(_layers(below)), len(steps))
         if (
             count > most
-            and _begins(_layers(config), _layers(below))
-            and _begins(config.get("history") or [], below.get("history") or [])
+            and len(steps) < len(history)
+            and _begins(layers, _layers(below))
+            and _begins(history, steps)
         ):
             best, most = row["id"], count
     return best
+
+
+def line(db: Database, image_id: str) -> Iterator[str]:
+    """An image's id, its parent's, and so on as far as they are here."""
+    while image_id:
+        yield image_id
+        image_id = of(db, image_id)
 
 
 def _layers(config: dict[str, Any]) -> list[str]:

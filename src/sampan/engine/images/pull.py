@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampan.engine.images import lazy, names, register, registries, told
+from sampan.engine.images import happened, lazy, names, register, registries, told
 from sampan.engine.images.unpacking import Unpacking
+from sampan.kit import errors
 from sampan.registry import pull as distribution
 from sampan.spec import oci_image, reference
 
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
     from sampan.engine.images.leases import Lease
     from sampan.registry.auth import Credentials
     from sampan.registry.events import Event
+
+
+async def each(engine: Engine, name: str, credentials: Credentials | None) -> list[str]:
+    """The images that a pull of this name brings: without tag and digest, all of the repository."""
+    wanted = reference.parse(name)
+    if not reference.is_bare(name):
+        return [name]
+    async with registries.client(engine, wanted, credentials) as client:
+        tags = await client.tags()
+    if not tags:
+        raise errors.NotFound(f"{name} has no tags")
+    return [f"{name}:{tag}" for tag in tags]
 
 
 async def fetch(
@@ -93,4 +106,4 @@ async def pull(
     shown = reference.familiar(str(wanted))
     state = "Image is up to date" if before == target else "Downloaded newer image"
     await report({"status": f"Status: {state} for {shown}"})
-    engine.events.publish("image", "pull", shown, {"name": names.shown(shown), "id": image_id})
+    happened.publish(engine, "pull", shown, names.shown(shown), id=image_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine.images import lazy, names, registries, told, variants
+from sampan.engine.images import happened, lazy, names, registries, told, variants
 from sampan.image import platforms
 from sampan.kit import errors
 from sampan.registry import push as distribution
@@ -90,7 +90,7 @@ async def send(
     await report({"status": f"{tag}: digest: {digest} size: {size}"})
     await report({"progressDetail": {}, "aux": {"Tag": tag, "Digest": digest, "Size": size}})
     shown = reference.familiar(str(wanted))
-    engine.events.publish("image", "push", shown, {"name": shown})
+    happened.publish(engine, "push", shown, shown)
 
 
 def _others(engine: Engine, wanted: reference.Reference, digest: str) -> Sequence[str]:

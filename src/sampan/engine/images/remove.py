@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampan.engine.images import mounts, parents
+from sampan.engine.images import happened, mounts, parents
 from sampan.engine.units import moment
 from sampan.kit import clock, errors
 from sampan.spec import reference
@@ -29,10 +29,10 @@ async def remove(
     image = engine.images.get(name)
     names = [r[0] for r in _names(engine, image.id)]
     full = None if engine.images.is_id(name) else reference.full(name)
-    if full in names and len([n for n in names if "@" not in n]) > 1:
-        return _untag(engine, image, [full, *_digests_of(names, full)])
+    if full in names and set(names) - set(going := _with(names, full)):
+        return _untag(engine, image, going)
     short = image.id.removeprefix("sha256:")[:12]
-    if full is None and len({n.partition("@")[0] for n in names}) > 1 and not force:
+    if full is None and not _single(names) and not force:
         raise ImageInUse(
             f"delete {short}", "must be forced", "image is referenced in multiple repositories"
         )
@@ -76,7 +76,7 @@ def untag(engine: Engine, name: str) -> list[dict[str, str]]:
         raise errors.InvalidArgument(f"{name} is an id; give the name that is to go")
     full = reference.full(name)
     names = [n for (n,) in _names(engine, image.id)]
-    return _untag(engine, image, [full, *_digests_of(names, full)])
+    return _untag(engine, image, _with(names, full))
 
 
 def _names(engine: Engine, image_id: str) -> list[tuple[str]]:
@@ -84,13 +84,19 @@ def _names(engine: Engine, image_id: str) -> list[tuple[str]]:
     return [(row[0],) for row in rows]
 
 
-def _digests_of(names: list[str], full: str) -> list[str]:
-    """The repo digests that go with the last tag of a repository."""
+def _single(names: list[str]) -> bool:
+    """At most one tag, and repo digests of no other repository."""
+    tags = [n for n in names if "@" not in n]
+    return len(tags) < 2 and len({reference.repository(n) for n in names}) < 2
+
+
+def _with(names: list[str], full: str) -> list[str]:
+    """A name, and the repo digests that go with the last tag of a repository."""
     repository = reference.repository(full)
     tags = [n for n in names if "@" not in n and reference.repository(n) == repository]
-    if len(tags) > 1:
-        return []
-    return [n for n in names if "@" in n and n.partition("@")[0] == repository]
+    if "@" in full or len(tags) > 1:
+        return [full]
+    return [full, *(n for n in names if "@" in n and n.partition("@")[0] == repository)]
 
 
 def _check_containers(
@@ -120,7 +126,7 @@ def _untag(engine: Engine, image: Image, names: list[str]) -> list[dict[str, str
         for name in names:
             engine.db.execute("delete from names where name = ?", (name,))
     for name in names:
-        engine.events.publish("image", "untag", image.id, {"name": reference.familiar(name)})
+        happened.publish(engine, "untag", image.id, reference.familiar(name))
     return [{"Untagged": reference.familiar(name)} for name in names]
 
 
@@ -136,7 +142,7 @@ async def _delete_counting(engine: Engine, images: list[Image]) -> tuple[list[di
         for image in images:
             engine.db.execute("delete from images where id = ?", (image.id,))
     for image in images:
-        engine.events.publish("image", "delete", image.id, {"name": image.id})
+        happened.publish(engine, "delete", image.id, image.id)
     freed = await engine.images.collect_garbage()
     gone = set(before) - set(engine.images.layer_sizes())
     removed = []

@@ -13,11 +13,11 @@ off, the host goes on with the mirror; networks cannot be made or removed then.
 from __future__ import annotations
 
 import asyncio
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from sampan.engine import pools
 from sampan.engine.errors import NotPermitted
+from sampan.engine.given_addresses import Given
 from sampan.engine.shared import choice
 from sampan.engine.shared.following import Following
 from sampan.engine.shared.mirror import Mirror
@@ -32,13 +32,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sampan.engine.engine import Engine
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
+    from sampan.engine.pools import Pool
     from sampan.network.ipam import Address, Subnet
 
 POOLS = ((ip_network("10.0.0.0/8"), 24),)  # of overlay networks, as Docker's
 _FIRST_NUMBER = 4097  # of VXLANs, as Docker's
 _LOW = 16  # free addresses, at most, at which the next part is asked for
 _TRIES = 10
+_ENDS = 2  # of a subnet, which belong to nobody
 
 
 class SharedNetworks:
@@ -107,7 +109,7 @@ class SharedNetworks:
                 raise errors.Conflict(f"another network has the number {options[VNI]} ({VNI})")
         else:
             options[VNI] = str(next(n for n in range(_FIRST_NUMBER, 1 << 24) if n not in used))
-        return info.replace(spec={**info.spec, "options": options})
+        return info.with_spec({**info.spec, "options": options})
 
     def settled(self, info: NetworkInfo) -> None:
         """Its row stands, or has been taken away: hear of it from the others again."""
@@ -145,7 +147,7 @@ class SharedNetworks:
 
     # ---- addresses
 
-    def parts(self, info: NetworkInfo, pool: pools.Pool) -> list[Subnet]:
+    def parts(self, info: NetworkInfo, pool: Pool) -> list[Subnet]:
         """Whence this host gives addresses."""
         area = pool.part or pool.subnet
         mine = [p for p in self.mirror.own_parts(info.id) if p.version == area.version]
@@ -156,14 +158,14 @@ class SharedNetworks:
         if not info.spec.get("shared"):
             return
         for version, name in ((4, "IPv4Address"), (6, "IPv6Address")):
-            pool = pools.of(info.spec, version)
+            pool = info.pool(version)
             if pool is not None and asked.get(name):
                 wanted = ipam.inside(pool.subnet, asked[name], "address")
                 await self._have(info, pool, wanted)
             elif pool is not None:
                 await self._have_some(info, pool)
 
-    async def _have_some(self, info: NetworkInfo, pool: pools.Pool) -> None:
+    async def _have_some(self, info: NetworkInfo, pool: Pool) -> None:
         left, enough = self._left(info, pool)
         while left < enough:
             async with self._claiming:
@@ -181,7 +183,7 @@ class SharedNetworks:
                     return
                 left, enough = self._left(info, pool)
 
-    async def _have(self, info: NetworkInfo, pool: pools.Pool, wanted: Address) -> None:
+    async def _have(self, info: NetworkInfo, pool: Pool, wanted: Address) -> None:
         part = parts.around(pool.subnet, wanted)
         async with self._claiming:
             holder = self.mirror.known.parts(info.id).get(part)
@@ -204,21 +206,16 @@ class SharedNetworks:
         else:
             await self._following.refresh()
 
-    def _left(self, info: NetworkInfo, pool: pools.Pool) -> tuple[int, int]:
+    def _left(self, info: NetworkInfo, pool: Pool) -> tuple[int, int]:
         """(free addresses here, how many there should be)."""
-        in_use = self.in_use(info, pool)
+        in_use = Given(self._engine.db, info.id, pool)
         mine = self.parts(info, pool)
-        left = sum(parts.usable(pool.subnet, part, in_use) for part in mine)
         size = 1 << (pool.subnet.max_prefixlen - parts.size(pool.subnet))
-        return left, max(1, min(_LOW, size // 4))
-
-    def in_use(self, info: NetworkInfo, pool: pools.Pool) -> set[Address]:
-        column = "address" if pool.subnet.version == 4 else "address6"
-        rows = self._engine.db.rows(
-            f"select {column} from endpoints where network_id = ? and {column} is not null",
-            (info.id,),
-        )
-        return {ip_address(row[0]) for row in rows} | pool.reserved
+        enough = max(1, min(_LOW, size // 4))
+        at_least = sum(part.num_addresses for part in mine) - len(in_use) - _ENDS
+        if at_least >= enough:
+            return at_least, enough
+        return sum(parts.usable(pool.subnet, part, in_use) for part in mine), enough
 
     # ---- endpoints
 

@@ -4,15 +4,19 @@
                            this engine's own: its overlay networks are on this host alone
     cluster-advertise      ADDRESS or INTERFACE, where the other hosts send frames
     cluster-store-opts     kv.cacertfile, kv.certfile, kv.keyfile: TLS with etcd
+                           kv.username, kv.passwordfile: who this host is there
                            discovery.heartbeat (20), discovery.ttl (60): seconds between two signs
                            of life, and until the other hosts forget one that gives none
                            addresses.ttl (86400): until somebody else may have its addresses
 
-Docker's names, of its libnetwork before swarm; the last option is ours.
+Docker's names, of its libnetwork before swarm; user, password and the last option are ours. A
+password is only ever in its file, which is read when etcd asks.
 """
 
 from __future__ import annotations
 
+import builtins
+import functools
 import os
 import re
 import socket
@@ -23,6 +27,7 @@ from sampan.kit import errors
 from sampan.kit.record import Record
 from sampan.linux import netlink
 from sampan.network.shared.sqlite import SqliteStore
+from sampan.network.shared.store import StoreUnavailable
 
 if TYPE_CHECKING:
     import ssl
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from sampan.network.shared.store import NetworkStore
 
 _FILES = ("kv.cacertfile", "kv.certfile", "kv.keyfile")
+_WHO = ("kv.username", "kv.passwordfile")
 _SECONDS = {"discovery.heartbeat": 20, "discovery.ttl": 60, "addresses.ttl": 86400}
 _FORMS = "etcd://HOST:PORT[,HOST:PORT…][/PREFIX] or sqlite:///FILE"
 
@@ -48,6 +54,8 @@ class Choice(Record):
     cacertfile: str = ""
     certfile: str = ""
     keyfile: str = ""
+    username: str = ""
+    passwordfile: str = ""
 
     @property
     def asked(self) -> bool:
@@ -58,8 +66,8 @@ class Choice(Record):
 def parse(settings: Settings) -> Choice:
     """Raises InvalidArgument naming the key."""
     store, options = settings["cluster-store"], settings["cluster-store-opts"]
-    if unknown := options.keys() - {*_FILES, *_SECONDS}:
-        known = ", ".join((*_FILES, *_SECONDS))
+    if unknown := options.keys() - {*_FILES, *_WHO, *_SECONDS}:
+        known = ", ".join((*_FILES, *_WHO, *_SECONDS))
         raise errors.InvalidArgument(
             f"cluster-store-opts: there is no {min(unknown)}; there are {known}"
         )
@@ -79,6 +87,11 @@ def parse(settings: Settings) -> Choice:
     cacert, cert, key = (str(options.get(name, "")) for name in _FILES)
     if bool(cert) != bool(key):
         raise errors.InvalidArgument("cluster-store-opts: kv.certfile and kv.keyfile go together")
+    username, passwordfile = (str(options.get(name, "")) for name in _WHO)
+    if bool(username) != bool(passwordfile):
+        raise errors.InvalidArgument(
+            "cluster-store-opts: kv.username and kv.passwordfile go together"
+        )
     return Choice(
         **_place(store),
         advertise=advertise,
@@ -88,6 +101,8 @@ def parse(settings: Settings) -> Choice:
         cacertfile=cacert,
         certfile=cert,
         keyfile=key,
+        username=username,
+        passwordfile=passwordfile,
     )
 
 
@@ -99,6 +114,11 @@ def _place(store: str) -> dict[str, Any]:
     place, slash, path = rest.partition("/")
     if scheme == "sqlite" and not place and path:
         return {"file": slash + path}
+    if "@" in place:  # without saying it: it may be a password
+        raise errors.InvalidArgument(
+            f"cluster-store must look like {_FORMS}; a user is named by cluster-store-opts, "
+            "kv.username and kv.passwordfile"
+        )
     members = tuple(place.split(","))
     if scheme != "etcd" or not all(re.fullmatch(r"[^@,\s]+:\d+", one) for one in members):
         raise errors.InvalidArgument(f"cluster-store must look like {_FORMS}, not {store!r}")
@@ -116,7 +136,7 @@ def _seconds(name: str, value: object) -> int:
 
 
 def open(choice: Choice, root: str) -> NetworkStore:
-    """Nothing is asked yet. Raises InvalidArgument for certificates that cannot be used."""
+    """Nothing is asked yet. Raises InvalidArgument for files that cannot be used."""
     if not choice.members:
         file = choice.file or os.path.join(root, "networks.db")
         return SqliteStore(file, ttl=choice.ttl, hold=choice.hold)
@@ -126,22 +146,37 @@ def open(choice: Choice, root: str) -> NetworkStore:
     tls = _tls(choice)
     members = [f"{'https' if tls else 'http'}://{one}" for one in choice.members]
     patience = min(5, choice.heartbeat)
+    login = functools.partial(_login, choice) if choice.username else None
+    if login:
+        try:
+            login()
+        except StoreUnavailable as e:
+            raise errors.InvalidArgument(str(e)) from e
     return EtcdStore(
-        Gateway(members, patience=patience, tls=tls),
+        Gateway(members, patience=patience, tls=tls, login=login),
         prefix=choice.prefix,
         ttl=choice.ttl,
         hold=choice.hold,
     )
 
 
+def _login(choice: Choice) -> tuple[str, str]:
+    try:
+        with builtins.open(choice.passwordfile) as file:
+            return choice.username, file.read().removesuffix("\n")
+    except (OSError, ValueError) as e:
+        words = (isinstance(e, OSError) and e.strerror) or "it is not text"
+        raise StoreUnavailable(f"cluster-store-opts: {choice.passwordfile}: {words}") from e
+
+
 def _tls(choice: Choice) -> ssl.SSLContext | None:
     if not choice.cacertfile and not choice.certfile:
         return None
-    import ssl
+    from sampan.kit import tls
 
     file = choice.cacertfile
     try:
-        context = ssl.create_default_context(cafile=file or None)
+        context = tls.context(ca=file or None)
         if choice.certfile:
             file = f"{choice.certfile}, {choice.keyfile}"
             context.load_cert_chain(choice.certfile, choice.keyfile)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from sampan.engine import name_views
+from sampan.engine.shared import returning
 from sampan.network.shared import keys
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from sampan.engine.engine import Engine
     from sampan.engine.shared.mirror import Mirror
-
-log = logging.getLogger("sampan.networks")
 
 
 def text_of(engine: Engine, mirror: Mirror, network: str, container: str) -> str | None:
@@ -27,15 +25,9 @@ def text_of(engine: Engine, mirror: Mirror, network: str, container: str) -> str
     names = name_views.own_host(engine, network, container)
     if row is None or names is None:
         return None
+    if returning.lost(engine, mirror, network, container):
+        return None
     addresses = tuple(filter(None, (row["address"], row["address6"])))
-    parts = mirror.own_parts(network)
-    for address in addresses:
-        if not any(ip_address(address) in part for part in parts):
-            log.error(
-                "container %s has %s of a shared network, which another host may give out by now; "
-                "start it anew", container[:12], address,
-            )  # fmt: skip
-            return None
     found = keys.Endpoint(
         host=mirror.identity, mac=row["mac"] or "", addresses=addresses, names=names
     )
@@ -53,10 +45,10 @@ def all_of(engine: Engine, mirror: Mirror, networks: Iterable[str]) -> dict[str,
     return found
 
 
-def spare_parts(engine: Engine, mirror: Mirror) -> list[str]:
+def spare_parts(engine: Engine, mirror: Mirror, networks: Iterable[str]) -> list[str]:
     """Keys of parts from which nobody has an address, but for one a network and family."""
     found = []
-    for network in mirror.known.definitions():
+    for network in networks:
         rows = engine.db.rows(
             "select address, address6 from endpoints where network_id = ?", (network,)
         )

@@ -14,10 +14,9 @@ import socket
 from typing import TYPE_CHECKING
 
 from sampan.engine.shared import choice as choices
-from sampan.engine.shared import endpoints, importing
+from sampan.engine.shared import endpoints, importing, returning, tunnels
 from sampan.kit import errors
 from sampan.kit.threads import in_thread
-from sampan.network.overlay import Far
 from sampan.network.shared import keys
 from sampan.network.shared.store import Changes, Life, StoreUnavailable
 
@@ -44,7 +43,7 @@ class Following:
         self._task: asyncio.Task[None] | None = None
         self._online = asyncio.Event()
         self._why = "it has not been asked yet"
-        self._changed: set[tuple[str, str]] = set()  # endpoints to be written
+        self._changed: set[tuple[str, str]] = set()  # endpoints to be written; "": the network
         self._woken = asyncio.Event()
         self._owned: set[str] = set()  # networks that somebody here makes or removes
         self._refused: set[str] = set()  # networks of others that cannot be here; said once
@@ -111,6 +110,7 @@ class Following:
         revision, found = await store.read()
         await self._heard(self._mirror.replace(found), everything=True)
         self._online.set()
+        self._engine.spawn(returning.readdress(self._engine, self._mirror), "addresses")
         log.info("following the network store as %s (%s)", self._mirror.identity, self.address)
         work = (self._keep(store), self._hear(store, revision), self._write(store))
         tasks = [asyncio.create_task(one) for one in work]
@@ -150,7 +150,7 @@ class Following:
                 key = keys.part(network, part)
                 if network in defined and not await store.claim({key: me}, Life.ADDRESSES):
                     self._mirror.apply({key: found.get(key, "")})
-                    log.error("another host has taken %s of network %s meanwhile", part, network)
+                    log.warning("another host has taken %s of network %s meanwhile", part, network)
         own = keys.Host(name=socket.gethostname(), address=self.address)
         wanted = {keys.host(me): keys.text(own)}
         wanted |= endpoints.all_of(self._engine, self._mirror, defined)
@@ -165,7 +165,7 @@ class Following:
         await store.delete(stale)
 
     def changed(self, network: str, container: str) -> None:
-        if self._mirror.defined(network):
+        if self._mirror.defined(network) or network in self._refused:
             self._changed.add((network, container))
             self._woken.set()
 
@@ -176,7 +176,10 @@ class Following:
             changed, self._changed = self._changed, set()
             puts: dict[str, str] = {}
             gone: list[str] = []
-            for network, container in changed:
+            here = {one for one in changed if self._mirror.defined(one[0])}
+            for network, container in here:
+                if not container:
+                    continue
                 key = keys.endpoint(network, container)
                 text = endpoints.text_of(self._engine, self._mirror, network, container)
                 if text is None:
@@ -185,12 +188,14 @@ class Following:
                     puts[key] = text
             if puts:
                 await store.put(puts, Life.PRESENCE)
-            gone += endpoints.spare_parts(self._engine, self._mirror)
+            networks = {network for network, _ in here}
+            gone += endpoints.spare_parts(self._engine, self._mirror, networks)
             now: Changes = {**puts, **dict.fromkeys(gone)}
             self._mirror.apply(now)
             if gone:
                 await store.delete(gone)
-            await importing.networks(self._engine, self._mirror, self._owned, self._refused)
+            if changed - here:
+                await self._import()  # of a network that others have removed
 
     async def _keep(self, store: NetworkStore) -> None:
         while True:
@@ -209,32 +214,26 @@ class Following:
         async for _, changes in store.changes(revision):
             await self._heard(self._mirror.apply(changes))
 
-    async def _heard(self, changed: Iterable[str], *, everything: bool = False) -> None:
+    async def _heard(self, former: Changes, *, everything: bool = False) -> None:
+        """The mirror has these keys with other texts now."""
+        touched = tunnels.touched(former)
+        if everything or any(key.endswith("/definition") for key in former):
+            await self._import()
+            everything = True
+        for network, containers in touched.items():
+            for container in containers:
+                self._engine.endpoints.names.changed(network, container)
+        if everything or any(key.startswith("hosts/") for key in former):
+            self.settle(self._mirror.known.definitions())
+        else:
+            tunnels.follow(self._engine, self._mirror, touched)
+
+    async def _import(self) -> None:
         await importing.networks(self._engine, self._mirror, self._owned, self._refused)
-        touched = set()
-        for key in changed:
-            kind, _, rest = key.partition("/")
-            network, _, what = rest.partition("/")
-            if kind == "hosts":
-                everything = True
-            elif kind == "networks" and what.startswith("endpoints/"):
-                touched.add(network)
-                self._engine.endpoints.names.changed(network, what.removeprefix("endpoints/"))
-        self.settle(self._mirror.known.definitions() if everything else touched)
 
     def settle(self, networks: Iterable[str]) -> None:
         """The tunnels of these lead to whom the mirror knows."""
-        hosts = {i: host.address for i, host in self._mirror.others().items() if host.address}
-        for info in importing.rows(self._engine, networks):
-            far = [
-                Far(host=hosts[one.host], mac=one.mac, addresses=tuple(one.addresses))
-                for one in self._mirror.far(info.id).values()
-                if one.host in hosts
-            ]
-            try:
-                self._engine.host_networks.settle(info, hosts.values(), far)
-            except errors.SampanError as e:
-                log.warning("%s", e)
+        tunnels.settle(self._engine, self._mirror, networks)
 
     def own(self, network: str) -> None:
         """Somebody here makes or removes it: what others say of it has to wait."""
@@ -242,3 +241,5 @@ class Following:
 
     def disown(self, network: str) -> None:
         self._owned.discard(network)
+        self._changed.add((network, ""))
+        self._woken.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from sampan.engine.engine import Engine
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
     from sampan.engine.shared.mirror import Mirror
     from sampan.network.shared.keys import Definition
 
@@ -46,10 +47,14 @@ async def networks(
 
 
 async def _adopt(engine: Engine, identity: str, found: Definition, refused: set[str]) -> None:
-    from sampan.engine.networks import NetworkInfo
+    from sampan.engine.network_info import NetworkInfo
 
     info = NetworkInfo(
-        id=identity, name=found.name, driver="overlay", created=found.created, spec=found.spec
+        id=identity,
+        name=found.name,
+        driver="overlay",
+        created=found.created,
+        written=json.dumps(found.spec),
     )
     subnets = [ip_network(pool["subnet"]) for pool in found.spec["ipam"]["config"]]
     taken = [one for one in engine.host_networks.taken_subnets() if one.prefixlen]

@@ -23,24 +23,28 @@ class Mirror:
     def __init__(self, db: Database) -> None:
         self._db = db
         self.content: dict[str, str] = dict(map(tuple, db.rows("select key, value from shared")))
-        self.known = keys.Known(self.content)
         self.identity = self.content.pop("self", "") or self._identify()
+        self.known = keys.Known(self.content)
 
     def _identify(self) -> str:
         identity = secrets.token_hex(8)
         self._db.execute("insert into shared values ('self', ?)", (identity,))
         return identity
 
-    def replace(self, found: Mapping[str, str]) -> set[str]:
-        """Everything anew; which keys differ."""
+    def replace(self, found: Mapping[str, str]) -> Changes:
+        """Everything anew; which keys differ, and their texts before."""
         gone: Changes = dict.fromkeys(self.content.keys() - found.keys())
         return self.apply({**gone, **found})
 
-    def apply(self, changes: Changes) -> set[str]:
-        """Which keys that changes."""
-        changed = {key for key, text in changes.items() if self.content.get(key) != text}
+    def apply(self, changes: Changes) -> Changes:
+        """Which keys that changes, and their texts before."""
+        former = {
+            key: self.content.get(key)
+            for key, text in changes.items()
+            if self.content.get(key) != text
+        }
         with self._db.transaction():
-            for key in changed:
+            for key in former:
                 text = changes[key]
                 if text is None:
                     del self.content[key]
@@ -48,7 +52,8 @@ class Mirror:
                 else:
                     self.content[key] = text
                     self._db.execute("replace into shared values (?, ?)", (key, text))
-        return changed
+                self.known.put(key, text)
+        return former
 
     def defined(self, network: str) -> bool:
         return keys.definition(network) in self.content

@@ -8,11 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sampan.image import compress, content
+from sampan.image import compress, content, tar
 from sampan.spec import oci_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sampan.image.erofs.making import Making
 
 _BLOCK = 1 << 20  # bytes
 _WAITING = 4  # blocks
@@ -20,30 +22,47 @@ _WAITING = 4  # blocks
 
 @contextmanager
 def new_layer(
-    store: content.ContentStore, form: str = "gzip", level: int | None = None
+    store: content.ContentStore,
+    form: str = "gzip",
+    level: int | None = None,
+    *,
+    making: Making | None = None,
 ) -> Iterator[LayerWriter]:
     """A layer that is compressed while its tar is still being made, with the digests of both.
 
     with new_layer(store) as layer:
-        layer.write(tar bytes); …
+        layer.write(tar bytes); …                or what layer.tar() writes
         descriptor, diff_id = layer.finish()
 
-    `form` is one of compress.FORMS. What is left without `finish` is forgotten.
+    `form` is one of compress.FORMS. What is left without `finish` is forgotten. `making` is filled
+    by what `tar()` writes, and complete after `finish`.
     """
     with store.write() as ingest, ThreadPoolExecutor(1, "layer") as pool:
-        yield LayerWriter(ingest, pool, compress.compressor(form, ingest.write, level))
+        yield LayerWriter(ingest, pool, compress.compressor(form, ingest.write, level), making)
 
 
 class LayerWriter:
     """Cuts what is written into blocks; hashing and deflating them lets go of the interpreter's
     lock, so that the other thread goes on."""
 
-    def __init__(self, ingest: content.Ingest, pool: ThreadPoolExecutor, packing: Any) -> None:
-        self._ingest, self._pool = ingest, pool
+    def __init__(
+        self,
+        ingest: content.Ingest,
+        pool: ThreadPoolExecutor,
+        packing: Any,
+        making: Making | None = None,
+    ) -> None:
+        self._ingest, self._pool, self._making = ingest, pool, making
         self._plain = hashlib.sha256()
         self._packing = packing
         self._block = bytearray()
         self._waiting: deque[Future[None]] = deque()
+        self._size = 0  # bytes of the tar
+
+    def tar(self, *, latest: int | None = None) -> tar.Writer:
+        """A writer of the layer's tar. It is to be the only one, and nothing else to write."""
+        seen = self._making.put if self._making is not None else None
+        return tar.Writer(self.write, latest=latest, seen=seen)
 
     def write(self, data: bytes) -> None:
         self._block += data
@@ -53,23 +72,33 @@ class LayerWriter:
     def _hand_over(self) -> None:
         if len(self._waiting) == _WAITING:
             self._waiting.popleft().result()
+        self._size += len(self._block)
         self._waiting.append(self._pool.submit(self._take, self._block))
         self._block = bytearray()
 
     def _take(self, block: bytearray) -> None:
         self._plain.update(block)
         self._packing.write(block)
+        if self._making is not None:
+            self._making.write(block)
 
     def finish(self) -> tuple[dict[str, Any], str]:
         """The layer's descriptor and its diff_id."""
         self._hand_over()
-        while self._waiting:
-            self._waiting.popleft().result()
-        self._packing.finish()
-        size = self._ingest.offset
-        digest = self._ingest.commit()
-        layer = {"mediaType": oci_image.LAYER_GZIP, "digest": digest, "size": size}
+        committed = self._pool.submit(self._commit)
+        if self._making is not None:
+            self._making.arrange(self._size)
+        digest = committed.result()
+        if self._making is not None:
+            self._making.complete()
+        layer = {"mediaType": oci_image.LAYER_GZIP, "digest": digest, "size": self._ingest.offset}
         return layer, f"sha256:{self._plain.hexdigest()}"
+
+    def _commit(self) -> str:
+        for block in self._waiting:
+            block.result()
+        self._packing.finish()
+        return self._ingest.commit()
 
 
 def write_image(

@@ -14,7 +14,7 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
-from sampan.image import archive, compress, snapshots
+from sampan.image import archive, compress, snapshots, tar
 from sampan.image.bootstrap import normal, programs
 from sampan.image.bootstrap.recipe import Layer
 
@@ -171,7 +171,7 @@ def _copy(stack: snapshots.Overlay, below: str, made: archive.LayerWriter, epoch
         return os.path.isdir(f"{lower}/{directory}")
 
     with tempfile.TemporaryFile(dir="/var/tmp") as file:
-        stack.diff(_KEY, file.write)
+        stack.diff(_KEY, tar.Writer(file.write))
         file.seek(0)
         normal.copy(compress.chunks(file), made.write, epoch=epoch, hides=hides)
 

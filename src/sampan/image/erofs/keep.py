@@ -23,7 +23,7 @@ class Keeper:
         self._used = 0
         self._direct = _set_direct(fd, on=True)
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | bytearray) -> None:
         view = memoryview(chunk)
         while view:
             count = min(len(view), _STAGE - self._used)

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sampan.image.erofs import build
+from sampan.image.erofs.making import Making
 from sampan.image.layers import Layers, plain
 from sampan.image.lazy import filling
 from sampan.image.unpack import Unpacked
@@ -25,14 +26,16 @@ class ErofsLayers(Layers):
     kept_as = FILE
 
     def _fill(self, place: str, layer: compress.Readable, diff_id: str) -> Filled:
-        os.mkdir(f"{place}/fs", 0o755)  # where it may be attached
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(f"{place}/{FILE}", flags, 0o600)
+        fd = _create(place)
         try:
             with plain(layer) as stream:
                 return build.build(stream, fd, expected=diff_id)
         finally:
             os.close(fd)
+
+    def making(self) -> Making:
+        new = self._new()
+        return Making(new, _create(new.place))
 
     def promise(self, chain_id: str, parent: str | None, start: filling.Start) -> Unpacked:
         """A layer whose bytes come later: visible at once, made of its table of contents. Raises
@@ -55,3 +58,10 @@ class ErofsLayers(Layers):
             if (promise := filling.promised(place)) is not None:
                 found[place] = promise
         return found
+
+
+def _create(place: str) -> int:
+    """A descriptor of the empty file, beside the directory where it may be attached."""
+    os.mkdir(f"{place}/fs", 0o755)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return os.open(f"{place}/{FILE}", flags, 0o600)

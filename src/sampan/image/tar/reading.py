@@ -112,8 +112,8 @@ def _entry(header: bytes, kind: bytes, size: int, name: bytes | None, link: byte
     if kind not in _KINDS:
         raise TarError(f"{os.fsdecode(name)}: members of type {kind!r} are not supported")
     entry = Entry(os.fsdecode(name), _KINDS[kind])
-    if entry.kind == REGULAR and entry.name.endswith("/"):
-        entry.kind = DIRECTORY  # as tars before POSIX wrote them
+    if kind == b"\0" and entry.name.endswith("/"):
+        entry.kind = DIRECTORY  # as tars before POSIX wrote it; later ones cut names
     entry.mode = _number(header[100:108]) & 0o7777
     entry.uid, entry.gid = _number(header[108:116]), _number(header[116:124])
     entry.mtime = _number(header[136:148]) * 1_000_000_000

@@ -41,7 +41,7 @@ def _write_path(writer: Writer, path: str, name: str, seen: dict[tuple[int, int]
     if name:
         writer.begin(entry_of(path, name, status))
     for child in sorted(os.listdir(path)):
-        inside = f"{name}/{child}" if name else child
+        inside = f"{name.rstrip('/')}/{child}" if name else child
         _write_path(writer, f"{path.rstrip('/')}/{child}", inside, seen)
 
 
@@ -68,9 +68,17 @@ def write_one(
     except FileNotFoundError:
         return  # gone since it was listed
     try:
-        writer.add_file(entry, fd)
+        writer.add_file(entry, fd, _head(writer, path, fd))
     finally:
         os.close(fd)
+
+
+def _head(writer: Writer, path: str, fd: int) -> bytes:
+    if writer.latest is None or not path.endswith(".pyc"):
+        return b""
+    from sampan.image.tar import bytecode
+
+    return bytecode.head(path, fd, writer.latest)
 
 
 _KINDS = {

@@ -16,17 +16,26 @@ _LETTERS = b"0123456"
 class Writer:
     """Writes members through `write(bytes)`; the same members give the same bytes.
 
-    No member is younger than `latest`, seconds since 1970 (SOURCE_DATE_EPOCH).
+    No member is younger than `latest`, seconds since 1970 (SOURCE_DATE_EPOCH). `seen` hears of each
+    member, and at which of the tar's bytes its data begins.
     """
 
-    def __init__(self, write: Callable[[bytes], object], *, latest: int | None = None) -> None:
-        self._write = write
-        self._latest = None if latest is None else latest * 10**9
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        *,
+        latest: int | None = None,
+        seen: Callable[[Entry, int], object] | None = None,
+    ) -> None:
+        self._write, self._seen = write, seen
+        self.data = write  # a member's, piece by piece
+        self.latest = latest
+        self._at = 0
 
     def begin(self, entry: Entry) -> None:
         """The header; `entry.size` bytes of data are to follow, then `pad`."""
-        if self._latest is not None:
-            entry.mtime = min(entry.mtime, self._latest)
+        if self.latest is not None:
+            entry.mtime = min(entry.mtime, self.latest * 10**9)
         name = os.fsencode(entry.name)
         if entry.kind == DIRECTORY and not name.endswith(b"/"):
             name += b"/"
@@ -34,10 +43,17 @@ class Writer:
         pax = _extended(entry, name, link)
         if pax:
             body = b"".join(_record(key, pax[key]) for key in sorted(pax))
-            self._write(_header(b"PaxHeaders/entry", b"x", Entry("", size=len(body)), b""))
-            self._write(body + b"\0" * (-len(body) % BLOCK))
+            size = len(body)
+            body += b"\0" * (-len(body) % BLOCK)
+            self._write(_header(b"PaxHeaders/entry", b"x", Entry("", size=size), b""))
+            self._write(body)
+            self._at += BLOCK + len(body)
         kind = _LETTERS[entry.kind : entry.kind + 1]
         self._write(_header(name[:100], kind, entry, link[:100]))
+        self._at += BLOCK
+        if self._seen is not None:
+            self._seen(entry, self._at)
+        self._at += entry.size + -entry.size % BLOCK
 
     def pad(self, size: int) -> None:
         if size % BLOCK:
@@ -49,10 +65,12 @@ class Writer:
         self._write(data)
         self.pad(len(data))
 
-    def add_file(self, entry: Entry, fd: int) -> None:
-        """A regular file of `entry.size` bytes; one that shrank meanwhile is filled with zeros."""
+    def add_file(self, entry: Entry, fd: int, head: bytes = b"") -> None:
+        """A regular file of `entry.size` bytes; one that shrank meanwhile is filled with zeros.
+        `head` stands for the file's first bytes."""
         self.begin(entry)
-        left = entry.size
+        self._write(head)
+        left = entry.size - os.lseek(fd, len(head), os.SEEK_SET)
         while left:
             part = os.read(fd, min(left, 1 << 20))
             if not part:
@@ -78,13 +96,17 @@ def _extended(entry: Entry, name: bytes, link: bytes) -> dict[str, bytes]:
         if getattr(entry, key) >= 1 << 21:
             pax[key] = b"%d" % getattr(entry, key)
     if entry.mtime % 10**9 or not 0 <= entry.mtime < (1 << 33) * 10**9:
-        whole, fraction = divmod(entry.mtime, 10**9)
-        pax["mtime"] = (
-            b"%d" % whole + (b".%09d" % fraction).rstrip(b"0") if fraction else b"%d" % whole
-        )
+        pax["mtime"] = _seconds(entry.mtime)
     for key, value in entry.xattrs.items():
         pax[XATTR + key] = value
     return pax
+
+
+def _seconds(nanoseconds: int) -> bytes:
+    """A decimal number; also before 1970 its fraction counts away from zero."""
+    whole, fraction = divmod(abs(nanoseconds), 10**9)
+    text = b"%d.%09d" % (whole, fraction)
+    return (b"-" if nanoseconds < 0 else b"") + text.rstrip(b"0").rstrip(b".")
 
 
 def _record(key: str, value: bytes) -> bytes:

@@ -6,7 +6,7 @@ import errno
 import os
 import time
 
-from sampan.linux.cgroup import files
+from sampan.linux.cgroup import files, host
 from sampan.linux.cgroup.errors import CgroupBusy
 
 TYPE_CHECKING = False
@@ -82,7 +82,9 @@ def prime() -> None:
     """Import now what would be imported later, for a process that cannot any more then."""
     from sampan.linux import inotify  # noqa: F401
 
-    for name in ("stats", "device_program", "delegate", *(module for _, module in _SECTIONS)):
+    drivers = ("systemd", "unit_properties") if host.booted_by_systemd() else ()
+    modules = (module for _, module in _SECTIONS)
+    for name in ("stats", "device_program", "delegate", *drivers, *modules):
         _module(name)
 
 
@@ -154,8 +156,8 @@ def walk_pids(directory: str) -> Iterator[int]:
     try:
         text = files.read(f"{directory}/cgroup.procs")
     except OSError as error:
-        # ENODEV: removed since it was opened. EOPNOTSUPP: threaded, listed above it.
-        if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
+        # EOPNOTSUPP: threaded, listed above it.
+        if error.errno not in (errno.ENOENT, errno.EOPNOTSUPP):
             raise
         text = ""
     for word in text.split():

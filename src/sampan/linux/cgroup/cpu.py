@@ -115,7 +115,7 @@ def stats(tree: Tree) -> Cpu:
         kernel = files.number(f"{directory}/cpuacct.usage_sys")
     else:  # before Linux 4.6
         ticks = files.flat(f"{directory}/cpuacct.stat")
-        user, kernel = ticks["user"] * _TICK, ticks["system"] * _TICK
+        user, kernel = ticks.get("user", 0) * _TICK, ticks.get("system", 0) * _TICK
     return Cpu(
         total=files.number(f"{directory}/cpuacct.usage"),
         user=user,

@@ -13,11 +13,16 @@ UNLIMITED = (
 
 
 def read(path: str) -> str:
+    """FileNotFoundError also where the cgroup goes while it is read, as systemd's do when empty."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = os.read(fd, 65536)
         while data and (more := os.read(fd, 65536)):
             data += more
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            raise gone(path) from error
+        raise
     finally:
         os.close(fd)
     return data.decode()
@@ -28,10 +33,16 @@ def write(path: str, value: str) -> None:
     try:
         os.write(fd, value.encode())
     except OSError as error:
+        if error.errno == errno.ENODEV and not exists(path):
+            raise gone(path) from error
         error.filename = path
         raise
     finally:
         os.close(fd)
+
+
+def gone(path: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
 def exists(path: str) -> bool:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import time
 
 from sampan.linux.cgroup import files
 from sampan.linux.cgroup.errors import CgroupBusy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from io import FileIO
 
 _TRIES = 1000
 
@@ -51,6 +56,15 @@ def is_frozen_v2(directory: str) -> bool:
         return False
 
 
+def _read(events: FileIO) -> bytes:
+    try:
+        return events.read(4096)
+    except OSError as error:
+        if error.errno == errno.ENODEV:  # the last process has ended, and systemd removed it
+            raise files.gone(str(events.name)) from error
+        raise
+
+
 def set_v2(directory: str, frozen: bool, *, seconds: float = 10.0) -> None:
     """Write cgroup.freeze and wait for cgroup.events to agree (it signals changes by POLLPRI)."""
     with open(f"{directory}/cgroup.events", "rb", buffering=0) as events:
@@ -58,7 +72,7 @@ def set_v2(directory: str, frozen: bool, *, seconds: float = 10.0) -> None:
         poll.register(events, select.POLLPRI)
         files.write(f"{directory}/cgroup.freeze", str(int(frozen)))
         deadline = time.monotonic() + seconds
-        while f"frozen {int(frozen)}".encode() not in events.read(4096).splitlines():
+        while f"frozen {int(frozen)}".encode() not in _read(events).splitlines():
             left = deadline - time.monotonic()
             if left <= 0:
                 files.write(f"{directory}/cgroup.freeze", "0")

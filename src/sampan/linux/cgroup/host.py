@@ -40,6 +40,11 @@ def layout() -> Layout:
     return _layout
 
 
+def booted_by_systemd() -> bool:
+    """sd_booted(3)"""
+    return os.path.isdir("/run/systemd/system")
+
+
 def forget() -> None:
     global _layout
     _layout = None

@@ -9,9 +9,10 @@ one that gets empty: a placeholder sits in it until `occupied`.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import os
 
-from sampan.linux import dbus
+from sampan.linux import dbus, process
 from sampan.linux.cgroup import unit_properties
 from sampan.linux.cgroup.errors import InvalidLimit, NoCgroups
 
@@ -27,6 +28,7 @@ _MANAGER = dbus.Peer(
     path="/org/freedesktop/systemd1",
     interface="org.freedesktop.systemd1.Manager",
 )
+_EXISTS = "org.freedesktop.systemd1.UnitExists"
 _GONE = "org.freedesktop.systemd1.NoSuchUnit"
 
 
@@ -36,31 +38,23 @@ class Systemd:
     ) -> None:
         self._group, self._unit, self._slice, self._properties = group, unit, slice_, properties
         self._placeholder = 0
+        self._late: dict[str, Any] = {}  # limits that the placeholder would break
 
     def create(self) -> None:
-        with _connect() as systemd:
-            if not self._exists(systemd):
+        if not self._placeholder:
+            with _connect() as systemd:
                 self._start(systemd)
         try:
             self._group.create()
         except BaseException:
-            self.occupied()
+            self._leave()
             raise
 
-    def _exists(self, systemd: dbus.Connection) -> bool:
-        try:
-            systemd.call(_MANAGER, "GetUnit", "s", self._unit)
-        except dbus.DBusError as error:
-            if error.name != _GONE:
-                raise
-            return False
-        return True
-
     def _start(self, systemd: dbus.Connection) -> None:
-        properties = [
+        properties: list[tuple[str, Any]] = [
             ("Description", ("s", f"container {self._unit}")),
             ("Delegate", ("b", True)),
-            ("DefaultDependencies", ("b", False)),
+            ("CollectMode", ("s", "inactive-or-failed")),  # an end by the OOM killer leaves nothing
             *((f"{kind}Accounting", ("b", True)) for kind in ("CPU", "Memory", "Tasks", "IO")),
         ]
         if self._unit.endswith(".slice"):
@@ -69,48 +63,65 @@ class Systemd:
             self._placeholder = _placeholder()
             properties += [("Slice", ("s", self._slice)), ("PIDs", ("au", [self._placeholder]))]
         try:
-            _job(systemd, "StartTransientUnit", "ssa(sv)a(sa(sv))", self._unit, "replace",
-                 [*properties, *self._properties.items()], [])  # fmt: skip
+            if "DefaultDependencies" not in self._properties:
+                properties.append(("DefaultDependencies", ("b", False)))
+            self._start_with(systemd, [*properties, *self._properties.items()])
         except BaseException:
-            self.occupied()
+            self._leave()
             raise
 
-    def occupied(self) -> None:
-        """A process of the container is in: the placeholder may go."""
+    def _start_with(self, systemd: dbus.Connection, properties: list[tuple[str, Any]]) -> None:
+        words: tuple[Any, ...] = ("ssa(sv)a(sa(sv))", self._unit, "replace", properties, [])
+        try:
+            try:
+                _job(systemd, "StartTransientUnit", *words)
+            except dbus.DBusError as error:
+                if error.name != _EXISTS:
+                    raise
+                if self._unit.endswith(".slice") or self._group.pids():
+                    self._leave()  # taken as it is
+                    return
+                _stop(systemd, self._unit)  # the former one's end, of which systemd has yet to hear
+                _job(systemd, "StartTransientUnit", *words)
+        except dbus.DBusError as error:
+            raise InvalidLimit(f"systemd refused for {self._unit}: {error}") from error
+
+    def _leave(self) -> None:
         if self._placeholder:
             os.kill(self._placeholder, 9)
             os.waitpid(self._placeholder, 0)
             self._placeholder = 0
+
+    def occupied(self) -> None:
+        """A process of the container is in: the placeholder may go."""
+        self._leave()
+        late, self._late = self._late, {}
+        if late:
+            self.apply(late)
 
     def add(self, pid: int) -> None:
         self._group.add(pid)
         self.occupied()
 
     def apply(self, resources: dict[str, Any]) -> None:
-        if told := unit_properties.of(resources):
+        if self._placeholder and (resources.get("pids") or {}).get("limit") in (0, 1):
+            self._late = {"pids": resources["pids"]}
+            resources = {**resources, "pids": {"limit": 2}}
+        told = unit_properties.of(resources)
+        if any(self._properties.get(name) != value for name, value in told):
             with _connect() as systemd:
                 try:
                     systemd.call(_MANAGER, "SetUnitProperties", "sba(sv)", self._unit, True, told)
                 except dbus.DBusError as error:
                     raise InvalidLimit(f"systemd refused for {self._unit}: {error}") from error
+            self._properties = {**self._properties, **dict(told)}
         self._group.apply(resources)
 
     def delete(self) -> None:
-        self.occupied()
+        self._leave()
         self._group.delete()
         with _connect() as systemd:
-            for method, signature, more in (
-                ("StopUnit", "ss", ("replace",)),
-                ("ResetFailedUnit", "s", ()),
-            ):
-                try:
-                    if method == "StopUnit":
-                        _job(systemd, method, signature, self._unit, *more)
-                    else:
-                        systemd.call(_MANAGER, method, signature, self._unit)
-                except dbus.DBusError as error:
-                    if error.name != _GONE:
-                        raise
+            _stop(systemd, self._unit)
 
     # Within the unit, the kernel's files are ours.
 
@@ -127,7 +138,7 @@ class Systemd:
         return [pid for pid in self._group.pids() if pid != self._placeholder]
 
     def kill(self, signal: int = 9) -> None:
-        self.occupied()
+        self._leave()
         self._group.kill(signal)
 
     def stats(self) -> Stats:
@@ -141,6 +152,19 @@ class Systemd:
 
     def paths(self) -> dict[str, str]:
         return self._group.paths()
+
+
+def enclose(unit: str, pid: int, properties: dict[str, tuple[str, Any]]) -> None:
+    """Put a process into this scope of the system's, which is made where it is not there."""
+    more = [("Slice", ("s", "system.slice")), ("PIDs", ("au", [pid]))]
+    with _connect() as systemd:
+        try:
+            _job(systemd, "StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "replace",
+                 [*properties.items(), *more], [])  # fmt: skip
+        except dbus.DBusError as error:
+            if error.name != _EXISTS:
+                raise
+            systemd.call(_MANAGER, "AttachProcessesToUnit", "ssau", unit, "/", [pid])
 
 
 def manager(name: str, properties: dict[str, tuple[str, Any]] | None = None) -> Systemd:
@@ -220,18 +244,30 @@ def _job(systemd: dbus.Connection, method: str, signature: str, *values: Any) ->
         raise NoCgroups(f"systemd: {method} of {unit}: {result} (see systemctl status {unit})")
 
 
+def _stop(systemd: dbus.Connection, unit: str) -> None:
+    """And forget a failure; one that is gone is fine."""
+    for method, signature, more in (
+        ("StopUnit", "ss", ("replace",)),
+        ("ResetFailedUnit", "s", ()),
+    ):
+        try:
+            if method == "StopUnit":
+                _job(systemd, method, signature, unit, *more)
+            else:
+                systemd.call(_MANAGER, method, signature, unit)
+        except dbus.DBusError as error:
+            if error.name != _GONE:
+                raise
+
+
 def _placeholder() -> int:
     """A process that waits for its end, and ends with us."""
-    from sampan.linux import process
-
     parent, pid = os.getpid(), os.fork()
     if pid:
         return pid
     try:
         process.prctl(process.PR.SET_PDEATHSIG, 9)
         if os.getppid() == parent:
-            import signal
-
-            signal.pause()
+            _signal.pause()
     finally:
         os._exit(0)

@@ -27,9 +27,12 @@ class V2(base.Base):
 
     def kill(self, signal: int = 9) -> None:
         """cgroup.kill (Linux 5.14) reaches everyone at once, also the frozen and the forking."""
-        if signal == 9 and files.exists(f"{self.tree.unified}/cgroup.kill"):
-            files.write(f"{self.tree.unified}/cgroup.kill", "1")
-            return
+        if signal == 9:
+            try:
+                files.write(f"{self.tree.unified}/cgroup.kill", "1")
+                return
+            except FileNotFoundError:  # an older kernel, or the cgroup is gone
+                pass
         for pid in self.pids():
             base.send(pid, signal)
 

@@ -1,9 +1,9 @@
 """rtnetlink(7): links, addresses, routes and neighbours in as few system calls as possible.
 
-A change is a `Request` value, made by the functions below; a `Socket` sends any number of them in
-one sendmsg(2) and reads the acknowledgements, matched by sequence number. The first that failed
-is raised as OSError naming the request and its object; the others of the batch were tried too
-(the kernel goes on), so put into one batch what may be undone together.
+A change is a `Request` value, made by the functions below; a `Socket` sends a hundred of them in
+one sendmsg(2), more in several, and reads the acknowledgements, matched by sequence number. The
+first that failed is raised as OSError naming the request and its object; the others were tried too
+(the kernel goes on), so send together what may be undone together.
 
     with Socket() as host:
         host.send(add_bridge("br0"), set_link("br0", up=True))

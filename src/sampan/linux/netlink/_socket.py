@@ -56,8 +56,11 @@ from sampan.linux.netlink._wire import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Self
+
+
+_BATCH = 128  # requests: their answers fit into a socket's buffer (rmem_default) before we read
 
 
 class Link(Record):
@@ -128,8 +131,15 @@ class Socket:
 
     def send(self, *requests: Request) -> None:
         """Carry out the requests, in order; raises the first failure when all are answered."""
-        if not requests:
-            return  # an empty message is refused (ENODATA)
+        failure: OSError | None = None
+        for at in range(0, len(requests), _BATCH):
+            found = self._exchange(requests[at : at + _BATCH])
+            failure = failure or found
+        if failure:
+            raise failure
+
+    def _exchange(self, requests: Sequence[Request]) -> OSError | None:
+        """Some requests in one sendmsg(2), and all their answers; the first failure."""
         waiting = {self._sequence + i + 1: r for i, r in enumerate(requests)}
         self._transmit(requests, NLM_F_REQUEST | NLM_F_ACK)
         failure: OSError | None = None
@@ -138,8 +148,7 @@ class Socket:
                 request = waiting.pop(sequence, None)
                 if request is not None and kind == NLMSG_ERROR:
                     failure = failure or _failure(request, body, _flags)
-        if failure:
-            raise failure
+        return failure
 
     def dump(self, request: Request) -> Iterator[tuple[int, bytes]]:
         """Every object a GET request answers with, as (message type, body)."""
@@ -224,7 +233,7 @@ class Socket:
             found.append(Neighbour(index=owner, address=address, mac=mac))
         return found
 
-    def _transmit(self, requests: Iterable[Request], flags: int) -> None:
+    def _transmit(self, requests: Sequence[Request], flags: int) -> None:
         parts = []
         for request in requests:
             self._sequence += 1

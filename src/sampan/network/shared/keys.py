@@ -21,7 +21,7 @@ from sampan.network import dns_zone
 from sampan.network.overlay import VNI
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from sampan.network.ipam import Subnet
 
@@ -92,61 +92,81 @@ def unique(network: str, name: str, subnets: list[Subnet], number: int) -> dict[
 
 
 class Known:
-    """Views of a store's content; of whatever mapping is handed in, as it is now."""
+    """Views of a store's content, each text of which is read once: when it is new (`put`)."""
 
     def __init__(self, content: Mapping[str, str]) -> None:
         self._content = content
+        self._hosts: dict[str, Host] = {}
+        self._definitions: dict[str, Definition] = {}
+        self._parts: dict[str, dict[Subnet, str]] = {}
+        self._endpoints: dict[str, dict[str, Endpoint]] = {}
+        for key, text in content.items():
+            self.put(key, text)
+
+    def put(self, key: str, text: str | None) -> None:
+        """`content` has this key with another text now, or has it no more."""
+        kind, _, rest = key.partition("/")
+        network, _, what = rest.partition("/")
+        what, _, name = what.partition("/")
+        if kind == "hosts":
+            _put(self._hosts, rest, parse(Host, text))
+        elif kind == "networks" and what == "definition":
+            _put(self._definitions, network, parse(Definition, text))
+        elif kind == "networks" and what == "endpoints":
+            _put(self._endpoints.setdefault(network, {}), name, parse(Endpoint, text))
+        elif kind == "networks" and what == "parts" and (part := _part(name)):
+            _put(self._parts.setdefault(network, {}), part, text)
 
     def hosts(self) -> dict[str, Host]:
-        found = ((key, _parse(Host, text)) for key, text in self._below("hosts/"))
-        return {key: one for key, one in found if one}
+        return dict(self._hosts)
 
     def definitions(self) -> dict[str, Definition]:
         """By network id."""
-        found: dict[str, Definition] = {}
-        for key, text in self._below("networks/"):
-            network, _, kind = key.partition("/")
-            if kind == "definition" and (one := _parse(Definition, text)):
-                found[network] = one
-        return found
+        return dict(self._definitions)
 
     def parts(self, network: str) -> dict[Subnet, str]:
         """Which host gives addresses from which part."""
-        found = {}
-        for key, text in self._below(f"networks/{network}/parts/"):
-            try:
-                found[ip_network(key.replace("-", "/"))] = text
-            except ValueError:
-                continue
-        return found
+        return dict(self._parts.get(network, {}))
 
     def endpoints(self, network: str) -> dict[str, Endpoint]:
         """By container id."""
-        below = self._below(f"networks/{network}/endpoints/")
-        found = ((key, _parse(Endpoint, text)) for key, text in below)
-        return {key: one for key, one in found if one}
+        return dict(self._endpoints.get(network, {}))
 
     def endpoint(self, network: str, container: str) -> Endpoint | None:
-        text = self._content.get(endpoint(network, container))
-        return _parse(Endpoint, text) if text else None
+        return self._endpoints.get(network, {}).get(container)
 
     def of(self, network: str) -> list[str]:
         """Every key that belongs to a network."""
         below = f"networks/{network}/"
         return [key for key, text in self._content.items() if text == network or below in key]
 
-    def _below(self, prefix: str) -> Iterator[tuple[str, str]]:
-        for key, text in list(self._content.items()):
-            if key.startswith(prefix):
-                yield key.removeprefix(prefix), text
+
+V = TypeVar("V")
+W = TypeVar("W")
+
+
+def _put(where: dict[W, V], key: W, value: V | None) -> None:
+    if value is None:
+        where.pop(key, None)
+    else:
+        where[key] = value
+
+
+def _part(name: str) -> Subnet | None:
+    try:
+        return ip_network(name.replace("-", "/"))
+    except ValueError:
+        return None
 
 
 def text(record: Host | Endpoint | Definition) -> str:
     return json.dumps(record.__dict__, sort_keys=True)
 
 
-def _parse(kind: type[T], text: str) -> T | None:
+def parse(kind: type[T], text: str | None) -> T | None:
     """None for what is not sound: another program may write there, or a later one."""
+    if text is None:
+        return None
     try:
         found = json.loads(text)
         one = kind(**{name: found[name] for name in kind._fields})
