@@ -163,6 +163,14 @@ def test_a_dockerfile_in_lowercase_and_behind_http_and_beside_a_remote_context(
             assert found == {"two": b"abc"}
 
     played(engine, {"dockerfile": "FROM scratch\nCOPY name /two\n"}, work)
+    client = Client()
+
+    async def linked(build: Builder) -> None:
+        client.files["Dockerfile"] = "web"  # a link
+        assert await solved(build) == {"three": b"abc\n"}
+
+    web = "FROM scratch\nCOPY <<E /three\nabc\nE\n"
+    played(engine, {"web": web}, linked, client)
 
 
 def test_what_a_run_can_ask_of_its_builder(engine: Engine) -> None:
