@@ -3,22 +3,28 @@
 dns        questions for a container's name that 127.0.0.11 answers in a second, pipelined
 to-host    iperf3, one TCP stream from a container to the host (its bridge's address)
 between    the same from one container to another
+thrift     of both, gigabits for a second of processor time
+latency    of both, one byte there and back over TCP
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from peers import IMAGE, Peer, note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _NETWORK = "bench-net"
 _SECONDS = 2
+_PORT = "5299"
+T = TypeVar("T")
 _ASK = """
 import socket, sys, time
 question = bytes.fromhex("000001000001000000000000") + b"\\x04peer\\0\\0\\1\\0\\1"
@@ -36,6 +42,27 @@ while time.perf_counter() < end:
     answered += 64
 print(answered / float(sys.argv[1]))
 """
+_ECHO = f"""
+import socket
+with socket.create_server(("", {_PORT})) as server:
+    print("listening", flush=True)
+    there, _ = server.accept()
+    there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while data := there.recv(1):
+        there.sendall(data)
+"""
+_PING = f"""
+import socket, statistics, sys, time
+sock = socket.create_connection((sys.argv[1], {_PORT}))
+sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+taken = []
+for _ in range(4000):
+    start = time.perf_counter()
+    sock.sendall(b"x")
+    sock.recv(1)
+    taken.append(time.perf_counter() - start)
+print(statistics.median(taken) * 1e6)
+"""
 
 
 def names(peer: Peer) -> float:
@@ -52,32 +79,68 @@ def names(peer: Peer) -> float:
 
 def throughput(*, to_host: bool) -> Callable[[Peer], float]:
     """Gigabits a second."""
+    return lambda peer: _iperf(peer, to_host)["sum_received"]["bits_per_second"] / 1e9
+
+
+def thrift(*, to_host: bool) -> Callable[[Peer], float]:
+    """Gigabits for a second of processor time of both ends, which a busy machine leaves alone."""
 
     def measure(peer: Peer) -> float:
-        for name in ("client", "server"):
-            peer.run("run", "-d", "--name", name, IMAGE, "sleep", "1000")
-        try:
-            address = _inspect(peer, "client" if to_host else "server", to_host)
-            serve = ["iperf3", "-s", "-1", "-p", "5299", "--forceflush"]
-            if not to_host:
-                serve = ["nsenter", "-t", _pid(peer, "server"), "-n", *serve]
-            server = subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            try:
-                while b"listening" not in (server.stdout.readline() if server.stdout else b""):
-                    pass
-                said = _inside(
-                    peer, "client", "iperf3", "-c", address, "-p", "5299", "-t", str(_SECONDS),
-                    "-f", "g",
-                )  # fmt: skip
-            finally:
-                server.kill()
-                server.communicate()
-            line = next(line for line in said.splitlines() if line.endswith("receiver"))
-            return float(line.split()[6])
-        finally:
-            _remove(peer, "client", "server")
+        end = _iperf(peer, to_host)
+        used = end["cpu_utilization_percent"]
+        cores = (used["host_total"] + used["remote_total"]) / 100
+        return float(end["sum_received"]["bits_per_second"] / 1e9 / cores)
 
     return measure
+
+
+def round_trip(*, to_host: bool) -> Callable[[Peer], float]:
+    """Microseconds of one byte there and back, the median of some thousands."""
+
+    def measure(peer: Peer) -> float:
+        def ask(address: str, server: list[str]) -> float:
+            with _served([*server, sys.executable, "-c", _ECHO]):
+                return float(_inside(peer, "client", sys.executable, "-c", _PING, address))
+
+        return _between(peer, to_host, ask)
+
+    return measure
+
+
+def _iperf(peer: Peer, to_host: bool) -> dict[str, Any]:
+    def ask(address: str, server: list[str]) -> dict[str, Any]:
+        with _served([*server, "iperf3", "-s", "-1", "-p", _PORT, "--forceflush"]):
+            words = ["iperf3", "-J", "-c", address, "-p", _PORT, "-t", str(_SECONDS)]
+            found: dict[str, Any] = json.loads(_inside(peer, "client", *words))["end"]
+            return found
+
+    return _between(peer, to_host, ask)
+
+
+def _between(peer: Peer, to_host: bool, ask: Callable[[str, list[str]], T]) -> T:
+    """`ask(address, command that enters where it is)`, from the container "client"."""
+    for name in ("client", "server"):
+        peer.run("run", "-d", "--name", name, IMAGE, "sleep", "1000")
+    try:
+        address = _inspect(peer, "client" if to_host else "server", to_host)
+        server = [] if to_host else ["nsenter", "-t", _pid(peer, "server"), "-n"]
+        return ask(address, server)
+    finally:
+        _remove(peer, "client", "server")
+
+
+@contextlib.contextmanager
+def _served(command: list[str]) -> Iterator[None]:
+    """While it runs, from when it says that it listens."""
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        while b"listening" not in (server.stdout.readline() if server.stdout else b""):
+            if server.poll() is not None:
+                raise RuntimeError(f"{' '.join(command)} does not listen")
+        yield
+    finally:
+        server.kill()
+        server.communicate()
 
 
 def usable(peers: list[Peer], *, iperf: bool) -> list[Peer]:

@@ -164,7 +164,7 @@ def oci_run(work: Path, rootfs: Path, runs: int) -> Row:
 
 def network_row(body: Callable[[Peer], float], *, iperf: bool) -> Callable[[list[Peer], int], Row]:
     def row(peers: list[Peer], runs: int) -> Row:
-        return medians(network.usable(peers, iperf=iperf), min(runs, 5), body)
+        return medians(network.usable(peers, iperf=iperf), runs, body)
 
     return row
 
@@ -197,6 +197,30 @@ ROWS: dict[str, tuple[str, str, str, Callable[[list[Peer], int], Row]]] = {
         "≥ 0.95 of docker",
         network_row(network.throughput(to_host=False), iperf=True),
     ),
+    "to-host-thrift": (
+        "the first, for a second of processor time",
+        "Gbit",
+        "≥ 0.95 of docker",
+        network_row(network.thrift(to_host=True), iperf=True),
+    ),
+    "between-thrift": (
+        "the second, for a second of processor time",
+        "Gbit",
+        "≥ 0.95 of docker",
+        network_row(network.thrift(to_host=False), iperf=True),
+    ),
+    "to-host-latency": (
+        "one byte there and back, container to host",
+        "µs",
+        "as docker",
+        network_row(network.round_trip(to_host=True), iperf=False),
+    ),
+    "between-latency": (
+        "the same, container to container",
+        "µs",
+        "as docker",
+        network_row(network.round_trip(to_host=False), iperf=False),
+    ),
 }
 
 PULLS = {
@@ -212,6 +236,7 @@ BUILDS = {
 }
 IN_WORK = PULLS | BUILDS  # rows that need a directory
 KNOWN = [*ROWS, "oci", *IN_WORK]
+_WAYS = ("to-host", "between")
 
 
 def busybox_rootfs(work: Path) -> tuple[Path, Path]:
@@ -235,7 +260,7 @@ def show(title: str, unit: str, goal: str, row: Row) -> None:
     ours = row.get("sampan")
     cells = []
     for name, value in row.items():
-        ratio = f" ({value / ours:.1f}x)" if ours and name != "sampan" else ""
+        ratio = f" ({value / ours:.2f}x)" if ours and name != "sampan" else ""
         cells.append(f"{name} {value:,.1f} {unit}{ratio}" if unit else f"{name} {value}")
     print(f"| {title} | {' | '.join(cells)} | {goal} |", flush=True)
 
@@ -252,7 +277,8 @@ def _wanted(only: str | None) -> list[str]:
     """The rows by name; "network" and "build" stand for all about them."""
     if not only:
         return KNOWN
-    groups = {"network": ["dns", "to-host", "between"], "build": [*BUILDS]}
+    paths = [f"{way}{what}" for what in ("", "-thrift", "-latency") for way in _WAYS]
+    groups = {"network": ["dns", *paths], "build": [*BUILDS]}
     return [row for name in only.split(",") for row in groups.get(name, [name])]
 
 

@@ -6,6 +6,7 @@ would wait for ever.
 
 from __future__ import annotations
 
+import glob
 import http.server
 import os
 import threading
@@ -16,7 +17,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.dockerapi.test_build import build, made, packed
-from tests.dockerapi.test_build_endings import containers, left, step
+from tests.dockerapi.test_build_endings import begun, containers, left, step, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,6 +139,26 @@ def test_a_step_that_fails_ends_what_is_made_ahead(engine: Engine) -> None:
     assert "non-zero code: 7" in messages[-1]["error"]
     assert containers(engine) == before
     assert left(engine) == []
+
+
+def test_a_client_that_goes_away_leaves_no_platform_and_no_layer(engine: Engine) -> None:
+    def unseen() -> list[str]:
+        """Layers that nothing makes visible."""
+        top = f"{engine.paths.root}/snapshots"
+        found = []
+        for links in glob.glob(f"{top}/*/l/by-chain"):
+            place, names = os.path.dirname(links), os.listdir(links)
+            seen = {os.path.basename(os.readlink(f"{links}/{name}")) for name in names}
+            found += [name for name in os.listdir(place) if name not in seen | {"by-chain"}]
+        return found
+
+    before = containers(engine)
+    never = step("echo begun; exec /bin/busybox sleep 1000")
+    dockerfile = f"{HERE}ARG TARGETARCH\n{never}COPY --link busybox /linked\n"
+    begun(engine, dockerfile, BOTH).close()
+    until(lambda: containers(engine) == before)
+    until(lambda: left(engine) == [])
+    until(lambda: unseen() == [])
 
 
 def test_more_builds_at_once_than_the_engine_has_threads_to_share(engine: Engine) -> None:

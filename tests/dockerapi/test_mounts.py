@@ -107,6 +107,10 @@ def test_an_image_as_a_mount(engine: Engine) -> None:
         ({"Type": "volume", "Target": "/v", "VolumeOptions": {"Subpath": "../x"}}, "relative path"),
         ({"Type": "image", "Target": "/v"}, "field Source must not be empty"),
         ({"Type": "image", "Source": "nosuch", "Target": "/v"}, "No such image: nosuch"),
+        (
+            {"Type": "bind", "Source": "/tmp", "Target": "/v", "VolumeOptions": {}},
+            "field VolumeOptions must not be specified",
+        ),
         ({"Type": "floppy", "Target": "/v"}, 'type "floppy": mount type unknown'),
     ],
 )

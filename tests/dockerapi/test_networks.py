@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.engine_process import Engine
+from sampan.linux.nft import Nft, Refused
+from tests.engine_process import PATIENCE, Engine
 
 pytestmark = pytest.mark.needs("mount", "netns", "nft")
 
@@ -328,3 +331,26 @@ def doctor(engine: Engine, about: str) -> str:
     found = engine.request("GET", "/sampan/networks/doctor")[1]
     text: str = next(one["text"] for one in found if one["about"] == about)
     return text
+
+
+def test_rules_that_somebody_took_away_are_put_back(engine: Engine) -> None:
+    host = {"NetworkMode": "bridge", "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1"}]}}
+    container = engine.run("sleep", "1000", HostConfig=host)
+    table = engine.paths.nft_table
+    nft = Nft()
+    try:
+        assert "127.0.0.1" in nft.run(f"list map inet {table} published_at")
+        subprocess.run(["nft", "delete", "table", "inet", table], check=True)
+        deadline = time.monotonic() + PATIENCE
+        while not _has(nft, f"map inet {table} published_at", "127.0.0.1"):
+            assert time.monotonic() < deadline, engine.log()
+    finally:
+        nft.close()
+        engine.request("DELETE", f"/containers/{container}?force=1")
+
+
+def _has(nft: Nft, what: str, text: str) -> bool:
+    try:
+        return text in nft.run(f"list {what}")
+    except Refused:
+        return False

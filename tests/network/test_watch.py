@@ -18,7 +18,7 @@ def test_what_others_break_later_is_put_right(own_host, harm):
         await driver.connect(net, endpoint(2), inside)
         with Watch(quiet=0.01) as watch:
             if harm == "flush":
-                host.nft.run("flush ruleset")
+                _flush()
             else:
                 _start_of_dockerd()
             await asyncio.wait_for(watch.changed(), 5)
@@ -33,10 +33,15 @@ def test_nobody_changed_anything(own_host):
         await host.driver().ensure(network())
         with Watch(quiet=0.01) as watch:
             await host.driver().firewall.reconcile([network()], [])
+            await host.driver().ensure(network(2))  # our own changes
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(watch.changed(), 0.1)
 
     own_host(body)
+
+
+def _flush() -> None:
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
 
 
 def _start_of_dockerd() -> None:

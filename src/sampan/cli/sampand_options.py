@@ -61,7 +61,9 @@ def _add(made: argparse.ArgumentParser, key: Key) -> None:
     name = singular.get(key.name, key.name)
     flags = [f"-{key.short}"] * bool(key.short) + [f"--{name}"]
     target = key.name.replace("-", "_")
-    if key.kind == "bool":
+    if key.kind == "bool" and name.startswith("no-"):  # Python 3.14 has no `--no-no-…`
+        made.add_argument(*flags, dest=target, help=key.help, action="store_true")
+    elif key.kind == "bool":
         made.add_argument(*flags, dest=target, help=key.help, action=argparse.BooleanOptionalAction)
     else:
         action = "append" if key.kind in ("list", "map") else "store"

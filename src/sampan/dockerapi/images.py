@@ -80,12 +80,12 @@ async def create(call: Call) -> web.StreamResponse:
         raise errors.InvalidArgument("no image name: give fromImage or fromSrc")
     if tag := call.query("tag"):
         name = f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
-    known = credentials(call)
+    known, platform = credentials(call), call.platform()
     async with Progress(call) as report:
         for one in await pull.each(call.engine, name, known):
             await call.engine.images.pull(
                 one,
-                platform=call.platform(),
+                platform=platform,
                 every=call.flag("all-platforms"),
                 lazily=call.flag("lazy") if call.query("lazy") else None,
                 credentials=known,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sampan.dockerapi.router import Call
 
 routes = Routes()
+_NOT_STARTED = "unable to start container process"
 
 
 def _content_type(call: Call, *, tty: bool) -> str:
@@ -182,7 +183,7 @@ async def start_exec(call: Call) -> web.StreamResponse:
     try:
         await exec.run(process, client, size)
     except errors.SampanError as error:
-        await _say(client, f"OCI runtime exec failed: exec failed: {error}\r\n")
+        await _say(client, f"OCI runtime exec failed: exec failed: {_NOT_STARTED}: {error}\r\n")
     finally:
         taken.socket.close()
     return taken

@@ -104,6 +104,7 @@ class Engine:
         await leftovers.clear(self)
         await self.volumes.start()
         await self.host_networks.start()
+        self.host_networks.follow()
         self.shared.start()
 
     async def shutdown(self) -> None:

@@ -23,8 +23,10 @@ from sampan.network.firewall import Firewall
 from sampan.network.macvlan import IpvlanDriver, MacvlanDriver
 from sampan.network.overlay import OverlayDriver
 from sampan.network.publish import published
+from sampan.network.watch import Watch
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
     from sampan.engine.engine import Engine
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from sampan.network.overlay import Far
 
 log = logging.getLogger("sampan.networks")
+_QUIET = 0.3  # seconds after somebody's change of nftables until we look
 
 
 class HostNetworks:
@@ -42,6 +45,8 @@ class HostNetworks:
         self._engine = engine
         self.firewall = Firewall(engine.paths.nft_table, Nft())
         self.cni = CniDriver(f"{engine.paths.root}/cni")
+        self._going: set[str] = set()  # networks that are being removed, or have been
+        self._watching: asyncio.Task[None] | None = None
         self._overlay = OverlayDriver(self.firewall)
         self._drivers: dict[str, BridgeDriver | MacvlanDriver | CniDriver] = {
             "cni": self.cni,
@@ -57,6 +62,8 @@ class HostNetworks:
 
     async def teardown(self) -> None:
         """Take every bridge and rule off the host; the rows stay."""
+        if self._watching is not None:
+            self._watching.cancel()
         for info in self._infos():
             await self.driver_of(info.driver).remove(self.describe(info))
         await self.firewall.teardown()
@@ -109,7 +116,6 @@ class HostNetworks:
 
     async def start(self) -> None:
         """At engine start: every bridge and rule as the rows say."""
-        bridges = []
         for info in self._infos():
             if info.name == "bridge" and not (info.spec.get("ipam") or {}).get("config"):
                 info = self._give_subnet(info)
@@ -121,14 +127,39 @@ class HostNetworks:
                     await cni.collect(self._engine, network)
                 except errors.SampanError as error:
                     log.warning("network %s: %s", network.name, error)
-            if network.bridged:
-                bridges.append(network)
+        await self._reconcile()
+
+    def follow(self) -> None:
+        """Put right what others break from now on."""
+        self._watching = self._engine.spawn(self._watch(), "rules")
+
+    async def _reconcile(self) -> None:
+        """Every rule as the rows say, also of what is starting just now; not of what is going."""
+        here = [network for network in self.described() if network.id not in self._going]
         wanted = []
         for container in self._engine.containers:
-            place = gateways.main(places.of(container)) if container.running else None
-            if place:
+            if place := gateways.main(places.of(container)):
                 wanted += published(place.network, place.endpoint, published_ports.of(container))
-        await self.firewall.reconcile(bridges, wanted)
+        await self.firewall.reconcile([network for network in here if network.bridged], wanted)
+
+    async def _watch(self) -> None:
+        """What others change in nftables may take rules of ours along, or ask for one more."""
+        with Watch(quiet=_QUIET) as watch:
+            while True:
+                await watch.changed()
+                try:
+                    await self._reconcile()
+                except errors.SampanError as error:
+                    log.warning("the rules could not be looked at: %s", error)
+
+    async def remove(self, info: NetworkInfo) -> None:
+        """Off the host; the row goes next."""
+        self._going.add(info.id)
+        try:
+            await self.driver_of(info.driver).remove(self.describe(info))
+        except BaseException:
+            self._going.discard(info.id)
+            raise
 
     async def _ensure(self, network: driver.Network) -> None:
         """One network that cannot be must not keep the engine from starting."""

@@ -197,8 +197,7 @@ class Networks:
     async def forget(self, info: NetworkInfo) -> None:
         """Take its row away, and what the host had for it."""
         if not network_configs.is_one(info):
-            host_networks = self._engine.host_networks
-            await host_networks.driver_of(info.driver).remove(host_networks.describe(info))
+            await self._engine.host_networks.remove(info)
         self._engine.db.execute("delete from networks where id = ?", (info.id,))
         self._event("destroy", info)
 

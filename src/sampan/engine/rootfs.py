@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING, Any
@@ -50,20 +51,24 @@ def mounts(engine: Engine, key: str, *, mapped: bool = False) -> list[Mount]:
 
 def between(engine: Engine, key: str) -> tuple[str, ...]:
     """The layer between image and container: what the runtime mounts over, so that the mount points
-    it would have to make do not show as the container's own changes (as dockerd's "-init").
+    it would have to make do not show as the container's own changes (as dockerd's "-init"); and
+    /etc/mtab, as dockerd has it.
 
     Its /etc is what the container sees, so there is one for each owner and mode that images have.
     """
     mode, uid, gid = _of_etc(engine, key)
-    place = f"{engine.paths.root}/snapshots/between"
+    place = f"{engine.paths.root}/snapshots/between-2"  # containers mount the one they started with
     if (mode, uid, gid) != _USUAL:
         place += f"-{mode:o}-{uid}-{gid}"
     if not os.path.isdir(place):
         made = f"{place}.new"
         for name in ("dev/pts", "dev/shm", "etc", "proc", "sys"):
             os.makedirs(f"{made}/{name}", mode=0o755, exist_ok=True)
-        for name in (MARK, "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
+        for name in ("dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
             os.close(os.open(f"{made}/{name}", os.O_CREAT | os.O_CLOEXEC, 0o644))
+        os.close(os.open(f"{made}/{MARK}", os.O_CREAT | os.O_CLOEXEC, 0o755))
+        with contextlib.suppress(FileExistsError):  # of an engine that was killed here
+            os.symlink("/proc/mounts", f"{made}/etc/mtab")
         os.chown(f"{made}/etc", uid, gid)
         os.chmod(f"{made}/etc", mode)
         os.rename(made, place)

@@ -206,8 +206,9 @@ class Overlay(Layers):
         for directory, names, files in os.walk(f"{self._place(key)}/fs"):
             inodes += len(names) + len(files)
             for name in files:
-                status = os.lstat(f"{directory}/{name}")
-                size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+                with contextlib.suppress(FileNotFoundError):  # its container runs, and removed it
+                    status = os.lstat(f"{directory}/{name}")
+                    size += status.st_size if stat.S_ISREG(status.st_mode) else 0
         return Usage(size=size, inodes=inodes)
 
     def changes(self, key: str, between: tuple[str, ...] = ()) -> list[Change]:

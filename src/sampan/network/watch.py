@@ -8,25 +8,35 @@ after us makes FORWARD drop. The engine waits and reconciles; it writes nothing 
             await watch.changed()
             await firewall.reconcile(networks, published)
 
-Our own changes are heard as well; that costs one look. iptables-legacy is not heard at all.
+Our own changes are passed over, by the process that each generation of the rules names
+(nf_tables.h, NFTA_GEN_PROC_PID). iptables-legacy is not heard at all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import os
 import socket
+import struct
 from typing import TYPE_CHECKING
 
+from sampan.linux.netlink._wire import attributes
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
 _NETLINK_NETFILTER, _GROUP_NFTABLES = 12, 1 << 6  # NFNLGRP_NFTABLES is 7, groups are bits from 1
-_QUIET = 0.1  # seconds without a change, after the first
+_NEW_GENERATION = 10 << 8 | 15  # NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN: the end of each transaction
+_PROCESS = 2  # NFTA_GEN_PROC_PID
+_HEADERS = 16, 4  # bytes of nlmsghdr and nfgenmsg
+_QUIET = 0.1  # seconds after a change, for the others of a burst
 
 
 class Watch:
-    """Of the network namespace it is made in. `quiet`: seconds that end a burst of changes."""
+    """Of the network namespace it is made in. `quiet`: seconds after a change until it is told."""
 
     def __init__(self, *, quiet: float = _QUIET) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
@@ -41,19 +51,39 @@ class Watch:
         self._socket.close()
 
     async def changed(self) -> None:
-        """Return after a change, once a burst (iptables-restore, a dockerd's start) is over."""
-        await self._hear()
-        while True:
-            try:
-                async with asyncio.timeout(self._quiet):
-                    await self._hear()
-            except TimeoutError:
-                return
+        """Return after a change, and what came right after it (iptables-restore, a dockerd)."""
+        while not await self._hear():
+            pass
+        await asyncio.sleep(self._quiet)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._read()
 
-    async def _hear(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def _hear(self) -> bool:
+        """Whether somebody else changed something."""
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._socket, heard.set)
         try:
-            await loop.sock_recv(self._socket, 1 << 16)
+            await heard.wait()
+        finally:
+            loop.remove_reader(self._socket)
+        return self._read()
+
+    def _read(self) -> bool:
+        try:
+            data = self._socket.recv(1 << 16)
         except OSError as e:
             if e.errno != errno.ENOBUFS:  # so much happened that some was not kept for us
                 raise
+            return True
+        return any(process != os.getpid() for process in _processes(data))
+
+
+def _processes(data: bytes) -> Iterator[int]:
+    """Who made each new generation that these messages tell of."""
+    while len(data) > sum(_HEADERS):
+        size, kind = struct.unpack_from("=IH", data)
+        if kind == _NEW_GENERATION:
+            values = dict(attributes(data[sum(_HEADERS) : size]))
+            yield int.from_bytes(values.get(_PROCESS, b""), "big")
+        data = data[size + -size % 4 :]

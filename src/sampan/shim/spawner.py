@@ -18,7 +18,7 @@ import os
 import sys
 from functools import partial
 
-from sampan.kit import errors
+from sampan.kit import errors, immortal
 from sampan.linux import _libc, libseccomp, seccomp, unix
 from sampan.runtime import hooks, init, listener, sources, special, tuning
 from sampan.shim import archive, monitor, protocol, resolver, standby, title
@@ -84,6 +84,7 @@ def _warm_up() -> None:
     _compile_default_filter()
     init.lock_imports()  # the files may be of a newer version by then
     gc.collect()
+    immortal.everything()
     gc.freeze()
     gc.disable()
 

@@ -95,6 +95,9 @@ def _validate_mount(mount: dict[str, Any]) -> None:
         raise errors.InvalidArgument("field Source must not be empty")
     elif kind not in _KINDS:
         raise errors.InvalidArgument("mount type unknown")
+    for other in _KINDS:
+        if other != kind and mount.get(f"{other.title()}Options") is not None:
+            raise errors.InvalidArgument(f"field {other.title()}Options must not be specified")
     _validate_subpaths(mount)
 
 

@@ -88,7 +88,8 @@ def _memory(counted: Stats) -> dict[str, Any]:
     memory = counted.memory
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = memory.limit if memory.limit and memory.limit < total else total
-    return {"usage": memory.usage, "limit": limit, "stats": dict(memory.stat)}
+    most = {"max_usage": memory.max_usage} if memory.max_usage and not cgroup.unified() else {}
+    return {"usage": memory.usage, **most, "limit": limit, "stats": dict(memory.stat)}
 
 
 def _cpu(counted: Stats) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from sampan.kit import errors
 from sampan.kit.threads import in_thread
 
 if TYPE_CHECKING:
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
 
 
 def writable_layer(container: Container) -> int:
-    """Blocking: call in a thread."""
-    return int(container.engine.snapshots.usage(container.id).size)
+    """0 where the container was just removed. Blocking: call in a thread."""
+    try:
+        return int(container.engine.snapshots.usage(container.id).size)
+    except errors.NotFound:
+        return 0
 
 
 def logs(container: Container) -> int:

@@ -80,6 +80,8 @@ class Base:
 
 def prime() -> None:
     """Import now what would be imported later, for a process that cannot any more then."""
+    import math  # noqa: F401  # `cpu` on v2; from Python 3.14 on nothing else needs it
+
     from sampan.linux import inotify  # noqa: F401
 
     drivers = ("systemd", "unit_properties") if host.booted_by_systemd() else ()
