@@ -237,3 +237,13 @@ def test_a_frontend_is_asked_for_what_it_offers(engine: Engine) -> None:
         await asyncio.gather(solve, return_exceptions=True)
 
     played(engine, {"Dockerfile": dockerfile}, work)
+
+
+def test_warnings_that_end_a_build_are_told_before(engine: Engine) -> None:
+    async def work(build: Builder) -> None:
+        with pytest.raises(grpc.Refused, match="lint violation found for rules: JSONArgs"):
+            await build.solve("violation", TAR)
+        told = [w async for m in build.status("violation") for w in m["warnings"]]
+        assert [w["short"].split(b":")[0] for w in told] == [b"JSONArgsRecommended"]
+
+    played(engine, {"Dockerfile": f"# check=error=true\n{START}CMD x\n"}, work)
