@@ -22,7 +22,6 @@ NEVER = {  # what an engine's container does not come to, and why
     "sampan.image.tar.bytecode": "layers of builds alone have a latest time",
     "calendar": "the engine alone reads times",
     "ipaddress": "the engine alone makes rules of a policy",
-    "sampan.image.tar.bytecode": "only a build cuts the times of what it packs off",
 }
 WARM = """
 import json, sys
