@@ -230,7 +230,7 @@ class Monitor:
     def _announce_oom(self) -> bool:
         kills = self._cgroup.oom_count()
         grown = kills > self._oom_kills
-        self._oom_kills = kills
+        self._oom_kills = max(kills, self._oom_kills)  # none is left once systemd removed it
         if grown:
             self.subscribers.announce(protocol.oom())
         return grown
