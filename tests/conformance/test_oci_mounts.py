@@ -330,6 +330,33 @@ def test_a_closed_source_is_opened_for_a_user_namespace(runtime):
     assert runtime.run("cat", "/volume/file").stdout == "seen\n"
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_source_in_another_mount_namespace(runtime, mapped):
+    not_runc(runtime, "it leaves that to the kernel, which refuses it")
+    if mapped:
+        mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        runtime.config["linux"]["namespaces"].append({"type": "user"})
+        runtime.config["linux"].update(uidMappings=mapping, gidMappings=mapping)
+        os.chown(runtime.rootfs, 100000, 100000)
+    script = "mount -t tmpfs none /mnt && mkdir /mnt/a && echo there > /mnt/a/file && echo"
+    holder = subprocess.Popen(
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", f"{script} && exec sleep 100"],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        holder.stdout.readline()
+        bind(runtime, "rbind", "ro", source=f"/proc/{holder.pid}/root/mnt/a")
+        done = runtime.run("sh", "-c", "cat /volume/file; touch /volume/file")
+        assert (done.stdout, "Read-only" in done.stderr) == ("there\n", True), done.stderr
+        runtime.config["mounts"][-1]["source"] += "/missing"
+        assert "did not give it: no such file or directory" in runtime.run("true").stderr
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    assert f"process {holder.pid}, in whose mount namespace it lies" in runtime.run("true").stderr
+
+
 def test_the_root_is_the_host_s(runtime):
     not_runc(runtime, "pivot_root refuses it")
     runtime.config["root"] = {"path": "/", "readonly": True}

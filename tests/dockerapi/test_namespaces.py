@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from sampan.spec import docker_stream
-from tests.engine_process import Engine
+from tests.engine_process import Engine, read_to_end
 
 pytestmark = pytest.mark.needs("mount")
 
@@ -36,6 +38,16 @@ def said(engine: Engine, script: str, **host: Any) -> str:
     finally:
         engine.request("DELETE", f"/containers/{container}?force=1")
     frames = docker_stream.FrameDecoder().feed(body)
+    return b"".join(frame.payload for frame in frames).decode()
+
+
+def said_in(engine: Engine, container: str, script: str) -> str:
+    """The same of an exec."""
+    made = {"Cmd": ["sh", "-c", script], "AttachStdout": True, "AttachStderr": True}
+    exec_id = engine.request("POST", f"/containers/{container}/exec", made)[1]["Id"]
+    sock, _answer, rest = engine.hijack(f"/exec/{exec_id}/start", {"Detach": False})
+    with sock:
+        frames = docker_stream.FrameDecoder().feed(rest + read_to_end(sock))
     return b"".join(frame.payload for frame in frames).decode()
 
 
@@ -68,6 +80,51 @@ def test_a_private_ipc_namespace_is_nobody_elses(engine: Engine) -> None:
         assert status == 204 or "non-shareable IPC" in answer["message"]
         for container in (donor, guest):
             engine.request("DELETE", f"/containers/{container}?force=1")
+
+
+def remove(engine: Engine, *containers: str) -> None:
+    for container in containers:
+        engine.request("DELETE", f"/containers/{container}?force=1")
+
+
+def test_dev_shm_comes_with_the_ipc_namespace(own_engine: Engine) -> None:
+    engine = own_engine
+    host = {"IpcMode": "shareable", "ShmSize": 4 << 20}
+    donor = engine.run("sleep", "60", HostConfig=host)
+    joining = {"IpcMode": f"container:{donor}", "ShmSize": 8 << 20}
+    said_in(engine, donor, "echo from the donor > /dev/shm/donor")
+    guest = engine.run("sleep", "60", HostConfig=joining)
+    script = (
+        "cat /dev/shm/donor && echo from the guest > /dev/shm/guest; df -k /dev/shm | grep -c 4096"
+    )
+    assert said(engine, script, IpcMode=f"container:{donor}") == "from the donor\n1\n"
+    assert said_in(engine, donor, "cat /dev/shm/guest") == "from the guest\n"
+    engine.stop(signal.SIGKILL)
+    engine.start()
+    said_in(engine, donor, "echo later > /dev/shm/later")
+    assert said(engine, "cat /dev/shm/later", IpcMode=f"container:{guest}") == "later\n"
+    for again in (f"/containers/{donor}/restart?t=0", f"/containers/{guest}/restart?t=0"):
+        assert engine.request("POST", again)[0] == 204
+    said_in(engine, guest, "test ! -e /dev/shm/donor && echo again > /dev/shm/again")
+    assert said_in(engine, donor, "cat /dev/shm/again") == "again\n"
+    gone = {"kill": (500, "non running container"), "remove": (404, "No such container")}
+    for verb, (status, message) in gone.items():
+        engine.request("POST", f"/containers/{donor}/kill")
+        engine.wait(donor)
+        if verb == "remove":
+            remove(engine, donor)
+        found, answer = engine.request("POST", f"/containers/{guest}/restart?t=0")
+        assert (found, message in answer["message"]) == (status, True), answer
+    remove(engine, guest)
+
+
+def test_dev_shm_is_the_hosts_with_its_ipc_namespace(engine: Engine) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", buffering=0) as file:
+        file.write(b"of the host\n")
+        donor = engine.run("sleep", "60", HostConfig={"IpcMode": "host"})
+        for mode in ("host", f"container:{donor}"):
+            assert said(engine, f"cat {file.name}", IpcMode=mode) == "of the host\n"
+        remove(engine, donor)
 
 
 def test_mounts_made_in_a_shared_volume_appear_on_the_host(engine: Engine, tmp_path: Path) -> None:

@@ -97,11 +97,14 @@ def test_the_host_s_user_namespace_for_one_container(engine: Engine) -> None:
 
 
 def test_namespaces_are_shared_among_the_mapped_alone(engine: Engine) -> None:
-    first = engine.run("sleep", "100", HostConfig={"NetworkMode": "bridge"})
-    shared = {"NetworkMode": f"container:{first}", "PidMode": f"container:{first}"}
-    second = engine.run("sh", "-c", "ip -o link | wc -l; ps | grep -c sleep", HostConfig=shared)
+    modes = {"NetworkMode": "bridge", "IpcMode": "shareable"}
+    first = engine.run("sleep", "100", HostConfig=modes)
+    shared = dict.fromkeys(("NetworkMode", "PidMode", "IpcMode"), f"container:{first}")
+    script = "ip -o link | wc -l; ps | grep -c sleep; touch /dev/shm/of-second"
+    second = engine.run("sh", "-c", script, HostConfig=shared)
     assert engine.wait(second) == 0, output(engine, second)
     assert output(engine, second, "stdout=1").split()[0] == b"2"
+    assert run_in(engine, first, "stat", "-c", "%u", "/dev/shm/of-second") == (b"0\n", 0)
     outside = engine.run("sleep", "100", HostConfig={"UsernsMode": "host", "NetworkMode": "bridge"})
     third = engine.create("true", HostConfig={"NetworkMode": f"container:{outside}"})
     status, answer = engine.request("POST", f"/containers/{third}/start")

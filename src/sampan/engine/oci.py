@@ -43,6 +43,7 @@ class Surroundings(Record):
     root_path: str = ""
     files: tuple[tuple[str, str], ...] = ()  # (source on the host, /etc/hosts …)
     peers: dict[str, int] = {}  # container named by a mode → its PID 1
+    shm: str = ""  # what it shows at /dev/shm, where that is another container's
     remap: Remap | None = None  # of user ids
     apparmor: str = ""  # the profile, "" on a host without AppArmor
     links: tuple[str, ...] = ()  # variables that tell about linked containers
@@ -76,7 +77,9 @@ def build(container: Container, around: Surroundings) -> dict[str, Any]:
         "ociVersion": "1.2.1",
         "process": _process(container, around, capabilities, options),
         "root": {"path": around.root_path, "readonly": bool(host.get("ReadonlyRootfs"))},
-        "mounts": oci_mounts.mounts(container, around.files, mapped=around.remap is not None),
+        "mounts": oci_mounts.mounts(
+            container, around.files, mapped=around.remap is not None, shm=around.shm
+        ),
         "linux": linux,
     }
     if propagation := oci_mounts.propagation(document["mounts"]):

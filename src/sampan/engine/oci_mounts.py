@@ -22,16 +22,21 @@ _TMPFS = ("noexec", "nosuid", "nodev")
 
 
 def mounts(
-    container: Container, files: Iterable[tuple[str, str]], *, mapped: bool = False
+    container: Container,
+    files: Iterable[tuple[str, str]],
+    *,
+    mapped: bool = False,
+    shm: str = "",
 ) -> list[Mount]:
     """In the order they are made: parents before what lies in them. `mapped`: what is ours is shown
-    with the owners that the container's user namespace makes of those on the disk."""
+    with the owners that the container's user namespace makes of those on the disk. `shm`: instead
+    of a /dev/shm of its own."""
     host = container.host_config
     own = ["idmap"] if mapped else []
     fixed = ["ro"] if host.get("ReadonlyRootfs") else []
     by_place: dict[str, Mount] = {}
     theirs = {point["Destination"] for point in container.mounts}
-    for mount in default_mounts(host):
+    for mount in _default_mounts(host, shm):
         if "/dev" in theirs and mount["destination"].startswith("/dev/"):
             continue  # a /dev of the user's is theirs with all that is in it, and may be read-only
         by_place[mount["destination"]] = mount
@@ -65,7 +70,7 @@ def _on_our_disk(container: Container, point: dict[str, Any]) -> bool:
     return "type" not in container.engine.volumes.get(point["Name"]).options
 
 
-def default_mounts(host: dict[str, Any]) -> list[Mount]:
+def _default_mounts(host: dict[str, Any], shm: str) -> list[Mount]:
     found = []
     for mount in docker_defaults.MOUNTS:
         mount = {**mount, "options": list(mount["options"])}
@@ -73,7 +78,7 @@ def default_mounts(host: dict[str, Any]) -> list[Mount]:
         if where == "/dev/shm":
             if host.get("IpcMode") == "none":
                 continue
-            mount = _shm(mount, host)
+            mount = _shm(mount, host, shm)
         elif where == "/dev/mqueue" and host.get("IpcMode") == "host" and os.path.exists(where):
             mount = _bind("/dev/mqueue", where, ["rbind", "rprivate"])
         elif _may_write(host, where):
@@ -96,9 +101,9 @@ def _shares_network(host: dict[str, Any]) -> bool:
     return False  # root may mount sysfs for any namespace it is in; rootless will say otherwise
 
 
-def _shm(mount: Mount, host: dict[str, Any]) -> Mount:
-    if host.get("IpcMode") == "host":
-        return _bind("/dev/shm", "/dev/shm", ["rbind", "rprivate"])
+def _shm(mount: Mount, host: dict[str, Any], theirs: str) -> Mount:
+    if theirs or host.get("IpcMode") == "host":
+        return _bind(theirs or "/dev/shm", "/dev/shm", ["rbind", "rprivate"])
     options = [o for o in mount["options"] if not o.startswith("size=")]
     return {**mount, "options": [*options, f"size={host.get('ShmSize') or 64 << 20}"]}
 

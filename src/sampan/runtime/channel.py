@@ -106,4 +106,4 @@ class Wires:
         self.cgroups: list[int] = []  # `tasks` files to write ourselves into
         self.late_cgroups: list[int] = []  # the same, when the mounts are made
         self.joined: set[str] = set()  # namespaces that the clone began in
-        self.idmaps: sources.Namespaces = {}  # user namespaces of id-mapped mounts
+        self.held: sources.Held = {}  # what mounts need that was opened before the clone

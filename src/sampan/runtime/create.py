@@ -128,7 +128,7 @@ def _spawn(
     if need_sources:
         from sampan.runtime import sources
 
-        wires.idmaps = sources.open_namespaces(plan)
+        wires.held = sources.open_ahead(plan)
     try:
         pid, pidfd = clone.clone(
             plan.new & ~(CLONE.NEWCGROUP | CLONE.NEWTIME),
@@ -159,7 +159,7 @@ def _spawn(
     if need_sources:
         from sampan.runtime import sources
 
-        created.sources = sources.Server(plan, pid, wires.idmaps, ours)
+        created.sources = sources.Server(plan, pid, wires.held, ours)
     created.callers_parents = options.for_parent and not (early or plan.joins("user") >= 0)
     created.agent, created.state = plan.process.listener, {**plan.state, "pid": pid}
     try:

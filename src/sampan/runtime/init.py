@@ -169,7 +169,7 @@ def _sources(plan: Plan, wires: Wires) -> Sources:
     def own(item: MountPlan | None) -> int:
         from sampan.runtime import sources
 
-        return sources.own(wires.idmaps)(item)
+        return sources.own(wires.held)(item)
 
     return own
 

@@ -26,6 +26,18 @@ class MountPlan(Record):
     source: str
     options: mount_options.MountOptions
     idmap: IdMap | None = None  # of its own; None is the container's user namespace
+    holder: int = 0  # the process in whose mount namespace the source lies, else 0
+
+
+def holder(source: str) -> int:
+    """The process in whose mount namespace a source lies: the PID of /proc/PID/root/…, else 0.
+
+    An extension of ours: the kernel itself refuses to bind what another namespace has mounted.
+    """
+    parts = source.split("/", 4)
+    if parts[:2] == ["", "proc"] and parts[3:4] == ["root"] and parts[2].isdecimal():
+        return int(parts[2])
+    return 0
 
 
 def make(
@@ -65,7 +77,14 @@ def make(
     path = os.path.normpath("/" + item.destination.lstrip("/"))
     if root != "/" and path.startswith(f"{root}/"):  # some name it as the host sees it
         path = path.removeprefix(root)
-    return MountPlan(destination=path, type=kind, source=source, options=chosen, idmap=mapping)
+    return MountPlan(
+        destination=path,
+        type=kind,
+        source=source,
+        options=chosen,
+        idmap=mapping,
+        holder=holder(source) if chosen.flags & MS.BIND else 0,
+    )
 
 
 def _idmap(item: oci_runtime.Mount, *, can: bool, user_namespace: bool) -> IdMap | None:

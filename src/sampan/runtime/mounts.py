@@ -100,7 +100,7 @@ class Mounter:
 
     def _open(self, item: MountPlan) -> int:
         """A detached copy of the source; -1 where the kernel has only mount(2)."""
-        if item.options.idmap:
+        if item.options.idmap or item.holder:
             return self._sources(item)
         recursive = AT_RECURSIVE if item.options.flags & MS.REC else 0
         try:
@@ -233,7 +233,8 @@ def load_rare(plan: Plan) -> bool:
     """
     if plan.copies_up:
         from sampan.runtime import copy_up  # noqa: F401
-    if plan.user_namespace or any(item.options.idmap for item in (*plan.rootfs, *plan.mounts)):
+    mounts = (*plan.rootfs, *plan.mounts)
+    if plan.user_namespace or any(item.options.idmap or item.holder for item in mounts):
         from sampan.runtime import sources  # noqa: F401
 
         return True

@@ -1,11 +1,13 @@
-"""Mount sources that need more than a container's own process has: mapped ids, closed directories.
+"""Mount sources that need more than a container's own process has: mapped ids, closed directories,
+what only another container has mounted.
 
-`open_namespaces` makes, in the caller and before the clone, one user namespace for each mapping of
+`open_ahead` makes, in the caller and before the clone, one user namespace for each mapping of
 config.mounts (mounts with the same mapping share it): only its mappings are used (mount_setattr(2),
-MOUNT_ATTR_IDMAP). A container without a user namespace then opens the sources itself (`own`). In a
-user namespace it may not: `asked` sends the mount's number to the caller, which opens the source in
-the container's mount namespace with the host's privilege (`Server`) and sends the descriptor back.
-So a source may also lie on a mount that was made for the container just before.
+MOUNT_ATTR_IDMAP). Of a source in another mount namespace it takes a detached copy from there.
+A container without a user namespace then opens the other sources itself (`own`). In a user
+namespace it may not: `asked` sends the mount's number to the caller, which opens the source in the
+container's mount namespace with the host's privilege (`Server`) and sends the descriptor back. So a
+source may also lie on a mount that was made for the container just before.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import contextlib
 import errno
 import os
 
-from sampan.linux import mount, namespaces, process
+from sampan.linux import files, mount, namespaces, process
 from sampan.linux.mount import AT_RECURSIVE, MOUNT_ATTR, MS, OPEN_TREE
 from sampan.linux.namespaces import CLONE
 from sampan.runtime import channel as channels
@@ -30,18 +32,22 @@ if TYPE_CHECKING:
     from sampan.runtime.mounts import Sources
     from sampan.runtime.plan import Plan
 
-    Namespaces = dict[IdMap | None, int]
+    Held = dict[IdMap | MountPlan | None, int]
 
 
 ROOT = "root"  # instead of a mount's number: the directory that becomes the root
 
 
-def open_namespaces(plan: Plan) -> Namespaces:
-    """A descriptor of a user namespace for each mapping; None stands for the container's own."""
-    made: Namespaces = {}
+def open_ahead(plan: Plan) -> Held:
+    """A descriptor of a user namespace for each mapping (None stands for the container's own), and
+    of a detached tree for each mount whose source lies in another mount namespace."""
+    made: Held = {}
     for item in (*plan.rootfs, *plan.mounts):
         if item.options.idmap and item.idmap and item.idmap not in made:
             made[item.idmap] = _user_namespace(item)
+    for item in plan.mounts:
+        if item.holder:
+            made[item] = _from_elsewhere(item)
     if plan.joins("user") >= 0:
         made[None] = os.dup(plan.joins("user"))
     return made
@@ -71,13 +77,46 @@ def _user_namespace(item: MountPlan) -> int:
         os.waitpid(pid, 0)
 
 
-def own(made: Namespaces) -> Sources:
+def _from_elsewhere(item: MountPlan) -> int:
+    """A detached copy of what lies in another mount namespace, which only its members may copy: a
+    child of ours joins it. No link in there leads out of that process's root."""
+    ours, theirs = channels.pair()
+    helper = os.fork()
+    if helper == 0:
+        try:
+            channels.send_descriptor(theirs.fd, "source", _copy(item))
+        except OSError as error:
+            theirs.send(str(error.errno))
+        finally:
+            os._exit(0)
+    theirs.close()
+    message, tree = channels.receive_descriptor(ours.fd)
+    ours.close()
+    os.waitpid(helper, 0)
+    if tree < 0:
+        reason = os.strerror(int(message)) if message else "its helper was killed"
+        raise errors.MountFailed(
+            f"cannot mount {item.source} at {item.destination}: process {item.holder}, in whose "
+            f"mount namespace it lies, did not give it: {reason.lower()}"
+        )
+    return tree
+
+
+def _copy(item: MountPlan) -> int:
+    top = f"/proc/{item.holder}/root"
+    root = os.open(top, os.O_PATH | os.O_DIRECTORY)
+    namespaces.setns(os.open(f"/proc/{item.holder}/ns/mnt", os.O_RDONLY), CLONE.NEWNS)
+    place = files.open_in_root(root, item.source.removeprefix(top))
+    return mount.open_tree(place, OPEN_TREE.CLONE | _recursive(item))
+
+
+def own(made: Held) -> Sources:
     """For a container whose process has the host's privilege."""
 
     def open_one(item: MountPlan | None) -> int:
         if item is None:  # it is asked for only after the same was refused
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return _open(item, made[item.idmap] if item.options.idmap else -1)
+        return _open(item, made)
 
     return open_one
 
@@ -101,7 +140,7 @@ def asked(plan: Plan, channel: Channel) -> Sources:
 class Server:
     """The caller's side: opens the source of a mount as the container sees it, and sends it."""
 
-    def __init__(self, plan: Plan, pid: int, made: Namespaces, channel: Channel) -> None:
+    def __init__(self, plan: Plan, pid: int, made: Held, channel: Channel) -> None:
         self._plan, self._pid, self._made, self._channel = plan, pid, made, channel
 
     def serve(self, number: str) -> None:
@@ -124,8 +163,7 @@ class Server:
     def _source(self, number: str) -> int:
         if number == ROOT:
             return os.open(self._plan.root, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
-        item = _mounts(self._plan)[int(number)]
-        return _open(item, self._made[item.idmap] if item.options.idmap else -1)
+        return _open(_mounts(self._plan)[int(number)], self._made)
 
     def close(self) -> None:
         while self._made:
@@ -137,11 +175,14 @@ def _mounts(plan: Plan) -> tuple[MountPlan, ...]:
     return (*plan.rootfs, *plan.mounts)
 
 
-def _open(item: MountPlan, user_namespace: int) -> int:
+def _open(item: MountPlan, made: Held) -> int:
+    user_namespace = made[item.idmap] if item.options.idmap else -1
     if item.type == "overlay" and not item.options.flags & MS.BIND:
         return _overlay(item, user_namespace)
-    recursive = AT_RECURSIVE if item.options.flags & MS.REC else 0
-    tree = mount.open_tree(item.source, OPEN_TREE.CLONE | recursive)
+    if item.holder:
+        tree = made[item]
+    else:
+        tree = mount.open_tree(item.source, OPEN_TREE.CLONE | _recursive(item))
     if user_namespace >= 0:
         mount.set_attributes(
             tree,
@@ -150,6 +191,10 @@ def _open(item: MountPlan, user_namespace: int) -> int:
             recursive=item.options.idmap == "ridmap",
         )
     return tree
+
+
+def _recursive(item: MountPlan) -> int:
+    return AT_RECURSIVE if item.options.flags & MS.REC else 0
 
 
 def _overlay(item: MountPlan, user_namespace: int) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import string
 
+from sampan.runtime import mount_plan
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sampan.shim.protocol import Message, Start
@@ -21,6 +23,7 @@ def cgroup(request: Start) -> str:
     """Its cgroup's path where it is eligible, else ""."""
     linux = request.config.get("linux") or {}
     resources = linux.get("resources") or {}
+    mounts = (*request.rootfs, *(request.config.get("mounts") or ()))
     ok = (
         not (request.runtime or request.restore)
         and is_plain(request.cgroup)
@@ -28,7 +31,7 @@ def cgroup(request: Start) -> str:
         and not (linux.get("netDevices") or linux.get("intelRdt"))
         and {"type": "pid"} in linux.get("namespaces", ())
         and all(item["type"] != "user" for item in linux["namespaces"])
-        and not any(map(_maps_ids, (*request.rootfs, *(request.config.get("mounts") or ()))))
+        and not any(map(_is_opened_outside, mounts))
         and not is_tight((resources.get("memory") or {}).get("limit") or 0)
         and not resources.get("unified")
         and not _has_agent(linux.get("seccomp") or {})
@@ -36,9 +39,10 @@ def cgroup(request: Start) -> str:
     return request.cgroup if ok else ""
 
 
-def _maps_ids(mount: Message) -> bool:
+def _is_opened_outside(mount: Message) -> bool:
     options = mount.get("options") or ()
-    return bool(mount.get("uidMappings")) or "idmap" in options or "ridmap" in options
+    maps_ids = bool(mount.get("uidMappings")) or "idmap" in options or "ridmap" in options
+    return maps_ids or mount_plan.holder(mount.get("source") or "") > 0
 
 
 def is_plain(cgroup: str) -> bool:

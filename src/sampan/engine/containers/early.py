@@ -38,6 +38,7 @@ def _looks_eligible(container: Container) -> bool:
         and not runtimes.words(container)
         and user_namespaces.of(container) is None
         and not host.get("PidMode")
+        and not (host.get("IpcMode") or "").startswith("container:")
         and not host.get("DeviceRequests")
         and not eligible.is_tight(host.get("Memory") or 0)
         and not any("seccomp" in option for option in host.get("SecurityOpt") or ())

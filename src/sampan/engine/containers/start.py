@@ -30,7 +30,7 @@ from sampan.engine import (
     user_namespaces,
     users,
 )
-from sampan.engine.containers import early, links, log_config, mount_events, scopes
+from sampan.engine.containers import early, links, log_config, mount_events, peers, scopes
 from sampan.engine.errors import NotModified, StartFailed
 from sampan.engine.places import Plan
 from sampan.kit import errors
@@ -197,7 +197,8 @@ def described(container: Container, files: list[tuple[str, str]]) -> dict[str, A
             identity=identity(container),
             root_path=f"{engine.paths.container_run(container.id)}/rootfs",
             files=tuple(files),
-            peers=_peers(container),
+            peers=(joined := peers.pids(container)),
+            shm=peers.shm(container, joined),
             remap=user_namespaces.of(container),
             apparmor=apparmor_profile(container),
             links=linked(container),
@@ -245,34 +246,6 @@ def identity(container: Container, user: str | None = None) -> users.Identity:
         rootfs.read_file(layers, "/etc/group"),
         container.host_config.get("GroupAdd") or (),
     )
-
-
-def _peers(container: Container) -> dict[str, int]:
-    """PID 1 of each container that a mode names."""
-    peers = {}
-    for key in ("NetworkMode", "PidMode", "IpcMode", "UTSMode", "CgroupnsMode"):
-        mode = container.host_config.get(key) or ""
-        if mode.startswith("container:"):
-            name = mode.partition(":")[2]
-            peer = container.engine.containers.get(name)
-            if not peer.running:
-                raise errors.Conflict(
-                    f"cannot join network namespace of a non running container: {name}"
-                    if key == "NetworkMode"
-                    else f"cannot join {key} of a non running container: {name}"
-                )
-            if user_namespaces.of(container) and not user_namespaces.of(peer):
-                raise errors.Conflict(
-                    f"cannot join {key} of {name}: it is in the host's user namespace, so this "
-                    "container must be, too (--userns=host)"
-                )
-            if key == "IpcMode" and peer.host_config.get("IpcMode") in ("private", "none"):
-                raise errors.Conflict(
-                    f"cannot join {key} of {name}: non-shareable IPC (hint: use IpcMode:shareable "
-                    "for the donor container)"
-                )
-            peers[name] = peer.pid
-    return peers
 
 
 async def _failed(container: Container, error: BaseException, *, again: bool) -> None:
