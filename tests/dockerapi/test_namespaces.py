@@ -101,6 +101,9 @@ def test_dev_shm_comes_with_the_ipc_namespace(own_engine: Engine) -> None:
     assert said_in(engine, donor, "cat /dev/shm/guest") == "from the guest\n"
     engine.stop(signal.SIGKILL)
     engine.start()
+    body = {"CheckpointID": "of-both"}
+    answer = engine.request("POST", f"/containers/{guest}/checkpoints", body)[1]
+    assert "has the IPC namespace and /dev/shm of another one" in answer["message"]
     said_in(engine, donor, "echo later > /dev/shm/later")
     assert said(engine, "cat /dev/shm/later", IpcMode=f"container:{guest}") == "later\n"
     for again in (f"/containers/{donor}/restart?t=0", f"/containers/{guest}/restart?t=0"):

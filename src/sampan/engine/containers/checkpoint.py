@@ -37,6 +37,11 @@ async def create(container: Container, name: str, *, directory: str = "", exit_:
         container.require_running()
         if user_namespaces.of(container):
             raise errors.Unsupported("a container in a user namespace cannot be checkpointed")
+        if (container.host_config.get("IpcMode") or "").startswith("container:"):
+            raise errors.Unsupported(
+                f"container {container.name} has the IPC namespace and /dev/shm of another one: it "
+                "cannot be checkpointed"
+            )
         if runtimes.other(container):
             raise errors.Unsupported(
                 f"container {container.name} runs below another runtime, which would have to do it"
