@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from peers import IMAGE, Sampan, pss
@@ -30,13 +30,14 @@ V1 = Path("/sys/fs/cgroup/cpuacct")
 class Checkout(Sampan):
     """Sampan as another directory has it, all its processes in one cgroup."""
 
-    settings: ClassVar[dict[str, str]] = {}
+    settings: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, work: Path, directory: Path) -> None:
         self.directory = directory.resolve()
         self.name = str(self.directory).strip("/").replace("/", "-")
         self.cgroup = f"sampan-bench-{self.name}"
-        self.settings = {"cgroup-parent": f"/{self.cgroup}"}
+        pool = {"base": "10.231.0.0/16", "size": 24}  # others may have used up the usual ones
+        self.settings = {"cgroup-parent": f"/{self.cgroup}", "default-address-pools": [pool]}
         super().__init__(work)
         self._own.mkdir(parents=True, exist_ok=True)
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE = "bench/busybox:latest"
@@ -105,7 +105,7 @@ class Peer:
 
 class Sampan(Peer):
     name = "sampan"
-    settings: ClassVar[dict[str, str]] = {}
+    settings: ClassVar[dict[str, Any]] = {}
 
     def command(self, *arguments: str) -> list[str]:
         return [str(ROOT / ".venv/bin/sampan"), *arguments]
@@ -137,7 +137,7 @@ class Sampan(Peer):
 class Unpacking(Sampan):
     """Its layers unpacked, as everybody else has them."""
 
-    settings: ClassVar[dict[str, str]] = {"storage-driver": "overlay"}
+    settings: ClassVar[dict[str, Any]] = {"storage-driver": "overlay"}
 
 
 class Docker(Peer):

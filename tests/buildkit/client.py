@@ -51,7 +51,9 @@ class Client:
             for packet in self.script:
                 await stream.send_message(packet)
             return
-        wanted = [value for name, value in self.metadata if name == "include-patterns"]
+        wanted = [value for name, value in self.metadata if name == "followpaths"]
+        links = (self.files.get(path) for path in wanted)
+        wanted += [target for target in links if isinstance(target, str)]
         stats = [stat for stat in self.stats() if not wanted or stat["path"] in wanted]
         for stat in stats:
             await stream.send_message({"type": filesync.STAT, "stat": stat})

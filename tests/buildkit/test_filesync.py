@@ -139,7 +139,7 @@ def test_patterns_and_names_go_as_headers_can_carry_them(tmp_path: Path) -> None
     client = Client({})
     fetch(tmp_path, client, wanted=Wanted(name="x", include=("a b",), exclude=("é*", "!c")))
     told = dict(client.metadata)
-    assert (told["dir-name"], told["include-patterns"]) == ("x", "a b")
+    assert (told["dir-name"], told["followpaths"]) == ("x", "a b")
     assert [value for name, value in client.metadata if name == "exclude-patterns"] == [
         "%C3%A9%2A",
         "%21c",

@@ -99,6 +99,7 @@ FRAMES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(FRAMES, st.lists(st.integers(1, 40)))
 def test_only_plain_data_of_streams_with_an_inbox_passes_h2(
     frames: list[tuple[int, int, int, bytes]], cuts: list[int]

@@ -114,7 +114,7 @@ def test_all_processes_end_without_a_pid_namespace(alone):
     ends = [os.pidfd_open(pid) for pid in pids]
     alone("delete", "--force", container)
     for fd in ends:
-        assert select.select([fd], [], [], 0)[0]  # it has ended
+        assert select.select([fd], [], [], 10)[0]  # runc's are at it still, on a busy machine
         os.close(fd)
 
 

@@ -130,11 +130,13 @@ def test_git_repositories(engine: Engine, repository: Path) -> None:
         dockerfile = START + (
             f"ADD {address}/x.git#old:sub /old/\nADD {address}/x.git /new/\n"
             f"ADD --keep-git-dir=true {address}/x.git#main /git/\n"
+            f"ADD {address}/x.git?keep-git-dir&submodules=false&ref=main /asked/\n"
         )
         _, messages = build(engine, packed(dockerfile, {}))
-        look = "cat /old/file /new/sub/file; ls -A /new; test -d /git/.git && echo kept"
+        look = "cat /old/file /new/sub/file; ls -A /new; test -d /git/.git && echo kept;"
+        look += " test -d /asked/.git && echo kept"
         assert shown(engine, made(messages), look) == (
-            "first\nsecond\nDockerfile\nbusybox\nsub\nkept\n"
+            "first\nsecond\nDockerfile\nbusybox\nsub\nkept\nkept\n"
         )
         text, messages = build(engine, b"", "remote=" + quote(f"{address}/x.git#main"))
         assert "Step 2/2 : COPY sub /" in text, messages

@@ -163,6 +163,14 @@ def test_a_dockerfile_in_lowercase_and_behind_http_and_beside_a_remote_context(
             assert found == {"two": b"abc"}
 
     played(engine, {"dockerfile": "FROM scratch\nCOPY name /two\n"}, work)
+    client = Client()
+
+    async def linked(build: Builder) -> None:
+        client.files["Dockerfile"] = "web"  # a link
+        assert await solved(build) == {"three": b"abc\n"}
+
+    web = "FROM scratch\nCOPY <<E /three\nabc\nE\n"
+    played(engine, {"web": web}, linked, client)
 
 
 def test_what_a_run_can_ask_of_its_builder(engine: Engine) -> None:
@@ -229,3 +237,13 @@ def test_a_frontend_is_asked_for_what_it_offers(engine: Engine) -> None:
         await asyncio.gather(solve, return_exceptions=True)
 
     played(engine, {"Dockerfile": dockerfile}, work)
+
+
+def test_warnings_that_end_a_build_are_told_before(engine: Engine) -> None:
+    async def work(build: Builder) -> None:
+        with pytest.raises(grpc.Refused, match="lint violation found for rules: JSONArgs"):
+            await build.solve("violation", TAR)
+        told = [w async for m in build.status("violation") for w in m["warnings"]]
+        assert [w["short"].split(b":")[0] for w in told] == [b"JSONArgsRecommended"]
+
+    played(engine, {"Dockerfile": f"# check=error=true\n{START}CMD x\n"}, work)

@@ -48,13 +48,18 @@ def test_both_families_may_be_isolated(engine: Engine) -> None:
     body: dict[str, Any] = {
         "Internal": True,
         "EnableIPv6": True,
-        "Options": {f"{BRIDGE}.gateway_mode_ipv{n}": "isolated" for n in "46"},
+        "Options": {
+            f"{BRIDGE}.name": "smp-alone",
+            **{f"{BRIDGE}.gateway_mode_ipv{n}": "isolated" for n in "46"},
+        },
     }
     with network(engine, "alone", **body):
         engine.run("sleep", "60", name="there", **on("alone"))
         for family in ("-4", "-6"):
             pinging = engine.run("ping", family, "-c1", "-W3", "there", **on("alone"))
             assert engine.wait(pinging) == 0
+        with open("/proc/net/if_inet6") as file:  # not even a link-local one
+            assert "smp-alone" not in file.read()
 
 
 def test_an_id_counts_before_a_name(engine: Engine) -> None:

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from sampan.engine import cgroups
 from sampan.engine.containers import start
 from sampan.kit import errors
 from sampan.linux import cgroup
@@ -23,12 +22,17 @@ class Ended:
 
 @pytest.mark.needs("mount")
 def test_what_a_killed_monitor_left_of_the_cgroup_is_removed() -> None:
-    paths = SimpleNamespace(cgroup_parent=f"/sampan-test-start-{os.getpid()}")
-    engine = SimpleNamespace(paths=paths)
-    container = SimpleNamespace(id="0" * 64, host_config={}, engine=engine)
-    group = cgroup.manager(cgroups.place(container, cgroups.CGROUPFS))
+    above = f"/sampan-test-start-{os.getpid()}"
+    engine = SimpleNamespace(paths=SimpleNamespace(cgroup_parent=above), cgroup_driver="cgroupfs")
+    container = SimpleNamespace(
+        id="cut-short", engine=engine, host_config={}, cgroup_driver="cgroupfs",
+        cgroup=f"{above}/cut-short",
+    )  # fmt: skip
+    group = cgroup.manager(container.cgroup)
     group.create()
-    with pytest.raises(errors.Unavailable, match="monitor went away"):
-        asyncio.run(start._answer(container, Ended()))
-    assert not any(map(os.path.exists, group.paths().values()))
-    cgroup.manager(paths.cgroup_parent).delete()
+    try:
+        with pytest.raises(errors.Unavailable, match="monitor went away"):
+            asyncio.run(start._answer(container, Ended()))
+        assert not any(map(os.path.exists, group.paths().values()))
+    finally:
+        cgroup.manager(above).delete()

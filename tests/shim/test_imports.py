@@ -19,6 +19,7 @@ NEVER = {  # what an engine's container does not come to, and why
     "tty": "sampan-oci, on a terminal of its own",
     "sampan.runtime.no_cgroup": "the engine's containers have one",
     "sampan.runtime.copy_up": "the engine copies into volumes by itself",
+    "sampan.image.tar.bytecode": "layers of builds alone have a latest time",
     "calendar": "the engine alone reads times",
     "ipaddress": "the engine alone makes rules of a policy",
 }

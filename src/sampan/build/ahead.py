@@ -20,6 +20,7 @@ from sampan.build.errors import DockerfileError
 from sampan.build.instructions.add import Add
 from sampan.build.instructions.arg import Arg
 from sampan.build.instructions.copy import Copy
+from sampan.build.instructions.env import Env
 from sampan.build.instructions.run import Run
 
 TYPE_CHECKING = False
@@ -76,7 +77,8 @@ class Ahead:
                         yield told, known, current
                 elif not isinstance(known, Run):
                     current = state.after(current, known) or current
-                    scope.env = current.env
+                if isinstance(known, Env):
+                    scope.set(dict(known.pairs))
             except DockerfileError:
                 return
             waits = waits or isinstance(known, (Run, Copy, Add))

@@ -92,17 +92,17 @@ def _is_file(part: Part, path: str) -> bool:
 def _destination(part: Part, path: str, place: str, into: bool, parents: bool) -> str:
     entry = part.files.entry(files.resolve(part.files, path))
     if parents:
-        return f"{place}/{path[_pivot(part.pattern) :]}".strip("/")
+        return "/".join([place, *path.split("/")[_pivot(part.pattern) :]]).strip("/")
     if entry is not None and entry.kind == tar.DIRECTORY:
         return place  # a directory's contents, not itself
     return f"{place}/{posixpath.basename(path)}".lstrip("/") if into else place
 
 
 def _pivot(pattern: str) -> int:
-    """Where in a match the part begins that --parents keeps: behind `/./`, else at its start."""
+    """How many names of a match --parents leaves out: those before `/./`."""
     before, mark, _ = pattern.partition("/./")
     base = files.clean(before) if mark else ""
-    return len(base) + 1 if base else 0
+    return len(base.split("/")) if base else 0
 
 
 def _places(part: Part, deep: bool) -> list[str]:
@@ -132,9 +132,9 @@ class _Layer:
         for count in range(1, len(steps) + 1):
             above = "/".join(steps[:count])
             entry = source.entry(above)
-            if len(above) < pivot or entry is None or excluded.ignores(above):
+            if count <= pivot or entry is None or excluded.ignores(above):
                 continue
-            name = f"{place}/{above[pivot:]}".strip("/")
+            name = "/".join([place, *steps[pivot:count]]).strip("/")
             if name and name not in self._members:
                 self._add(name, entry)
 

@@ -18,6 +18,7 @@ import urllib.parse
 import urllib.request
 
 from sampan.build import files
+from sampan.build.instructions import csv
 from sampan.build.stack import Stack
 from sampan.image import tar
 from sampan.kit import errors
@@ -40,6 +41,8 @@ class Repository(Record):
     ref: str = ""
     directory: str = ""
     commit: str = ""  # the one it has to be, or its beginning
+    keep: bool = False  # with its .git
+    submodules: bool = True
 
 
 class CannotFetch(errors.Unavailable):
@@ -63,6 +66,7 @@ def repository(text: str) -> Repository:
     url, _, query = head.partition("?")
     ref, _, directory = fragment.partition(":")
     commit = ""
+    flags = {"keep-git-dir": False, "submodules": True}
     for key, value in urllib.parse.parse_qsl(query, keep_blank_values=True):
         if key in ("ref", "branch", "tag"):
             ref = (
@@ -72,11 +76,20 @@ def repository(text: str) -> Repository:
             directory = value
         elif key in ("commit", "checksum"):
             commit = value
+        elif key in flags:
+            flags[key] = csv.boolean(key, value) if value else True
         else:
             raise errors.InvalidArgument(f"{text}: unexpected {key} in the address of a repository")
     if ref.startswith("-") or url.startswith("-"):
         raise errors.InvalidArgument(f"{text}: a git ref or address cannot begin with -")
-    return Repository(url=url, ref=ref, directory=files.clean(directory), commit=commit)
+    return Repository(
+        url=url,
+        ref=ref,
+        directory=files.clean(directory),
+        commit=commit,
+        keep=flags["keep-git-dir"],
+        submodules=flags["submodules"],
+    )
 
 
 def fetch(url: str, scratch: str) -> files.Single:
@@ -123,14 +136,15 @@ def clone(
     wanted = repository(text)
     place = _fetched(wanted, scratch)
     _git(place, "checkout", "--quiet", "--detach", "FETCH_HEAD")
-    _git(place, "submodule", "update", "--init", "--recursive", "--quiet")
+    if wanted.submodules:
+        _git(place, "submodule", "update", "--init", "--recursive", "--quiet")
     found = _git(place, "rev-parse", "HEAD")
     note(text, f"{'sha1' if len(found) == 40 else 'sha256'}:{found}")
     expected = commit.removeprefix("sha1:") or wanted.commit
     if expected and not found.startswith(expected):
         raise errors.InvalidArgument(f"{text}: its commit is {found}, not {expected}")
     moment = int(_git(place, "log", "-1", "--format=%ct"))
-    tree: Files = _Checkout(place, moment, keep_git_dir=keep_git_dir)
+    tree: Files = _Checkout(place, moment, keep_git_dir=keep_git_dir or wanted.keep)
     if not wanted.directory:
         return tree
     inside = files.resolve(tree, wanted.directory)

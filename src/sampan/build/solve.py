@@ -154,7 +154,6 @@ class _Build:
         if checks.demanded(self.file, self.request.args):
             found = self._check(self.base)
             if found:
-                self.progress.warn(found)
                 raise checks.Violations(found)
         try:
             made = self._solved(stages)[target.index]

@@ -43,12 +43,12 @@ class Wanted(Record):
     """Which of the client's directories, and what of it. Patterns are `.dockerignore`'s."""
 
     name: str
-    include: Sequence[str] = ()
+    include: Sequence[str] = ()  # these alone, and what they lead to if they are links
     exclude: Sequence[str] = ()
 
     def metadata(self) -> list[tuple[str, str]]:
         pairs = [("dir-name", [self.name])]
-        pairs += [("include-patterns", [*self.include])] if self.include else []
+        pairs += [("followpaths", [*self.include])] if self.include else []
         pairs += [("exclude-patterns", [*self.exclude])] if self.exclude else []
         told: list[tuple[str, str]] = []
         for key, values in pairs:

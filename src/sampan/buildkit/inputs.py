@@ -75,7 +75,7 @@ class Inputs:
             found = _text(tree, beside)
             if found is not None:
                 self.ignored = ignore.Matcher(ignore.read(found))
-            else:
+            elif not self._asked.remote:
                 self.ignored = await self._dockerignore(
                     self._asked.context,
                     lambda size: vertex.status("transferring context:", current=size),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from sampan.build import cache_options, dockerfile
+from sampan.build import cache_options, checks, dockerfile
 from sampan.build.errors import DockerfileError
 from sampan.buildkit import (
     cache_store,
@@ -153,6 +153,8 @@ class Result:
                     self.request(), self.workshop, self.options, self._told, self.tell
                 )
             except BaseException as error:
+                if isinstance(error, checks.Violations) and self._steps:
+                    self._steps[-1].warn(error.warnings)
                 cancelled = isinstance(error, asyncio.CancelledError)
                 self._end_all("context canceled" if cancelled else steps.said(error))
                 raise

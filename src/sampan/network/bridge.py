@@ -156,8 +156,11 @@ def _ensure_sysctls(network: Network) -> None:
     """Let 127.0.0.1 of the host be translated to the bridge; `firewall` guards the way back."""
     if network.subnet:
         sysctl.ensure(f"net/ipv4/conf/{network.bridge}/route_localnet", "1")
-    if network.subnet6:
-        sysctl.ensure(f"net/ipv6/conf/{network.bridge}/disable_ipv6", "0")
+    name = f"net/ipv6/conf/{network.bridge}/disable_ipv6"
+    if network.hidden:  # the kernel gives every link a link-local address
+        sysctl.ensure(name, "1")
+    elif network.subnet6:
+        sysctl.ensure(name, "0")
 
 
 def _unavailable(network: Network, error: OSError, doing: str = "") -> errors.NetworkUnavailable:

@@ -74,7 +74,8 @@ def _network(sock: netlink.Socket, network: Network) -> Iterator[Finding]:
             "nothing on it is reachable",
         )
         return
-    if network.subnet6 and sysctl.read(f"net/ipv6/conf/{link.name}/disable_ipv6") != "0":
+    wanted = network.subnet6 and not network.hidden
+    if wanted and sysctl.read(f"net/ipv6/conf/{link.name}/disable_ipv6") != "0":
         yield Finding(
             level="wrong",
             about=about,

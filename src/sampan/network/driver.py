@@ -60,6 +60,11 @@ class Network(Record):
     parent_mode: str = ""  # bridge, private, vepa, passthru; l2, l3, l3s
 
     @property
+    def hidden(self) -> bool:
+        """The host has no address on it at all."""
+        return self.mode == "isolated" and (not self.subnet6 or self.mode6 == "isolated")
+
+    @property
     def bridged(self) -> bool:
         """There is a bridge on the host, so ports are published and rules hold there."""
         return self.driver in ("bridge", "overlay")

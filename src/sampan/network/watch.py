@@ -22,13 +22,13 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from sampan.linux.netlink._wire import attributes
+from sampan.linux.netlink import NETLINK_NETFILTER, attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-_NETLINK_NETFILTER, _GROUP_NFTABLES = 12, 1 << 6  # NFNLGRP_NFTABLES is 7, groups are bits from 1
+_GROUP_NFTABLES = 1 << 6  # NFNLGRP_NFTABLES is 7, groups are bits from 1
 _NEW_GENERATION = 10 << 8 | 15  # NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN: the end of each transaction
 _PROCESS = 2  # NFTA_GEN_PROC_PID
 _HEADERS = 16, 4  # bytes of nlmsghdr and nfgenmsg
@@ -40,7 +40,7 @@ class Watch:
 
     def __init__(self, *, quiet: float = _QUIET) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        self._socket = socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER)
+        self._socket = socket.socket(socket.AF_NETLINK, kind, NETLINK_NETFILTER)
         self._socket.bind((0, _GROUP_NFTABLES))
         self._quiet = quiet
 

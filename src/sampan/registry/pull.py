@@ -174,7 +174,9 @@ class _Pull:
             raise errors.NotAnImage(name, described["mediaType"])
         descriptors = manifest.get("layers") or []
         for descriptor in descriptors:
-            self.on_event(Event(kind="layer", digest=_digest(descriptor), total=_size(descriptor)))
+            digest = _digest(descriptor)
+            if digest not in self.store:
+                self.on_event(Event(kind="layer", digest=digest, total=_size(descriptor)))
         async with _first_error(), asyncio.TaskGroup() as group:
             first = group.create_task(self.blob(described, _LARGEST_CONFIG))
             coming = [group.create_task(self.layer(item)) for item in descriptors]

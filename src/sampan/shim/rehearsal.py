@@ -10,19 +10,38 @@ from __future__ import annotations
 import os
 import socket
 
-from sampan.linux import cgroup, unix
+from sampan.linux import unix
+from sampan.runtime import plan as plans
+from sampan.shim import direct, parsing, protocol, ready, stdio
 from sampan.shim import loop as loops
-from sampan.shim import parsing, protocol, stdio
 from sampan.shim.logs.json_file import JsonFile
 from sampan.shim.session import Session
 from sampan.shim.subscribers import Subscribers
+from sampan.spec import oci_runtime
 
 _TIMES = 20  # PEP 659 wants eight calls
-_CONFIG = {
+_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+_CONFIG = {  # with some of all that an engine's container has
     "ociVersion": "1.2.0",
-    "process": {"args": ["true"], "cwd": "/", "env": ["PATH=/bin"]},
-    "root": {"path": "rootfs"},
-    "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}]},
+    "process": {
+        "args": ["true"],
+        "cwd": "/",
+        "env": ["PATH=/bin"],
+        "user": {"uid": 0, "gid": 0},
+        "capabilities": {name: ["CAP_KILL"] for name in _SETS},
+    },
+    "root": {"path": "/"},
+    "mounts": [
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "nodev"]},
+        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]},
+        {"destination": "/etc/hosts", "source": "/", "options": ["rbind", "rprivate"]},
+    ],
+    "linux": {
+        "namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network")],
+        "maskedPaths": ["/proc/kcore"],
+        "readonlyPaths": ["/proc/sys"],
+        "sysctl": {"net.ipv4.ip_unprivileged_port_start": "0"},
+    },
 }
 
 
@@ -35,11 +54,12 @@ def _play() -> None:
     engine, connection = socket.socketpair()
     client, clients_end = socket.socketpair()
     request = _request(engine, connection, clients_end)
-    cgroup.manager("/rehearsal")  # remembers what the host has
+    direct.rehearse()  # remembers what the host has
     loop = loops.Loop()
     subscribers = Subscribers(loop)
     subscribers.add(connection, protocol.started(1, ""))
     streams = stdio.Streams(tty=False, stdin=True)
+    plans.make(oci_runtime.parse(request.config), ready.options(request, streams))
     log = JsonFile(request.log)
     session = Session(loop, log=log, stdin_once=True)
     assert streams.theirs is not None

@@ -43,7 +43,7 @@ class Violations(DockerfileError):
     """`# check=error=true`, and something was found."""
 
     def __init__(self, warnings: Iterable[Warning]) -> None:
-        known = [*warnings]
+        self.warnings = known = tuple(warnings)
         names = dict.fromkeys(warning.rule for warning in known)
         text = f"lint violation found for rules: {', '.join(names)}"
         super().__init__(text, known[0].line, known[0].end)

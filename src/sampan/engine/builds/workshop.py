@@ -232,9 +232,8 @@ class Workshop:
         return layer
 
     async def _created(
-        self, made: State, process: running.Process, mounts: Mounts, names: list[str]
+        self, made: State, process: running.Process, mounts: Mounts, devices: list[str]
     ) -> Container:
-        """`names` are its devices'."""
         image = Image(id=made.image_id, manifest="", chain_id=made.chain_id, config=made.document)
         env = {"PATH": state.DEFAULT_PATH, **process.proxies, **process.env}
         config: dict[str, Any] = {
@@ -253,8 +252,8 @@ class Workshop:
             "NetworkMode": process.network or "default",
             "Privileged": process.insecure,
         }
-        if names:
-            host["DeviceRequests"] = [{"Driver": "cdi", "DeviceIDs": names}]
+        if devices:
+            host["DeviceRequests"] = [{"Driver": "cdi", "DeviceIDs": devices}]
         variables = tuple(f"{name}={value}" for name, value in mounts.environment.items())
         return await create.from_image(self.engine, image, config, host, variables)
 

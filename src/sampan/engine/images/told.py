@@ -64,6 +64,8 @@ class Teller:
             return  # a config's way is nobody's business
         if event.kind == "exists":
             self._there.add(event.digest)
+            if not self._layers:  # nothing is on its way: Docker says no word of layers
+                return
         elif event.kind == "complete" and event.digest in self._there:
             return
         words = self._words.get(event.kind)

@@ -13,27 +13,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from io import FileIO
 
-_TRIES = 1000
+_AT_ONCE = 25  # looks before it pays to leave the processor to those who are to stop
 
 
-def freeze_v1(directory: str) -> None:
+def freeze_v1(directory: str, *, seconds: float = 10.0) -> None:
     """Freeze and see to it: a process forking at that moment can keep the state at FREEZING.
 
     Asking again, and now and then letting go, gets past it (kernel: freezer-subsystem.rst).
     """
     path = f"{directory}/freezer.state"
-    for attempt in range(_TRIES):
-        if attempt and attempt % 50 == 0:
-            files.write(path, "THAWED")
-            time.sleep(0.01)
+    deadline = time.monotonic() + seconds
+    attempt = 0
+    while True:
         files.write(path, "FROZEN")
-        if attempt % 25 == 24:
-            time.sleep(0.00001)
         state = files.read(path).strip()
         if state == "FROZEN":
             return
-        if state != "FREEZING":
+        if state != "FREEZING" or time.monotonic() > deadline:
             break
+        attempt += 1
+        if attempt % 50 == 0:
+            files.write(path, "THAWED")
+            time.sleep(0.01)
+        elif attempt > _AT_ONCE:
+            time.sleep(0.001)
     files.write(path, "THAWED")
     raise CgroupBusy(f"{directory} could not be frozen: a process there cannot be stopped")
 

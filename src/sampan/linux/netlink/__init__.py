@@ -56,6 +56,7 @@ from sampan.linux.netlink._wire import (
     NETLINK_NETFILTER,
     Request,
     attribute,
+    attributes,
     nested,
 )
 
@@ -81,6 +82,7 @@ __all__ = [
     "add_vlan",
     "add_vxlan",
     "attribute",
+    "attributes",
     "del_address",
     "del_forwarding",
     "del_link",
