@@ -45,7 +45,7 @@ print(os.path.realpath(sys.executable))' 2>/dev/null
 
 packages=(nftables libnftables1 libseccomp2 mmdebstrap debian-archive-keyring python3-venv ca-certificates iproute2 mount)
 vm_packages=(qemu-system-x86 mmdebstrap)
-test_packages=(busybox-static uidmap docker-registry curl openssl procps tmux e2fsprogs iptables docker.io containerd podman bsdutils etcd-server)
+test_packages=(busybox-static git uidmap docker-registry curl openssl procps tmux e2fsprogs iptables docker.io containerd podman bsdutils etcd-server)
 
 need_packages() {
   command -v apt-get >/dev/null || die "./do setup needs Debian or Ubuntu (apt-get not found)"

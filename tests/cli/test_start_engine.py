@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from sampan.kit.paths import Paths
+from sampan.linux.cgroup import own
 from tests.cli.conftest import PROGRAM
 
 ENGINE = """#!{python} -IS
@@ -42,6 +45,8 @@ def sampand(tmp_path):
     started = tmp_path / "root" / "started"
     for line in started.read_text().splitlines() if started.exists() else ():
         os.kill(int(line.split()[0]), signal.SIGKILL)
+    name = Paths(root="", run=str(tmp_path / "run")).engine_cgroup
+    own.give_back(name)
 
 
 def test_many_commands_at_once_start_one_engine(tmp_path, sampand):
@@ -62,12 +67,14 @@ def test_many_commands_at_once_start_one_engine(tmp_path, sampand):
     assert session not in (pid, str(os.getsid(0))), "a session of its own, but not its leader"
 
 
-def test_an_engine_that_fails_has_the_last_word(sampan, sampand):
+def test_an_engine_that_fails_has_the_last_word(sampan, sampand, tmp_path):
     path = sampand("#!/bin/sh\necho 'no cgroups here' >&2\nexit 3\n")
     result = sampan("ps", PATH=path)
     assert result.returncode == 1
     assert "the engine ended while it started; its log is" in result.stderr
     assert "no cgroups here" in result.stderr
+    name = Paths(root="", run=str(tmp_path / "run")).engine_cgroup
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/{name}"))
     assert "Traceback" not in result.stderr
 
 

@@ -50,3 +50,17 @@ def test_what_was_committed_is_there_again(tmp_path: Path) -> None:
     assert again.value("select name from volumes") == "data"
     assert again.integrity() == []
     again.close()
+
+
+def test_images_of_an_older_sampan_are_known_without_the_time_of_a_build(tmp_path: Path) -> None:
+    path = str(tmp_path / "sampan.db")
+    db = Database(path)
+    for column in ("made", "built"):
+        db.execute(f"alter table images drop column {column}")
+    db.execute("insert into images (id, manifest, config, created) values ('a', 'b', '{}', '')")
+    db.execute("pragma user_version = 4")
+    db.close()
+    again = Database(path)
+    row = again.row("select made, built from images where id = 'a'")
+    assert row is not None and tuple(row) == (None, None)
+    again.close()

@@ -73,6 +73,13 @@ def manifest_of(store: MemoryStore, digest: str) -> dict:
     return json.loads(store.blobs[digest])
 
 
+def image(*layers: bytes) -> tuple[MemoryStore, str, list[str]]:
+    """A store with an image of these layers, its digest, and theirs."""
+    store = MemoryStore()
+    digest = add_image(store, *layers)
+    return store, digest, [layer["digest"] for layer in manifest_of(store, digest)["layers"]]
+
+
 def noise(size: int, seed: str = "") -> bytes:
     """Bytes that do not compress, the same each time."""
     return hashlib.shake_128(seed.encode()).digest(size)

@@ -45,6 +45,9 @@ def ensure(paths: Paths) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _answers(paths):
             _wait(paths, _start(paths))
+    except StartFailed:
+        _remove_cgroup(paths.engine_cgroup)
+        raise
     finally:
         os.close(lock)
 
@@ -118,6 +121,15 @@ def leave_callers_cgroup(own: str) -> None:
     except (OSError, kit_errors.SampanError) as error:  # it works there, too, as long as that is
         message = f"the engine stays in the cgroup of the command that started it: {error}\n"
         os.write(2, message.encode())
+
+
+def _remove_cgroup(own: str) -> None:
+    from sampan.linux.cgroup import own as places
+
+    try:
+        places.give_back(own)
+    except (OSError, kit_errors.SampanError):
+        pass  # the engine lives, though it does not answer
 
 
 def _wait(paths: Paths, pidfd: int) -> None:

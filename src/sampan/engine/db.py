@@ -24,7 +24,7 @@ from sampan.kit import errors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-VERSION = 4
+VERSION = 5
 
 SCHEMA = """
 create table images (               -- what can be run: a config and its layers
@@ -34,7 +34,9 @@ create table images (               -- what can be run: a config and its layers
     config text not null,           -- OCI image config, JSON
     created text not null,          -- when this engine first saw it
     size integer not null default 0, -- bytes of all layers, unpacked
-    parent text not null default '' -- id of the image that it was made from here
+    parent text not null default '', -- id of the image that it was made from here
+    made text,                      -- when a build here first gave it; null: it came from elsewhere
+    built text                      -- when a build here last gave it; null: none did
 ) strict;
 create table names (                -- tags and repo digests
     name text primary key,          -- docker.io/library/busybox:latest or …@sha256:…
@@ -130,6 +132,7 @@ create unique index endpoint_addresses6 on endpoints(network_id, address6)
 """,
     2: "alter table images add column parent text not null default '';",
     3: "create table shared (key text primary key, value text not null) strict;",
+    4: "alter table images add column made text; alter table images add column built text;",
 }
 
 

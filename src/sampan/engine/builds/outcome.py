@@ -88,7 +88,7 @@ class Outcome:
         base = parents.base(engine.db, found[0].document)
         image_id = await register.register(
             engine, self.lease, main.manifest["digest"], names,
-            target=made.target["digest"], parent=base,
+            target=made.target["digest"], parent=base, built=True,
         )  # fmt: skip
         for name in names:
             happened.publish(engine, "tag", image_id, reference.familiar(name))

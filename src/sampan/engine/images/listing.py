@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 class Summary(Record):
     id: str
-    created: str
+    created: str  # when a build here first gave it, else what its config says
+    renewed: str  # when a build here last gave it, else the same: what `until` goes by
     size: int
     shared: int  # bytes of layers that other images use, too; -1: not counted
     containers: int
@@ -45,7 +46,7 @@ def list_(
     found = [image for image in found if _wanted(engine, image, filters)]
     if not between:
         found = [i for i in found if i.tags or i.digests or not parents.children(engine.db, i.id)]
-    return sorted(found, key=lambda image: image.created, reverse=True)
+    return sorted(found, key=lambda image: clock.parse(image.created), reverse=True)
 
 
 def summary(engine: Engine, row: sqlite3.Row, *, shared: bool = False) -> Summary:
@@ -53,10 +54,12 @@ def summary(engine: Engine, row: sqlite3.Row, *, shared: bool = False) -> Summar
     names = [r[0] for r in db.rows("select name from names where image_id = ?", (row["id"],))]
     config = json.loads(row["config"])
     inner = config.get("config") or {}
+    created = row["made"] or config.get("created") or row["created"]
     used = db.value("select count(*) from containers where image_id = ?", (row["id"],))
     return Summary(
         id=row["id"],
-        created=config.get("created") or row["created"],
+        created=created,
+        renewed=row["built"] or created,
         size=row["size"],
         shared=_shared(engine, row) if shared else -1,
         containers=used,
@@ -91,8 +94,14 @@ def _wanted(engine: Engine, image: Summary, filters: Filters) -> bool:
     return (
         all(made < _created(engine, name) for name in filters.get("before"))
         and all(made > _created(engine, name) for name in filters.get("since"))
-        and all(made < moment(text) for text in filters.get("until"))
+        and before(image, [moment(text) for text in filters.get("until")])
     )
+
+
+def before(image: Summary, until: Collection[int]) -> bool:
+    """Whether it is older than all of these moments, in nanoseconds since 1970."""
+    renewed = clock.parse(image.renewed)
+    return all(renewed < when for when in until)
 
 
 def _named(image: Summary, patterns: Collection[str]) -> Summary:
@@ -118,8 +127,7 @@ def _fits(name: str, pattern: str) -> bool:
 
 
 def _created(engine: Engine, name: str) -> int:
-    image = engine.images.get(name)
-    return clock.parse(image.config.get("created") or clock.ZERO)
+    return clock.parse(engine.images.summary(engine.images.get(name).id).created)
 
 
 def history(engine: Engine, name: str, platform: str = "") -> list[dict[str, object]]:

@@ -77,12 +77,13 @@ async def register(
     *,
     target: str = "",
     parent: str = "",
+    built: bool = False,
 ) -> str:
     """Unpack what is not unpacked yet, then make the image known; its id.
 
     `target` is what the names stand for, where that is an index; `parent` the id of the image that
-    it was made from here. Raises InvalidArgument for an
-    image that is none.
+    it was made from here; `built` says that a build has just given it, whose times are not the
+    clock's (decision 0010). Raises InvalidArgument for an image that is none.
     """
     manifest, config = read(lease.store, manifest_digest)
     pairs = oci_image.layers_of(manifest, config)
@@ -94,18 +95,24 @@ async def register(
     sizes = await together(jobs)
     described = content.read(lease.store, manifest["config"]["digest"])
     image_id = oci_image.digest_of(described)
+    now = clock.now()
+    made = now if built else None
     with engine.db.transaction():
         engine.db.execute(
-            "insert into images (id, manifest, chain_id, config, created, size, parent)"
-            " values (?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
+            "insert into images"
+            " (id, manifest, chain_id, config, created, size, parent, made, built)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do update"
+            " set built = excluded.built where excluded.built is not null",
             (
                 image_id,
                 manifest_digest,
                 chain[-1] if chain else None,
                 described.decode(),
-                clock.now(),
+                now,
                 sum(sizes),
                 parent if parent != image_id else "",
+                made,
+                made,
             ),
         )
         for name in full_names:

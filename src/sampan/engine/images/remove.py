@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from sampan.engine.images import happened, mounts, parents
+from sampan.engine.images import happened, listing, mounts, parents
 from sampan.engine.units import moment
-from sampan.kit import clock, errors
+from sampan.kit import errors
 from sampan.spec import reference
 
 if TYPE_CHECKING:
@@ -162,12 +163,16 @@ async def prune(engine: Engine, filters: Filters) -> tuple[list[dict[str, str]],
     for image in engine.images.list(filters_without_dangling(filters)):
         if image.containers or (only_dangling and image.tags):
             continue
-        if any(clock.parse(image.created) >= when for when in until):
+        if not listing.before(image, until):
             continue
         if mounts.where(engine, image.id) or parents.children(engine.db, image.id):
             continue
         found = engine.images.get(image.id)
-        doomed |= {one.id: one for one in (found, *_ancestors(engine, found))}
+        above = takewhile(
+            lambda one: listing.before(engine.images.summary(one.id), until),
+            _ancestors(engine, found),
+        )
+        doomed |= {one.id: one for one in (found, *above)}
         removed += _untag(engine, found, [n for (n,) in _names(engine, found.id)])
     if not doomed:
         return [], 0
