@@ -103,6 +103,7 @@ def test_bind_mounts_show_the_context_a_stage_and_an_image(engine: Engine) -> No
     )
     text, messages = build(engine, packed(dockerfile, {"a": "from the context\n"}), "t=bound:1")
     assert "from the context\nmade\n" in text, messages
+    assert made(messages)
     container = engine.run("/bin/busybox", "ls", "/", "/out", Image="bound:1")
     engine.wait(container)
     logs = engine.request("GET", f"/containers/{container}/logs?stdout=1")[1]

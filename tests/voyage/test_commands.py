@@ -68,7 +68,11 @@ def test_defaults_are_safe(cli: Cli) -> None:
         (["--read-only"], "touch /x 2>&1", "touch: /x: Read-only file system"),
         (["--tmpfs", "/t:size=1m"], "df /t | tail -1 | awk '{print $2}'", "1024"),
         (["--cap-drop", "ALL"], "grep CapEff /proc/self/status", "CapEff:\t0000000000000000"),
-        (["--cap-add", "SYS_ADMIN"], "mount -t tmpfs x /tmp && echo mounted", "mounted"),
+        (
+            ["--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined"],
+            "mount -t tmpfs x /tmp && echo mounted",
+            "mounted",
+        ),
         (["--ulimit", "nofile=64:64"], "ulimit -n", "64"),
         (["--add-host", "pier:10.1.2.3"], "grep pier /etc/hosts", "10.1.2.3\tpier"),
         (["--entrypoint", "echo"], "", "-c"),
