@@ -23,6 +23,7 @@ from sampan.engine.builds.relays import Relay
 from sampan.image import mounting
 from sampan.kit.record import Record
 from sampan.linux import mount as kernel
+from sampan.linux import overlay
 
 if TYPE_CHECKING:
     import threading
@@ -192,15 +193,8 @@ def _writable(stack: list[str], place: str, target: str) -> None:
         return  # nothing of an empty stage can be hurt
     for name in ("upper", "work"):
         os.mkdir(f"{place}/{name}")
-    filesystem = kernel.Filesystem("overlay")
-    filesystem.set("source", "overlay")
-    for layer in stack:
-        filesystem.set("lowerdir+", layer)
-    filesystem.set("upperdir", f"{place}/upper")
-    filesystem.set("workdir", f"{place}/work")
-    tree = filesystem.mount()
-    try:
-        kernel.move_mount(tree, target)
-        kernel.set_attributes(tree, propagation=kernel.MS.PRIVATE)
-    finally:
-        os.close(tree)
+    layers = ":".join(stack)
+    overlay.mount(
+        target, (f"lowerdir={layers}", f"upperdir={place}/upper", f"workdir={place}/work")
+    )
+    kernel.mount(None, target, None, kernel.MS.PRIVATE)
