@@ -118,7 +118,7 @@ def test_pause_stats_and_exec(engine: Engine) -> None:
     assert stats["pids_stats"]["current"] == 1
     body = {"Cmd": ["cat", "/proc/1/cgroup", "/proc/self/cgroup"], "AttachStdout": True}
     made = post(engine, f"/containers/{container}/exec", body)["Id"]
-    assert b"0::/\n0::/\n" in engine.request("POST", f"/exec/{made}/start", {})[1]
+    assert engine.request("POST", f"/exec/{made}/start", {})[1].count(b"0::/\n") == 2
 
 
 def test_a_limit_of_one_process_leaves_room_for_it(engine: Engine) -> None:
