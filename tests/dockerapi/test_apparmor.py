@@ -35,8 +35,8 @@ def test_a_container_has_the_default_profile(engine: Engine) -> None:
 def test_a_privileged_one_and_one_that_says_so_have_none(engine: Engine) -> None:
     for host in ({"Privileged": True}, {"SecurityOpt": ["apparmor=unconfined"]}):
         container = engine.run("cat", OWN, HostConfig={"NetworkMode": "none", **host})
-        engine.wait(container)
-        assert output(engine, container).strip() == b"unconfined"
+        code = engine.wait(container)
+        assert (code, output(engine, container).strip()) == (0, b"unconfined")
         assert engine.inspect(container)["AppArmorProfile"] == "unconfined"
 
 
