@@ -5,8 +5,9 @@
 
 The standard input is the program's, its output comes back, and its exit code is ours; 124 when it
 took too long, 137 when it wanted more memory than it may have. The container is gone when this
-ends. It works with any engine that speaks Docker's API: the address is DOCKER_HOST's, else Sampan's
-own. Needs the package sampan (in a checkout: PYTHONPATH=src).
+ends, also by Ctrl-C; the time is kept by this program, so a kill -9 of it leaves the container to
+its own end. It works with any engine that speaks Docker's API: the address is DOCKER_HOST's, else
+Sampan's own. Needs the package sampan (in a checkout: PYTHONPATH=src).
 """
 
 from __future__ import annotations
@@ -100,6 +101,8 @@ def main() -> int:
     except errors.SampanError as error:
         print(f"sandbox.py: {error}", file=sys.stderr)
         return 125
+    except KeyboardInterrupt:
+        return 130
     sys.stdout.buffer.write(out)
     sys.stderr.buffer.write(err)
     return code

@@ -4,11 +4,10 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.dockerapi.test_cgroup2 import directory, values
+from tests.dockerapi.test_cgroup2 import directory, post, sleeper, values
 from tests.dockerapi.test_containers import output, remove
 from tests.engine_process import Engine, head
 from tests.linux.test_cgroup_systemd import show
@@ -40,16 +39,6 @@ def units(engine: Engine) -> list[str]:
     pattern = f"{engine.paths.cgroup_parent[1:]}-*"
     shown = subprocess.run([*words, pattern], capture_output=True, text=True, check=True)
     return [line.split()[0] for line in shown.stdout.splitlines()]
-
-
-def sleeper(engine: Engine, **host: Any) -> str:
-    return engine.run("sleep", "1000", HostConfig={"NetworkMode": "none", **host})
-
-
-def post(engine: Engine, path: str, body: Any = None) -> Any:
-    status, answer = engine.request("POST", path, body)
-    assert status < 300, answer
-    return answer
 
 
 def test_info_names_the_driver(engine: Engine) -> None:

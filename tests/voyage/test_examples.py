@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -101,6 +102,18 @@ def test_a_sandbox_ends_what_takes_too_much(
     before = sampan.text("ps", "-aq")
     ended = sandbox("--seconds", seconds, IMAGE, *script.split(), check=False)
     assert ended.returncode == code
+    until(lambda: sampan.text("ps", "-aq") == before)
+
+
+def test_a_sandbox_is_gone_after_ctrl_c(sandbox: Cli, sampan: Cli) -> None:
+    before = sampan.text("ps", "-aq")
+    program = sandbox.spawn(
+        IMAGE, "sleep", "1000", stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    until(lambda: sampan.text("ps", "-q", "--filter", "status=running") != before)
+    program.send_signal(signal.SIGINT)
+    assert program.communicate() == (None, b"")
+    assert program.returncode == 130
     until(lambda: sampan.text("ps", "-aq") == before)
 
 

@@ -1,8 +1,8 @@
 """What a build tells while it runs: the seam between the solver and whoever shows it.
 
 Stages run at once, and what can be made ahead does, so calls come from several threads; those about
-one step come in order. An
-implementation may block (a slow client slows the build), and is never called once `solve` ended.
+one step come in order. An implementation may block (a slow client slows the build), and is never
+called once `solve` ended.
 """
 
 from __future__ import annotations

@@ -211,11 +211,10 @@ async def _take(call: Call, head: str) -> Hijacked:
 def _body_length(head: bytes) -> int:
     """Of a request for an upgrade, as it is sent. node's streams to a container begin with the head
     of a body in chunks, and go on without one; before HTTP/2 such a body has its end."""
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        name, value = name.strip().lower(), value.strip().lower()
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-        if name == b"transfer-encoding" and value == b"chunked" and b"pgrade: h2c" in head:
-            return len(_NO_BODY)
-    return 0
+    pairs = (line.lower().partition(b":") for line in head.split(b"\r\n"))
+    fields = {name.strip(): value.strip() for name, _, value in pairs}
+    length = fields.get(b"content-length", b"")
+    if length.isdigit():
+        return int(length)
+    chunked = fields.get(b"transfer-encoding") == b"chunked"
+    return len(_NO_BODY) if chunked and fields.get(b"upgrade") == H2C.encode() else 0

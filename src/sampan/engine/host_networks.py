@@ -45,7 +45,7 @@ class HostNetworks:
         self._engine = engine
         self.firewall = Firewall(engine.paths.nft_table, Nft())
         self.cni = CniDriver(f"{engine.paths.root}/cni")
-        self._going: set[str] = set()  # networks that are being removed, or have been
+        self._going: set[str] = set()  # networks that are being removed
         self._watching: asyncio.Task[None] | None = None
         self._overlay = OverlayDriver(self.firewall)
         self._drivers: dict[str, BridgeDriver | MacvlanDriver | CniDriver] = {
@@ -153,13 +153,12 @@ class HostNetworks:
                     log.warning("the rules could not be looked at: %s", error)
 
     async def remove(self, info: NetworkInfo) -> None:
-        """Off the host; the row goes next."""
+        """Off the host; the caller deletes the row at once, without letting others run before."""
         self._going.add(info.id)
         try:
             await self.driver_of(info.driver).remove(self.describe(info))
-        except BaseException:
+        finally:
             self._going.discard(info.id)
-            raise
 
     async def _ensure(self, network: driver.Network) -> None:
         """One network that cannot be must not keep the engine from starting."""

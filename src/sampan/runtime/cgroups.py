@@ -119,7 +119,7 @@ def first_door(manager: Manager) -> int:
     return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-_TIGHT = 4 << 20  # bytes
+TIGHT = 4 << 20  # bytes of memory: a limit below that PID 1 may need more to get ready
 
 
 def open_doors(
@@ -152,4 +152,4 @@ def open_doors(
 def _is_tight(resources: dict[str, Any]) -> bool:
     limits = [str((resources.get("memory") or {}).get("limit"))]
     limits.append(str((resources.get("unified") or {}).get("memory.max")))
-    return any(limit.isdecimal() and 0 < int(limit) < _TIGHT for limit in limits)
+    return any(limit.isdecimal() and 0 < int(limit) < TIGHT for limit in limits)

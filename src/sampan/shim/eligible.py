@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import string
 
-from sampan.runtime import mount_plan
+from sampan.runtime import cgroups, mount_plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sampan.shim.protocol import Message, Start
 
 _PLAIN = frozenset(string.ascii_letters + string.digits + "/_.-")
-_TIGHT = 4 << 20  # bytes
 
 
 def cgroup(request: Start) -> str:
@@ -52,7 +51,7 @@ def is_plain(cgroup: str) -> bool:
 
 def is_tight(memory: int) -> bool:
     """A limit in bytes (0: none) below what PID 1 needs to get ready."""
-    return 0 < memory < _TIGHT
+    return 0 < memory < cgroups.TIGHT
 
 
 def _has_agent(filters: Message) -> bool:

@@ -42,7 +42,7 @@ class MonitorGone(errors.Unavailable):
 
 
 class Ready:
-    """A container that waits for its start, as the monitor gets it from the helper."""
+    """A container that waits for its start, as the monitor has it."""
 
     def __init__(
         self,
